@@ -1,0 +1,342 @@
+//! Every knob: its unit, its default, and the one rule that reads it. A file is TOML; `STELE__SECTION__KEY`
+//! overrides it, flags come last; an unknown key is an error.
+
+use crate::Medium;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The coordinator's file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CoordinatorConfig {
+    pub coordinator: CoordinatorSection,
+    pub repair: RepairKnobs,
+}
+
+/// Where the coordinator lives and listens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CoordinatorSection {
+    /// Its store.
+    pub dir: PathBuf,
+    /// Agents dial this address.
+    pub agents: String,
+    /// People and scripts: HTTP.
+    pub http: String,
+    /// File with the cluster's token (64 hex digits); needed to bind outside loopback.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for CoordinatorSection {
+    fn default() -> Self {
+        CoordinatorSection {
+            dir: "stele-coordinator".into(),
+            agents: "127.0.0.1:7400".into(),
+            http: "127.0.0.1:7401".into(),
+            token_file: None,
+        }
+    }
+}
+
+/// The law's numbers. Times are milliseconds, sizes bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RepairKnobs {
+    /// Agents beat this often. Half of it doubles idle traffic; double it and silence is seen a second later.
+    pub beat_ms: u64,
+    /// No beat for this long: SILENT. Three beats, so that one lost packet is no event.
+    pub silent_ms: u64,
+    /// No beat for this long: LOST, repair waits begin.
+    pub lost_ms: u64,
+    /// An agent that heard nothing for this long takes no loads; shorter than `lost_ms`, so that it stops before we act.
+    pub lease_ms: u64,
+    /// Wait from LOST to a new copy while a majority is left (Pegasus' name).
+    pub assign_delay_ms: u64,
+    /// Wait below majority.
+    pub assign_delay_below_majority_ms: u64,
+    /// A replica that is behind gets this long to install what it has staged before a copy is ordered.
+    pub install_grace_ms: u64,
+    /// Copies at once on a disk, as source and as destination together (the seed's name).
+    pub schedule_slot_num_per_path: u32,
+    /// A destination keeps at least min((1 - this) x total, `storage_headroom_bytes`) free.
+    pub storage_high_watermark: f64,
+    pub storage_headroom_bytes: u64,
+    /// Loads keep at least min((1 - this) x total, `load_headroom_bytes`) free.
+    pub load_high_watermark: f64,
+    pub load_headroom_bytes: u64,
+    /// Timeout of a copy = clamp(size / this (bytes per second), min, max); one that still moves faster than `task_rate_alive` goes on.
+    pub task_rate_min: u64,
+    pub task_timeout_min_ms: u64,
+    pub task_timeout_max_ms: u64,
+    pub task_rate_alive: u64,
+    /// No byte for this long ends a copy.
+    pub task_stall_ms: u64,
+    /// A deletion whose evidence does not come in this time is undone.
+    pub evidence_timeout_ms: u64,
+    /// Content receipts older than this are not proof.
+    pub scrub_period_ms: u64,
+    /// Pending tasks at most; beyond it the idle give way to the urgent.
+    pub queue_max: usize,
+    /// Decisions remembered.
+    pub history_max: usize,
+    /// Versions kept at least, and for how long a superseded one is kept.
+    pub keep_versions: u32,
+    pub keep_for_ms: u64,
+    /// Trash is freed after this long, when n others are proven.
+    pub trash_ms: u64,
+    /// A load that has not become durable at a quorum in this time is aborted.
+    pub load_timeout_ms: u64,
+    /// Results of loads are kept this long.
+    pub load_results_ms: u64,
+}
+
+impl Default for RepairKnobs {
+    fn default() -> Self {
+        RepairKnobs {
+            beat_ms: 1_000,
+            silent_ms: 3_000,
+            lost_ms: 10_000,
+            lease_ms: 6_000,
+            assign_delay_ms: 300_000,
+            assign_delay_below_majority_ms: 10_000,
+            install_grace_ms: 2_000,
+            schedule_slot_num_per_path: 2,
+            storage_high_watermark: 0.85,
+            storage_headroom_bytes: 200 << 30,
+            load_high_watermark: 0.95,
+            load_headroom_bytes: 100 << 30,
+            task_rate_min: 5_000_000,
+            task_timeout_min_ms: 180_000,
+            task_timeout_max_ms: 7_200_000,
+            task_rate_alive: 1_000_000,
+            task_stall_ms: 60_000,
+            evidence_timeout_ms: 60_000,
+            scrub_period_ms: 7 * 24 * 3_600_000,
+            queue_max: 10_000,
+            history_max: 1_000,
+            keep_versions: 2,
+            keep_for_ms: 3_600_000,
+            trash_ms: 24 * 3_600_000,
+            load_timeout_ms: 600_000,
+            load_results_ms: 7 * 24 * 3_600_000,
+        }
+    }
+}
+
+impl RepairKnobs {
+    /// Free bytes that a copy must leave on a disk of `total` bytes.
+    pub fn clone_reserve(&self, total: u64) -> u64 {
+        reserve(total, self.storage_high_watermark, self.storage_headroom_bytes)
+    }
+
+    /// Free bytes that a load must leave on a disk of `total` bytes.
+    pub fn load_reserve(&self, total: u64) -> u64 {
+        reserve(total, self.load_high_watermark, self.load_headroom_bytes)
+    }
+
+    /// How long a copy of `size` bytes may take, milliseconds.
+    pub fn task_timeout_ms(&self, size: u64) -> u64 {
+        let by_rate = size.saturating_mul(1000) / self.task_rate_min.max(1);
+        by_rate.clamp(self.task_timeout_min_ms, self.task_timeout_max_ms)
+    }
+}
+
+fn reserve(total: u64, watermark: f64, headroom: u64) -> u64 {
+    (((1.0 - watermark) * total as f64) as u64).min(headroom)
+}
+
+impl Default for CoordinatorConfig {
+    fn default() -> Self {
+        CoordinatorConfig { coordinator: CoordinatorSection::default(), repair: RepairKnobs::default() }
+    }
+}
+
+/// The agent's file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentConfig {
+    /// Address of the coordinator's agent port.
+    pub coordinator: String,
+    /// The failure domain; default: the machine's host name.
+    pub host: String,
+    /// Names the agent; default: `host`.
+    pub name: String,
+    pub rack: String,
+    pub tag: String,
+    /// Other agents fetch files here.
+    pub peer: String,
+    /// Files read-only, load streams, metrics.
+    pub http: String,
+    pub token_file: Option<PathBuf>,
+    #[serde(rename = "disk")]
+    pub disks: Vec<DiskConfig>,
+    pub scrub: ScrubKnobs,
+    pub limits: AgentLimits,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        AgentConfig {
+            coordinator: "127.0.0.1:7400".into(),
+            host: String::new(),
+            name: String::new(),
+            rack: String::new(),
+            tag: "default".into(),
+            peer: "127.0.0.1:7410".into(),
+            http: "127.0.0.1:7411".into(),
+            token_file: None,
+            disks: Vec::new(),
+            scrub: ScrubKnobs::default(),
+            limits: AgentLimits::default(),
+        }
+    }
+}
+
+/// One data directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskConfig {
+    pub path: PathBuf,
+    /// Overrides what the device says.
+    #[serde(default)]
+    pub medium: Option<Medium>,
+    /// Stele uses at most this much of it, bytes.
+    #[serde(default)]
+    pub capacity_bytes: Option<u64>,
+}
+
+/// Pace of the background reading of everything.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScrubKnobs {
+    /// Every replica is read once in this time, milliseconds.
+    pub period_ms: u64,
+    /// Bytes per second and disk at most.
+    pub rate_max: u64,
+    /// A fresh copy is read past the page cache within this time, milliseconds.
+    pub fresh_within_ms: u64,
+}
+
+impl Default for ScrubKnobs {
+    fn default() -> Self {
+        ScrubKnobs { period_ms: 7 * 24 * 3_600_000, rate_max: 50_000_000, fresh_within_ms: 3_600_000 }
+    }
+}
+
+/// What an agent lets others take from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentLimits {
+    /// Connections on the peer port at once.
+    pub peers_max: usize,
+    /// A peer that sends or takes nothing for this long is cut off, milliseconds.
+    pub peer_idle_ms: u64,
+    /// Copies being received at once on a disk.
+    pub copies_per_disk: usize,
+    /// Load streams being received at once on a disk.
+    pub loads_per_disk: usize,
+    /// Trash is due after this long, milliseconds.
+    pub trash_ms: u64,
+}
+
+impl Default for AgentLimits {
+    fn default() -> Self {
+        AgentLimits {
+            peers_max: 128,
+            peer_idle_ms: 30_000,
+            copies_per_disk: 4,
+            loads_per_disk: 16,
+            trash_ms: 24 * 3_600_000,
+        }
+    }
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum BadConfig {
+    #[error("{origin}: {detail}")]
+    Toml { origin: String, detail: String },
+    #[error("the environment variable {0} is not of the form STELE__SECTION__KEY")]
+    Variable(String),
+}
+
+/// Reads `text` (from `origin`, for messages) with the overrides in `environment`; both may be empty.
+/// `STELE__REPAIR__ASSIGN_DELAY_MS=5000` sets `repair.assign_delay_ms`; `STELE__HOST=a` sets `host`.
+pub fn parse<T: DeserializeOwned>(
+    text: &str,
+    origin: &str,
+    environment: &BTreeMap<String, String>,
+) -> Result<T, BadConfig> {
+    let refused = |origin: &str, error: toml::de::Error| BadConfig::Toml {
+        origin: origin.to_string(),
+        detail: error.to_string(),
+    };
+    let mut root: toml::Table = toml::from_str(text).map_err(|error| refused(origin, error))?;
+    for (name, value) in environment {
+        let Some(rest) = name.strip_prefix("STELE__") else { continue };
+        let keys: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
+        let (last, sections) =
+            keys.split_last().filter(|(last, _)| !last.is_empty()).ok_or_else(|| BadConfig::Variable(name.clone()))?;
+        let mut table = &mut root;
+        for section in sections {
+            let slot = table.entry(section.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            table = slot.as_table_mut().ok_or_else(|| BadConfig::Variable(name.clone()))?;
+        }
+        table.insert(last.clone(), value_of(value));
+    }
+    // Through text again, so that an unknown key is named with its line.
+    let merged = if environment.is_empty() { text.to_string() } else { root.to_string() };
+    toml::from_str(&merged).map_err(|error| refused(origin, error))
+}
+
+/// The variables of this process that are ours.
+pub fn environment(all: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    all.filter(|(name, _)| name.starts_with("STELE__")).collect()
+}
+
+fn value_of(text: &str) -> toml::Value {
+    if let Ok(number) = text.parse::<i64>() {
+        return toml::Value::Integer(number);
+    }
+    if let Ok(number) = text.parse::<f64>() {
+        return toml::Value::Float(number);
+    }
+    match text {
+        "true" => toml::Value::Boolean(true),
+        "false" => toml::Value::Boolean(false),
+        _ => toml::Value::String(text.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files, then the environment; an unknown key is an error that names it.
+    #[test]
+    fn layers_and_unknown_keys() {
+        let none = BTreeMap::new();
+        let config: CoordinatorConfig = parse("[repair]\nassign_delay_ms = 5", "f", &none).unwrap();
+        assert_eq!(config.repair.assign_delay_ms, 5);
+        let env = environment(
+            [("STELE__REPAIR__ASSIGN_DELAY_MS".to_string(), "7".to_string()), ("HOME".into(), "/".into())].into_iter(),
+        );
+        let config: CoordinatorConfig = parse("[repair]\nassign_delay_ms = 5", "f", &env).unwrap();
+        assert_eq!(config.repair.assign_delay_ms, 7);
+        let error =
+            parse::<CoordinatorConfig>("[repair]\nasign_delay_ms = 5", "c.toml", &none).unwrap_err().to_string();
+        assert!(error.contains("asign_delay_ms") && error.contains("c.toml"), "{error}");
+    }
+
+    /// The seed's numbers (reference 2.6, 2.8).
+    #[test]
+    fn timeouts_and_reserves() {
+        let knobs = RepairKnobs::default();
+        assert_eq!(knobs.task_timeout_ms(100 << 20), 180_000);
+        assert_eq!(knobs.task_timeout_ms(1 << 30), 214_748);
+        assert_eq!(knobs.task_timeout_ms(100 << 30), 7_200_000);
+        assert_eq!(knobs.clone_reserve(1000 << 30) >> 30, 150);
+        assert_eq!(knobs.clone_reserve(4000 << 30) >> 30, 200);
+    }
+}

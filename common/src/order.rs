@@ -1,0 +1,158 @@
+//! What the coordinator tells an agent to do. Every order is fenced by the epoch, every drop by the replica's
+//! incarnation; each may arrive late, twice or never, and carrying it out twice is the same as once.
+
+use crate::{
+    Ballot, ClusterId, DatabaseId, DiskId, Epoch, LoadId, NodeId, PartitionId, ReplicaId, TableId, TabletId, TaskId,
+    Version, VersionHash,
+};
+use serde::{Deserialize, Serialize};
+
+/// An order with its fence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// The leadership that gives it; an agent refuses any below the highest it has seen.
+    pub epoch: Epoch,
+    pub body: OrderBody,
+}
+
+/// Everything that the coordinator sends after the handshake.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToAgent {
+    Order(Order),
+    /// The reports have a gap (or you are new to me): send a full one.
+    SendFullReport {
+        epoch: Epoch,
+    },
+    /// I hear you; renews the agent's own lease.
+    Heard {
+        epoch: Epoch,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderBody {
+    /// Make an empty replica (version 0).
+    Create {
+        disk: DiskId,
+        label: TabletLabel,
+    },
+    /// Bring `label.replica` to at least `version` from one of `sources` (tried in this order), creating it where it is new. What is already
+    /// held here (this replica, one staged by an earlier try, a bad or trashed one of this tablet) is reused by digest.
+    Clone(CloneOrder),
+    CancelTask {
+        task: TaskId,
+    },
+    /// Move exactly this replica to the trash.
+    Drop {
+        tablet: TabletId,
+        replica: ReplicaId,
+        evidence: Evidence,
+    },
+    /// Free exactly this trashed replica.
+    Purge {
+        tablet: TabletId,
+        replica: ReplicaId,
+        evidence: Evidence,
+    },
+    /// The load is committed: install it as `version` as soon as its parent is the head.
+    CommitLoad {
+        load: LoadId,
+        tablet: TabletId,
+        replica: ReplicaId,
+        version: Version,
+        hash: VersionHash,
+    },
+    /// The load will never be committed: its staged files go.
+    AbortLoad {
+        load: LoadId,
+    },
+    /// Stat every file of the head and hash its manifest; answer with a `Confirmed` fact.
+    Confirm {
+        tablet: TabletId,
+        replica: ReplicaId,
+        nonce: u64,
+    },
+    /// Read every byte of the head past the page cache and hold it against its digest, soon.
+    Verify {
+        tablet: TabletId,
+        replica: ReplicaId,
+    },
+    /// Versions below this one may go, unless pinned.
+    Collect {
+        tablet: TabletId,
+        replica: ReplicaId,
+        below: Version,
+    },
+}
+
+/// A copy to be made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CloneOrder {
+    pub task: TaskId,
+    pub disk: DiskId,
+    pub label: TabletLabel,
+    pub version: Version,
+    pub hash: VersionHash,
+    /// Whole replicas to copy from, best first.
+    pub sources: Vec<Source>,
+    /// Ends the copy when no byte moved for this long, milliseconds.
+    pub stall_ms: u64,
+}
+
+/// A replica that may give files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub node: NodeId,
+    pub replica: ReplicaId,
+    /// The agent's peer address, `ip:port`.
+    pub peer: String,
+}
+
+/// Why a delete is safe, written by the rule that allowed it and kept with the order and in the history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// These other replicas hold the committed version whole and were confirmed after the decision.
+    Others { replicas: Vec<Witness>, wanted: u32 },
+    /// The table was dropped by a user.
+    TableDropped { table: TableId },
+    /// The order's replica is bad and these others are complete.
+    Bad { cause: String, others: Vec<Witness> },
+    /// It never became a replica: a copy that was given up.
+    NeverComplete { task: TaskId },
+}
+
+/// One replica that bears witness for a delete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    pub node: NodeId,
+    pub replica: ReplicaId,
+    pub version: Version,
+    pub hash: VersionHash,
+    /// Coordinator's monotonic milliseconds: when its content was last held against its digests, and when it was last seen whole.
+    pub verified_at: u64,
+    pub confirmed_at: u64,
+}
+
+/// The `tablet` file in a replica's directory: who it is, so that lost metadata can be rebuilt from disks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TabletLabel {
+    pub cluster: ClusterId,
+    pub database: String,
+    pub database_id: DatabaseId,
+    pub table: String,
+    pub table_id: TableId,
+    pub partition: String,
+    pub partition_id: PartitionId,
+    pub tablet: TabletId,
+    pub bucket: u32,
+    pub buckets: u32,
+    pub replication: u32,
+    pub replica: ReplicaId,
+    /// Epoch and ballot at creation.
+    pub epoch: Epoch,
+    pub ballot: Ballot,
+}
