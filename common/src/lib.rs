@@ -10,6 +10,7 @@
 //! | [`status`] | verdicts' names, priorities, states of nodes, replicas, tasks |
 //! | [`report`], [`order`] | what agents tell the coordinator, and the other way |
 //! | [`handshake`], [`peer`] | first words of a connection; the peer port and load streams |
+//! | [`time`] | monotonic milliseconds |
 //! | [`wire`] | frames of MessagePack, golden bytes |
 //! | [`config`] | every knob: unit, default, range |
 //! | [`api`] | the shapes that HTTP and the CLI show |
@@ -25,6 +26,7 @@ pub mod path;
 pub mod peer;
 pub mod report;
 pub mod status;
+pub mod time;
 pub mod version;
 pub mod wire;
 
@@ -41,4 +43,5 @@ pub use report::{
     TrashFact,
 };
 pub use status::{Liveness, Priority, ReplicaState, TabletStatus};
+pub use time::Tick;
 pub use version::{Digest, Version, VersionHash};

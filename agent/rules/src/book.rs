@@ -1,0 +1,163 @@
+//! What one disk holds, as its Disk actor (the only owner) knows it. Rebuilt by a scan at start, kept by changes.
+//!
+//! Wishes (a commit, a drop, a verification) are written into the book when an order comes and stay until they are
+//! carried out, so an order that comes twice, or while the replica is busy, needs no queue of its own.
+
+use crate::Op;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use stele_common::{
+    Ballot, CloneOrder, DiskId, DiskState, Epoch, Evidence, LoadId, ReplicaId, TabletId, TabletLabel, TaskId,
+    TaskProgress, Tick, Version, VersionHash,
+};
+
+/// One disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Book {
+    pub disk: DiskId,
+    /// The highest epoch this disk has seen; lower ones are refused.
+    pub epoch: Epoch,
+    pub state: DiskState,
+    pub cause: Option<String>,
+    pub replicas: BTreeMap<ReplicaId, Held>,
+    /// Loads that are durable here and not installed.
+    pub staged: BTreeMap<(LoadId, TabletId), Staged>,
+    /// Copies being received; at most one a tablet.
+    pub copies: BTreeMap<TaskId, Copying>,
+    /// How copies ended, the latest [`crate::book::ENDED_MAX`], so that a full report can tell it again.
+    pub ended: BTreeMap<TaskId, Ended>,
+    pub trash: BTreeMap<ReplicaId, Trashed>,
+    /// Ops handed to the disk's threads and not finished, by the replica that they occupy.
+    pub busy: BTreeMap<ReplicaId, Op>,
+    /// Staged loads being removed.
+    pub discarding: BTreeSet<(LoadId, TabletId)>,
+}
+
+/// Ended copies remembered; a coordinator asks for a full report within seconds, so a screenful is plenty.
+pub const ENDED_MAX: usize = 256;
+
+/// One replica on the disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    pub label: TabletLabel,
+    /// The installed version and its hash.
+    pub head: Version,
+    pub hash: VersionHash,
+    /// Kept versions below the head, with their hashes.
+    pub older: BTreeMap<Version, VersionHash>,
+    /// Bytes on disk, all kept versions.
+    pub size: u64,
+    /// Files of the head.
+    pub files: u64,
+    pub bad: Option<String>,
+    /// When all bytes of the head were last held against their digests.
+    pub verified: Option<Tick>,
+    /// When the bytes were last read past the page cache (scrub); a fresh copy has none and is read first.
+    pub scrubbed: Option<Tick>,
+    /// The latest answer to a Confirm.
+    pub confirmed: Option<Confirmed>,
+    /// Readers per version; a pinned version is not collected.
+    pub pins: BTreeMap<Version, u32>,
+    pub wishes: Wishes,
+}
+
+/// What was ordered for a replica and has not been done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wishes {
+    pub drop: Option<Evidence>,
+    /// Nonce of the confirmation asked for.
+    pub confirm: Option<u64>,
+    pub verify: bool,
+    pub collect_below: Option<Version>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    pub nonce: u64,
+    pub version: Version,
+    pub hash: VersionHash,
+}
+
+/// A load that is durable in `staging/load-<id>/`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Staged {
+    pub replica: ReplicaId,
+    pub ballot: Ballot,
+    pub parent: Version,
+    pub version: Version,
+    pub hash: VersionHash,
+    pub bytes: u64,
+    /// The coordinator's word: install as soon as the parent is the head.
+    pub committed: bool,
+    /// The coordinator's word: it will never be committed.
+    pub aborted: bool,
+    /// Why it cannot become its version (its manifest would not have the committed hash).
+    pub failed: Option<String>,
+}
+
+/// A copy being received into `staging/task-<tablet>/`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Copying {
+    pub order: CloneOrder,
+    pub phase: CopyPhase,
+    pub bytes_done: u64,
+    pub bytes_total: u64,
+    pub cancelled: bool,
+}
+
+/// ```text
+/// QUEUED ──a thread is free──▶ FETCHING ──all digests hold, durable──▶ FETCHED ──replica idle──▶ installing (busy) ──▶ ended
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum CopyPhase {
+    Queued,
+    Fetching,
+    /// Everything is staged and durable.
+    Fetched {
+        version: Version,
+        hash: VersionHash,
+        bytes_copied: u64,
+        bytes_reused: u64,
+    },
+    Installing {
+        bytes_copied: u64,
+        bytes_reused: u64,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    pub tablet: TabletId,
+    pub replica: ReplicaId,
+    pub progress: TaskProgress,
+}
+
+/// A replica in `trash/`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trashed {
+    pub tablet: TabletId,
+    pub bytes: u64,
+    pub dropped: Tick,
+    /// Its age when this boot found it, milliseconds (0 when dropped in this boot).
+    pub age_at_boot: u64,
+    pub purge: Option<Evidence>,
+}
+
+impl Book {
+    /// A disk without anything on it.
+    pub fn new(disk: DiskId) -> Book {
+        Book {
+            disk,
+            epoch: Epoch(0),
+            state: DiskState::Online,
+            cause: None,
+            replicas: BTreeMap::new(),
+            staged: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            trash: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            discarding: BTreeSet::new(),
+        }
+    }
+}
