@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The coordinator's law book: values in, values out; no IO, no clock, no actor, no random.
+//!
+//! ```text
+//! agent report ──▶ ingest ──▶ Change ──▶ World ──▶ checkup: Verdict ──▶ schedule: queue, slots, source, target
+//!      ▲                                   ▲                                      │ Proposal
+//!      └── agent ◀── Order ◀── catalog::decide (re-checks everything) ◀───────────┘
+//!
+//! catalog::decide(&World, &Event) -> Vec<Action>   reads; time is event.at
+//! world::apply(&mut World, &Change)                the only writer; cannot fail; also the recovery path
+//! invariants::check(&World) -> Vec<Note>           recounts from nothing; empty = consistent
+//! ```
+
+pub mod action;
+pub mod change;
+pub mod event;
+pub mod reason;
+pub mod world;
+
+pub use action::{Action, Answer};
+pub use change::Change;
+pub use event::{Event, EventBody, Proposal};
+pub use reason::Reason;
+pub use world::World;

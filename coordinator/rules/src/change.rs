@@ -1,0 +1,399 @@
+//! The only ways the [`World`](crate::World) may change. Applying cannot fail: a change about something that is not
+//! there does nothing. [`Change::is_durable`] says which go to the store; replaying those in order is recovery.
+
+use crate::Reason;
+use crate::world::{Load, Outcome, Stray, Table, Tablet, Task, VersionRecord};
+use serde::{Deserialize, Serialize};
+use stele_common::report::{HostFact, TrashFact};
+use stele_common::status::Level;
+use stele_common::{
+    Ballot, BootId, ClusterId, DatabaseId, DiskFact, DiskId, Epoch, Evidence, Liveness, LoadId, LoadKey, Medium,
+    NodeId, ReplicaFact, ReplicaId, ReplicaState, TableId, TabletId, TaskId, Tick, Version, VersionHash,
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Change {
+    // ---- durable: cannot be learned again, or must never go back
+    /// The first record of a store.
+    Born {
+        cluster: ClusterId,
+    },
+    EpochBegan {
+        epoch: Epoch,
+    },
+    /// Ids below `end` may be issued.
+    IdsReserved {
+        end: u64,
+    },
+    /// Ids below `next` are used up (volatile within a reserved block: a restart burns the rest of it).
+    IdsIssued {
+        next: u64,
+    },
+    NodeAdded {
+        node: NodeId,
+        host: String,
+        name: String,
+        rack: String,
+        tag: String,
+    },
+    DiskAdded {
+        disk: DiskId,
+        node: NodeId,
+        path: String,
+        medium: Medium,
+    },
+    /// It turned up at another node or path.
+    DiskMoved {
+        disk: DiskId,
+        node: NodeId,
+        path: String,
+    },
+    /// An operator gave its place away.
+    DiskReplaced {
+        disk: DiskId,
+        by: DiskId,
+    },
+    DatabaseAdded {
+        id: DatabaseId,
+        name: String,
+    },
+    TableAdded {
+        table: Table,
+        tablets: Vec<Tablet>,
+    },
+    /// Tablets of a table that is there already; a snapshot writes them in chunks.
+    TabletsAdded {
+        tablets: Vec<Tablet>,
+    },
+    TableDropped {
+        table: TableId,
+    },
+    ReplicaAdded {
+        tablet: TabletId,
+        replica: ReplicaId,
+        node: NodeId,
+        disk: DiskId,
+        state: ReplicaState,
+        ballot: Ballot,
+    },
+    ReplicaTurned {
+        tablet: TabletId,
+        replica: ReplicaId,
+        state: ReplicaState,
+        ballot: Ballot,
+    },
+    /// It left the catalog; the evidence stays in the log.
+    ReplicaDropped {
+        tablet: TabletId,
+        replica: ReplicaId,
+        ballot: Ballot,
+        evidence: Evidence,
+    },
+    /// It turned up on another disk or node than recorded.
+    ReplicaMoved {
+        tablet: TabletId,
+        replica: ReplicaId,
+        node: NodeId,
+        disk: DiskId,
+    },
+    /// It reported a higher version than ever before.
+    ReplicaRose {
+        tablet: TabletId,
+        replica: ReplicaId,
+        version: Version,
+    },
+    ReplicaBad {
+        tablet: TabletId,
+        replica: ReplicaId,
+        cause: String,
+    },
+    /// A mended replica is trusted again.
+    ReplicaGood {
+        tablet: TabletId,
+        replica: ReplicaId,
+        version: Version,
+    },
+    PrimaryChosen {
+        tablet: TabletId,
+        replica: Option<ReplicaId>,
+        ballot: Ballot,
+    },
+    /// The one commit record of a load: all its tablets, or none.
+    LoadCommitted {
+        load: Load,
+        versions: Vec<(TabletId, VersionRecord)>,
+    },
+    LoadVisible {
+        key: LoadKey,
+    },
+    LoadForgotten {
+        key: LoadKey,
+    },
+    /// Version records below this one are no longer kept.
+    VersionsCollected {
+        tablet: TabletId,
+        below: Version,
+    },
+    TaskStarted {
+        task: Task,
+    },
+    TaskEnded {
+        tablet: TabletId,
+        task: TaskId,
+        outcome: Outcome,
+    },
+    /// A dropped table's tablet has no replica left anywhere that we know of.
+    TabletForgotten {
+        tablet: TabletId,
+    },
+
+    // ---- volatile: learned again
+    NodeConnected {
+        node: NodeId,
+        boot: BootId,
+        peer: String,
+        http: String,
+        build: String,
+        rack: String,
+        tag: String,
+        at: Tick,
+    },
+    NodeLive {
+        node: NodeId,
+        liveness: Liveness,
+        at: Tick,
+    },
+    /// A report was taken in.
+    ReportTaken {
+        node: NodeId,
+        boot: BootId,
+        seq: u64,
+    },
+    NamingBegan {
+        node: NodeId,
+    },
+    Named {
+        node: NodeId,
+        replica: Option<ReplicaId>,
+        load: Option<(LoadId, TabletId)>,
+        task: Option<TaskId>,
+        trash: Option<ReplicaId>,
+        disk: Option<DiskId>,
+    },
+    /// The last page came: from now on silence about something means absence.
+    FullReportTaken {
+        node: NodeId,
+    },
+    DiskSeen {
+        fact: DiskFact,
+        node: NodeId,
+    },
+    /// The agent could not bring it up, or its node's word is not to be had.
+    DiskUnseen {
+        disk: DiskId,
+        cause: String,
+    },
+    HostSeen {
+        node: NodeId,
+        figures: HostFact,
+    },
+    ReplicaSeen {
+        fact: ReplicaFact,
+        node: NodeId,
+        boot: BootId,
+        seq: u64,
+        at: Tick,
+    },
+    /// Its node's full report, or a delta, did not have it.
+    ReplicaUnseen {
+        tablet: TabletId,
+        replica: ReplicaId,
+    },
+    ReplicaConfirmed {
+        tablet: TabletId,
+        replica: ReplicaId,
+        nonce: u64,
+        version: Version,
+        hash: VersionHash,
+        at: Tick,
+    },
+    LoadOpened {
+        load: Load,
+    },
+    LoadPrepared {
+        key: LoadKey,
+        tablet: TabletId,
+        replica: ReplicaId,
+        hash: VersionHash,
+    },
+    LoadPartFailed {
+        key: LoadKey,
+        tablet: TabletId,
+        replica: ReplicaId,
+        cause: String,
+    },
+    LoadCommitAsked {
+        key: LoadKey,
+    },
+    LoadAborted {
+        key: LoadKey,
+        cause: Reason,
+    },
+    TaskProgressed {
+        tablet: TabletId,
+        task: TaskId,
+        bytes_done: u64,
+        bytes_total: u64,
+        at: Tick,
+    },
+    TaskAgentDone {
+        tablet: TabletId,
+        task: TaskId,
+        at: Tick,
+    },
+    StraySeen {
+        tablet: TabletId,
+        replica: ReplicaId,
+        stray: Stray,
+    },
+    StrayGone {
+        tablet: TabletId,
+        replica: ReplicaId,
+    },
+    TrashSeen {
+        node: NodeId,
+        fact: TrashFact,
+    },
+    TrashGone {
+        replica: ReplicaId,
+    },
+    LevelTurned {
+        level: Level,
+        cause: Option<Reason>,
+    },
+    VerificationBegan {
+        id: u64,
+        at: Tick,
+        replicas: Vec<(TabletId, ReplicaId, u64)>,
+        unreachable: Vec<(ReplicaId, String)>,
+    },
+}
+
+impl Change {
+    /// Whether the store keeps it.
+    pub fn is_durable(&self) -> bool {
+        use Change::*;
+        match self {
+            Born { .. }
+            | EpochBegan { .. }
+            | IdsReserved { .. }
+            | NodeAdded { .. }
+            | DiskAdded { .. }
+            | DiskMoved { .. }
+            | DiskReplaced { .. }
+            | DatabaseAdded { .. }
+            | TableAdded { .. }
+            | TabletsAdded { .. }
+            | TableDropped { .. }
+            | ReplicaAdded { .. }
+            | ReplicaTurned { .. }
+            | ReplicaDropped { .. }
+            | ReplicaMoved { .. }
+            | ReplicaRose { .. }
+            | ReplicaBad { .. }
+            | ReplicaGood { .. }
+            | PrimaryChosen { .. }
+            | LoadCommitted { .. }
+            | LoadVisible { .. }
+            | LoadForgotten { .. }
+            | VersionsCollected { .. }
+            | TaskStarted { .. }
+            | TaskEnded { .. }
+            | TabletForgotten { .. } => true,
+            IdsIssued { .. }
+            | NodeConnected { .. }
+            | NodeLive { .. }
+            | ReportTaken { .. }
+            | NamingBegan { .. }
+            | Named { .. }
+            | FullReportTaken { .. }
+            | DiskSeen { .. }
+            | DiskUnseen { .. }
+            | HostSeen { .. }
+            | ReplicaSeen { .. }
+            | ReplicaUnseen { .. }
+            | ReplicaConfirmed { .. }
+            | LoadOpened { .. }
+            | LoadPrepared { .. }
+            | LoadPartFailed { .. }
+            | LoadCommitAsked { .. }
+            | LoadAborted { .. }
+            | TaskProgressed { .. }
+            | TaskAgentDone { .. }
+            | StraySeen { .. }
+            | StrayGone { .. }
+            | TrashSeen { .. }
+            | TrashGone { .. }
+            | LevelTurned { .. }
+            | VerificationBegan { .. } => false,
+        }
+    }
+
+    /// The tablet that it touches, for the checker; `None` when it touches none, or [`Change::touches_nodes`].
+    pub fn tablet(&self) -> Option<TabletId> {
+        use Change::*;
+        match self {
+            ReplicaAdded { tablet, .. }
+            | ReplicaTurned { tablet, .. }
+            | ReplicaDropped { tablet, .. }
+            | ReplicaMoved { tablet, .. }
+            | ReplicaRose { tablet, .. }
+            | ReplicaBad { tablet, .. }
+            | ReplicaGood { tablet, .. }
+            | PrimaryChosen { tablet, .. }
+            | VersionsCollected { tablet, .. }
+            | TaskEnded { tablet, .. }
+            | TabletForgotten { tablet }
+            | ReplicaUnseen { tablet, .. }
+            | ReplicaConfirmed { tablet, .. }
+            | StraySeen { tablet, .. }
+            | StrayGone { tablet, .. }
+            | TaskProgressed { tablet, .. }
+            | TaskAgentDone { tablet, .. } => Some(*tablet),
+            TaskStarted { task } => Some(task.tablet),
+            ReplicaSeen { fact, .. } => Some(fact.tablet),
+            Born { .. }
+            | EpochBegan { .. }
+            | IdsReserved { .. }
+            | IdsIssued { .. }
+            | NodeAdded { .. }
+            | DiskAdded { .. }
+            | DiskMoved { .. }
+            | DiskReplaced { .. }
+            | DatabaseAdded { .. }
+            | TableAdded { .. }
+            | TableDropped { .. }
+            | LoadCommitted { .. }
+            | LoadVisible { .. }
+            | LoadForgotten { .. }
+            | NodeConnected { .. }
+            | NodeLive { .. }
+            | ReportTaken { .. }
+            | NamingBegan { .. }
+            | Named { .. }
+            | FullReportTaken { .. }
+            | DiskSeen { .. }
+            | DiskUnseen { .. }
+            | HostSeen { .. }
+            | LoadOpened { .. }
+            | LoadPrepared { .. }
+            | LoadPartFailed { .. }
+            | LoadCommitAsked { .. }
+            | LoadAborted { .. }
+            | TrashSeen { .. }
+            | TrashGone { .. }
+            | LevelTurned { .. }
+            | VerificationBegan { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Everything that can happen to the catalog, stamped with its time by the shell.
+
+use crate::Reason;
+use stele_common::handshake::Hello;
+use stele_common::{
+    DiskId, Epoch, Liveness, LoadKey, NodeId, Priority, ReplicaId, Report, TabletId, TabletStatus, TaskId, Tick, api,
+};
+
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Monotonic: what rules reckon with.
+    pub at: Tick,
+    /// Wall clock, milliseconds since 1970: shown, and used to forget old results; never decides about safety.
+    pub wall_ms: u64,
+    pub body: EventBody,
+}
+
+#[derive(Clone, Debug)]
+pub enum EventBody {
+    /// A leadership begins on what the store held. `cluster_if_new`: the id to be born with.
+    Began {
+        cluster_if_new: String,
+    },
+    /// An agent introduces itself (its proof has been checked). Answered with [`crate::Answer::Handshake`].
+    Hello {
+        hello: Hello,
+        proof: [u8; 32],
+    },
+    /// Numbered facts from the agent's live session.
+    Reported {
+        node: NodeId,
+        report: Report,
+    },
+    /// An agent has seen a higher epoch than ours.
+    HigherEpoch {
+        node: Option<NodeId>,
+        epoch: Epoch,
+    },
+    /// The Roster's word on a node.
+    NodeTurned {
+        node: NodeId,
+        liveness: Liveness,
+    },
+    CreateTable(api::TableCreate),
+    DropTable {
+        db: String,
+        name: String,
+    },
+    InitDisk(api::DiskInit),
+    OpenLoad(api::LoadOpen),
+    /// The client has streamed everything: commit as soon as a quorum of every tablet has it.
+    CommitLoad {
+        key: LoadKey,
+    },
+    AbortLoad {
+        key: LoadKey,
+    },
+    Verify(api::VerifyStart),
+    /// The scheduler's wish, decided on a snapshot; refused when the tablet has moved on since.
+    Propose(Proposal),
+    /// Every 100 ms or so: timeouts, evidence, collection, trash, strays.
+    Tick,
+}
+
+/// What the scheduler asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Proposal {
+    Clone {
+        tablet: TabletId,
+        revision: u64,
+        status: TabletStatus,
+        priority: Priority,
+        source: ReplicaId,
+        /// An existing replica to be brought up, or a disk to make a new one on.
+        target: Target,
+    },
+    Delete {
+        tablet: TabletId,
+        revision: u64,
+        status: TabletStatus,
+        priority: Priority,
+        victim: ReplicaId,
+    },
+    Cancel {
+        tablet: TabletId,
+        task: TaskId,
+        cause: Reason,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Existing(ReplicaId),
+    NewOn { node: NodeId, disk: DiskId },
+}

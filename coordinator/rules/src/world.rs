@@ -1,0 +1,379 @@
+//! The whole state that decisions are made from. Owner: the Catalog actor; everybody else reads snapshots.
+//!
+//! Cloning a `World` must stay cheap (it is published after each batch): tablets live in shared chunks
+//! ([`Tablets`]) that are copied only when one of their tablets changes; the rest is small.
+//!
+//! | part | durable? |
+//! |---|---|
+//! | tables, tablets' placements, versions, ballots, load results, running tasks, ids issued, epoch | yes |
+//! | liveness, sessions, disk space, what reports said in this epoch, loads in flight, strays, trash | no: learned again |
+
+use crate::Reason;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use stele_common::config::RepairKnobs;
+use stele_common::report::{HostFact, TrashFact};
+use stele_common::status::Level;
+use stele_common::{
+    Ballot, BootId, ClusterId, DatabaseId, Digest, DiskId, DiskState, Epoch, Evidence, Liveness, LoadId, LoadKey,
+    LoadMode, Medium, NodeId, PartitionId, Priority, ReplicaId, ReplicaState, Space, TableId, TabletId, TabletStatus,
+    TaskId, Tick, Version, VersionHash,
+};
+
+/// Everything.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub knobs: Arc<RepairKnobs>,
+    pub cluster: ClusterId,
+    pub epoch: Epoch,
+    /// When this leadership began; nobody is marked silent before a full grace after it.
+    pub began: Tick,
+    pub level: Level,
+    /// Why the level is what it is, when nobody asked for it.
+    pub level_cause: Option<Reason>,
+    /// Every id below this one has been issued (or burnt); durable before use, reserved in blocks.
+    pub next_id: u64,
+    /// End of the reserved block.
+    pub reserved_id: u64,
+    pub nodes: BTreeMap<NodeId, Node>,
+    pub disks: BTreeMap<DiskId, Disk>,
+    pub databases: BTreeMap<String, DatabaseId>,
+    pub tables: BTreeMap<TableId, Arc<Table>>,
+    pub tablets: Tablets,
+    /// Loads in flight and the results of ended ones, by the client's key.
+    pub loads: BTreeMap<LoadKey, Load>,
+    /// Ended attempts that prepared members may still ask about.
+    pub load_keys: BTreeMap<LoadId, LoadKey>,
+    /// Running tasks; at most one a tablet.
+    pub tasks: BTreeMap<TabletId, Task>,
+    /// Replicas on disks that the catalog does not know.
+    pub strays: BTreeMap<(TabletId, ReplicaId), Stray>,
+    pub trash: BTreeMap<ReplicaId, (NodeId, TrashFact)>,
+    /// Tablets of dropped tables whose replicas must still go: evidence for their drops.
+    pub dropped_tablets: BTreeMap<TabletId, TableId>,
+    pub verifications: BTreeMap<u64, Verification>,
+}
+
+/// An agent process on a host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub id: NodeId,
+    pub host: String,
+    pub name: String,
+    pub rack: String,
+    pub tag: String,
+    // What follows is learned again in each epoch.
+    pub liveness: Liveness,
+    /// Since when it has this liveness.
+    pub since: Tick,
+    pub boot: Option<BootId>,
+    /// Sequence number of the last report of this boot.
+    pub seq: u64,
+    /// A full report of this boot has come in: only now may its silence about something mean absence.
+    pub reported: bool,
+    /// Between the first and last page of a full report: what it named so far.
+    pub naming: Option<Naming>,
+    pub peer: String,
+    pub http: String,
+    pub build: String,
+    pub figures: Option<HostFact>,
+}
+
+/// What the pages of a full report have named so far; the rest is judged absent at the last page.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Naming {
+    pub replicas: BTreeSet<ReplicaId>,
+    pub loads: BTreeSet<(LoadId, TabletId)>,
+    pub tasks: BTreeSet<TaskId>,
+    pub trash: BTreeSet<ReplicaId>,
+    pub disks: BTreeSet<DiskId>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disk {
+    pub id: DiskId,
+    pub node: NodeId,
+    pub path: String,
+    pub medium: Medium,
+    /// UNAVAILABLE until its agent says otherwise.
+    pub state: DiskState,
+    pub cause: Option<String>,
+    pub space: Space,
+    /// st_dev: disks that share one share their space.
+    pub device: u64,
+    /// An operator gave its place to a blank directory: it may be formatted with this id.
+    pub replaced_by: Option<DiskId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    pub id: TableId,
+    pub db: String,
+    pub db_id: DatabaseId,
+    pub name: String,
+    pub buckets: u32,
+    pub partitions: Vec<Partition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Partition {
+    pub id: PartitionId,
+    pub name: String,
+    pub medium: Medium,
+    pub replication: u32,
+    /// By bucket.
+    pub tablets: Vec<TabletId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tablet {
+    pub id: TabletId,
+    pub table: TableId,
+    pub partition: PartitionId,
+    pub bucket: u32,
+    /// n: wanted copies (copied from the partition, so that the ladder needs no look-up).
+    pub wanted: u32,
+    pub medium: Medium,
+    pub visible: Version,
+    pub committed: Version,
+    /// Committed versions that are kept, oldest first; the recorded hash is the truth about a version.
+    pub versions: Vec<VersionRecord>,
+    pub ballot: Ballot,
+    pub primary: Option<ReplicaId>,
+    pub replicas: Vec<Replica>,
+    /// Grows with every change of this tablet; a request decided on an older one is refused. Not stored.
+    #[serde(skip)]
+    pub revision: u64,
+    /// The load in flight; one a tablet at a time. Not stored.
+    #[serde(skip)]
+    pub load: Option<LoadId>,
+}
+
+/// One committed version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VersionRecord {
+    pub version: Version,
+    pub parent: Version,
+    pub hash: VersionHash,
+    pub load: LoadId,
+    /// Replicas that had it durable at the commit.
+    pub holders: Vec<ReplicaId>,
+    /// When the version after it became visible (this epoch's clock; `None` = newest, or unknown after a restart).
+    #[serde(skip)]
+    pub superseded: Option<Tick>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replica {
+    pub id: ReplicaId,
+    pub node: NodeId,
+    pub disk: DiskId,
+    pub state: ReplicaState,
+    pub bad: Option<String>,
+    /// The highest version that it ever reported (durable: going below it is a regression).
+    pub version: Version,
+    // What follows is learned again in each epoch.
+    #[serde(skip)]
+    pub seen: Option<SeenReplica>,
+}
+
+/// What the agent's reports of this epoch said of a replica.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenReplica {
+    pub boot: BootId,
+    pub seq: u64,
+    pub version: Version,
+    pub hash: VersionHash,
+    /// Highest version held or waiting for its parent.
+    pub pending: Version,
+    pub size: u64,
+    pub files: u64,
+    pub oldest: Version,
+    /// When its content was last held against its digests, on our clock.
+    pub verified: Option<Tick>,
+    /// The last Confirm that it answered, and when.
+    pub confirmed: Option<(u64, Tick, Version, VersionHash)>,
+    /// Since when it is behind the visible version.
+    pub behind: Option<Tick>,
+}
+
+/// A load by the client's key: in flight (not stored) or ended (stored).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    pub id: LoadId,
+    pub key: LoadKey,
+    pub table: TableId,
+    pub mode: LoadMode,
+    pub content: Digest,
+    pub phase: LoadPhase,
+    pub tablets: BTreeMap<TabletId, LoadPart>,
+    #[serde(skip)]
+    pub opened: Tick,
+    /// The client has sent everything: commit as soon as a quorum of every tablet has it.
+    #[serde(skip)]
+    pub commit_asked: bool,
+    /// Wall clock at the end, for forgetting results (milliseconds since 1970; decides nothing about safety).
+    pub ended_wall_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum LoadPhase {
+    Open,
+    Committed,
+    Visible,
+    Aborted { cause: Reason },
+}
+
+/// One tablet's part of a load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadPart {
+    pub parent: Version,
+    pub version: Version,
+    pub ballot: Ballot,
+    /// Members at opening; those that count for the quorum.
+    pub members: Vec<ReplicaId>,
+    pub bytes: u64,
+    /// Who has it durable, and what it would become there.
+    #[serde(skip)]
+    pub prepared: BTreeMap<ReplicaId, VersionHash>,
+    #[serde(skip)]
+    pub failed: BTreeMap<ReplicaId, String>,
+}
+
+/// A running repair or deletion. Stored, so that a restart adopts it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    pub id: TaskId,
+    pub tablet: TabletId,
+    pub status: TabletStatus,
+    pub priority: Priority,
+    pub work: Work,
+    #[serde(skip)]
+    pub started: Tick,
+    #[serde(skip)]
+    pub bytes_done: u64,
+    #[serde(skip)]
+    pub bytes_total: u64,
+    /// When `bytes_done` last grew.
+    #[serde(skip)]
+    pub progressed: Tick,
+    /// The agent said it is done: the slots are free, the report decides.
+    #[serde(skip)]
+    pub agent_done: bool,
+    pub timeout_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Work {
+    Clone {
+        /// The replica being made or brought up.
+        replica: ReplicaId,
+        node: NodeId,
+        disk: DiskId,
+        /// Made by this task: dropped if the copy is given up.
+        fresh: bool,
+        source: ReplicaId,
+        source_node: NodeId,
+        source_disk: DiskId,
+        version: Version,
+    },
+    Delete {
+        replica: ReplicaId,
+        node: NodeId,
+        /// Answers to this nonce count as evidence.
+        nonce: u64,
+        /// Loads below this one must have ended.
+        watermark: LoadId,
+    },
+}
+
+/// How a task ended; kept in the scheduler's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    Finished { evidence: Option<Evidence> },
+    Cancelled { cause: Reason },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stray {
+    pub node: NodeId,
+    pub disk: DiskId,
+    pub version: Version,
+    pub hash: VersionHash,
+    pub bad: Option<String>,
+    pub size: u64,
+    pub since: Tick,
+}
+
+/// A `stele verify` in progress.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verification {
+    pub id: u64,
+    pub started: Tick,
+    pub replicas: Vec<(TabletId, ReplicaId, u64)>,
+    /// Could not be asked, and why.
+    pub unreachable: BTreeMap<ReplicaId, String>,
+}
+
+/// Tablets in chunks that snapshots share: a change copies one chunk of at most [`CHUNK`] tablets.
+#[derive(Clone, Debug, Default)]
+pub struct Tablets {
+    chunks: BTreeMap<u64, Arc<BTreeMap<TabletId, Tablet>>>,
+    len: usize,
+}
+
+/// Ids per chunk. 256 tablets are some 100 KiB: copying one costs tens of microseconds; halving it doubles the
+/// outer map that every snapshot clones.
+pub const CHUNK: u64 = 256;
+
+impl Tablets {
+    pub fn get(&self, id: TabletId) -> Option<&Tablet> {
+        self.chunks.get(&(id.0 / CHUNK))?.get(&id)
+    }
+
+    /// Only [`crate::world`]'s apply calls this.
+    pub(crate) fn get_mut(&mut self, id: TabletId) -> Option<&mut Tablet> {
+        let chunk = self.chunks.get_mut(&(id.0 / CHUNK))?;
+        if !chunk.contains_key(&id) {
+            return None;
+        }
+        Arc::make_mut(chunk).get_mut(&id)
+    }
+
+    pub(crate) fn insert(&mut self, tablet: Tablet) {
+        let chunk = self.chunks.entry(tablet.id.0 / CHUNK).or_default();
+        if Arc::make_mut(chunk).insert(tablet.id, tablet).is_none() {
+            self.len += 1;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: TabletId) -> Option<Tablet> {
+        let key = id.0 / CHUNK;
+        let chunk = self.chunks.get_mut(&key)?;
+        let removed = Arc::make_mut(chunk).remove(&id);
+        if chunk.is_empty() {
+            self.chunks.remove(&key);
+        }
+        self.len -= usize::from(removed.is_some());
+        removed
+    }
+
+    /// In id order.
+    pub fn iter(&self) -> impl Iterator<Item = &Tablet> {
+        self.chunks.values().flat_map(|chunk| chunk.values())
+    }
+
+    /// The chunks, for walking or storing piece by piece.
+    pub fn chunks(&self) -> impl Iterator<Item = &Arc<BTreeMap<TabletId, Tablet>>> {
+        self.chunks.values()
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
