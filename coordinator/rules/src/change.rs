@@ -372,6 +372,7 @@ impl Change {
             | DiskReplaced { .. }
             | DatabaseAdded { .. }
             | TableAdded { .. }
+            | TabletsAdded { .. }
             | TableDropped { .. }
             | LoadCommitted { .. }
             | LoadVisible { .. }
