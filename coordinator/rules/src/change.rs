@@ -122,9 +122,14 @@ pub enum Change {
     LoadCommitted {
         load: Load,
         versions: Vec<(TabletId, VersionRecord)>,
+        /// Begins [`crate::world::SeenReplica::behind`]; of this epoch only, so not stored.
+        #[serde(skip)]
+        at: Tick,
     },
     LoadVisible {
         key: LoadKey,
+        #[serde(skip)]
+        at: Tick,
     },
     LoadForgotten {
         key: LoadKey,
@@ -187,11 +192,13 @@ pub enum Change {
     DiskSeen {
         fact: DiskFact,
         node: NodeId,
+        at: Tick,
     },
     /// The agent could not bring it up, or its node's word is not to be had.
     DiskUnseen {
         disk: DiskId,
         cause: String,
+        at: Tick,
     },
     HostSeen {
         node: NodeId,

@@ -98,6 +98,8 @@ pub struct Disk {
     pub medium: Medium,
     /// UNAVAILABLE until its agent says otherwise.
     pub state: DiskState,
+    /// Since when it has this state (this epoch's clock): the waits of repair count from here.
+    pub since: Tick,
     pub cause: Option<String>,
     pub space: Space,
     /// st_dev: disks that share one share their space.
@@ -194,7 +196,7 @@ pub struct SeenReplica {
     pub verified: Option<Tick>,
     /// The last Confirm that it answered, and when.
     pub confirmed: Option<(u64, Tick, Version, VersionHash)>,
-    /// Since when it is behind the visible version.
+    /// Since when it is below the committed version; begins anew whenever its version rises and is still below.
     pub behind: Option<Tick>,
 }
 
