@@ -12,6 +12,7 @@
 
 pub mod action;
 pub mod change;
+pub mod checkup;
 pub mod event;
 pub mod reason;
 pub mod world;

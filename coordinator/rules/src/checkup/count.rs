@@ -1,0 +1,208 @@
+//! Which replicas of a tablet are alive, complete and proven: defined here once, used by the ladder and by every guard.
+//!
+//! In: the world, a tablet. Out: a judgement per replica and the numbers. No waits and no clock in here: whether
+//! something that is not alive may come back is [`super::waits`]'s business. It must never count a replica of which
+//! this epoch has no report: unknown is not there.
+
+use crate::World;
+use crate::world::{Replica, SeenReplica, Tablet, VersionRecord};
+use std::collections::BTreeSet;
+use stele_common::{DiskState, Liveness, ReplicaState, Tick, Version};
+
+/// One replica, judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Counts as a copy (DESIGN 6.1).
+    pub alive: bool,
+    /// Alive, at the visible version or above, and no committed version passed it by.
+    pub complete: bool,
+    /// Why it is not alive, or not complete.
+    pub why: Option<Flaw>,
+}
+
+/// What is wrong with a replica; the first that applies, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flaw {
+    /// Its node is not in the catalog.
+    NodeUnknown,
+    Bad,
+    /// A copy in the making.
+    Clone,
+    /// On its way out.
+    Decommission,
+    NodeLost,
+    NodeSilent,
+    /// Its node has not sent a full report in this session: unknown, not missing.
+    NodeUnheard,
+    /// Its disk is SUSPECT, UNAVAILABLE or not registered: unknown, not gone.
+    DiskNotOnline,
+    /// Its node has reported, but this epoch has not heard of it.
+    NotSeen,
+    /// An earlier alive replica is on the same host.
+    SameHost,
+    /// Alive, but below the visible version.
+    Behind,
+    /// Alive and at the visible version, but a version was committed without it.
+    MissedCommit,
+}
+
+impl Flaw {
+    /// For people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Flaw::NodeUnknown => "its node is not registered",
+            Flaw::Bad => "it is bad",
+            Flaw::Clone => "it is a copy in the making",
+            Flaw::Decommission => "it is on its way out",
+            Flaw::NodeLost => "its node is lost",
+            Flaw::NodeSilent => "its node is silent",
+            Flaw::NodeUnheard => "its node has not reported since it connected",
+            Flaw::DiskNotOnline => "its disk is not online",
+            Flaw::NotSeen => "its node has not named it yet",
+            Flaw::SameHost => "its host holds another copy",
+            Flaw::Behind => "it is behind the visible version",
+            Flaw::MissedCommit => "a version was committed without it",
+        }
+    }
+
+    /// It may come back by itself: its bytes are out of sight, not known to be gone.
+    pub fn may_return(self) -> bool {
+        match self {
+            Flaw::NodeLost | Flaw::NodeSilent | Flaw::NodeUnheard | Flaw::DiskNotOnline | Flaw::NotSeen => true,
+            Flaw::NodeUnknown
+            | Flaw::Bad
+            | Flaw::Clone
+            | Flaw::Decommission
+            | Flaw::SameHost
+            | Flaw::Behind
+            | Flaw::MissedCommit => false,
+        }
+    }
+}
+
+/// A tablet's replicas, judged, in the order of the tablet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub alive: u32,
+    pub complete: u32,
+    /// Same order and length as the tablet's replicas.
+    pub judged: Vec<Judged>,
+}
+
+/// Judges every replica: the first alive one on a host counts, later ones on that host do not.
+pub fn count(world: &World, tablet: &Tablet) -> Counts {
+    let mut counts = Counts { alive: 0, complete: 0, judged: Vec::with_capacity(tablet.replicas.len()) };
+    for (index, replica) in tablet.replicas.iter().enumerate() {
+        let judged = judge_with(world, tablet, replica, |host| {
+            let earlier = tablet.replicas[..index].iter().zip(&counts.judged);
+            earlier.filter(|(_, judged)| judged.alive).any(|(other, _)| host_of(world, other) == Some(host))
+        });
+        counts.alive += u32::from(judged.alive);
+        counts.complete += u32::from(judged.complete);
+        counts.judged.push(judged);
+    }
+    counts
+}
+
+/// Judges one replica, given the hosts of the alive replicas before it.
+pub fn judge(world: &World, tablet: &Tablet, replica: &Replica, earlier_hosts: &BTreeSet<&str>) -> Judged {
+    judge_with(world, tablet, replica, |host| earlier_hosts.contains(host))
+}
+
+fn judge_with(world: &World, tablet: &Tablet, replica: &Replica, host_taken: impl FnOnce(&str) -> bool) -> Judged {
+    match flaw_of_life(world, replica, host_taken) {
+        Some(flaw) => Judged { alive: false, complete: false, why: Some(flaw) },
+        None => match flaw_of_version(tablet, replica) {
+            Some(flaw) => Judged { alive: true, complete: false, why: Some(flaw) },
+            None => Judged { alive: true, complete: true, why: None },
+        },
+    }
+}
+
+fn flaw_of_life(world: &World, replica: &Replica, host_taken: impl FnOnce(&str) -> bool) -> Option<Flaw> {
+    let Some(node) = world.nodes.get(&replica.node) else { return Some(Flaw::NodeUnknown) };
+    if replica.bad.is_some() {
+        return Some(Flaw::Bad);
+    }
+    match replica.state {
+        ReplicaState::Normal => {}
+        ReplicaState::Clone => return Some(Flaw::Clone),
+        ReplicaState::Decommission => return Some(Flaw::Decommission),
+    }
+    match node.liveness {
+        Liveness::Alive => {}
+        Liveness::Silent => return Some(Flaw::NodeSilent),
+        Liveness::Lost => return Some(Flaw::NodeLost),
+    }
+    if !node.reported {
+        return Some(Flaw::NodeUnheard);
+    }
+    if world.disks.get(&replica.disk).is_none_or(|disk| disk.state != DiskState::Online) {
+        return Some(Flaw::DiskNotOnline);
+    }
+    if replica.seen.as_ref().is_none_or(|seen| Some(seen.boot) != node.boot) {
+        return Some(Flaw::NotSeen);
+    }
+    host_taken(&node.host).then_some(Flaw::SameHost)
+}
+
+fn flaw_of_version(tablet: &Tablet, replica: &Replica) -> Option<Flaw> {
+    let Some(seen) = &replica.seen else { return Some(Flaw::NotSeen) };
+    if seen.version < tablet.visible {
+        return Some(Flaw::Behind);
+    }
+    missed_commit(tablet, replica, seen).map(|_| Flaw::MissedCommit)
+}
+
+/// The lowest committed version above its head that it neither holds staged nor held at the commit
+/// (the seed's "last failed version").
+pub fn missed_commit(tablet: &Tablet, replica: &Replica, seen: &SeenReplica) -> Option<Version> {
+    if seen.version >= tablet.committed {
+        return None;
+    }
+    let above = tablet.versions.iter().filter(|record| record.version > seen.version);
+    above
+        .filter(|record| record.version > seen.pending && !record.holders.contains(&replica.id))
+        .map(|record| record.version)
+        .min()
+}
+
+/// Complete at the *committed* version with the recorded hash; its content was held against its digests within two
+/// scrub periods; and its presence is vouched for: by its answer to the confirmation `nonce`, or, without a nonce,
+/// by a report of the present session.
+///
+/// The second-on-its-host rule is the caller's to apply (witnesses must be on different hosts).
+pub fn proven(world: &World, tablet: &Tablet, replica: &Replica, at: Tick, nonce: Option<u64>) -> bool {
+    let judged = judge_with(world, tablet, replica, |_| false);
+    let Some(seen) = &replica.seen else { return false };
+    if !judged.complete || seen.version < tablet.committed || !hash_is_recorded(tablet, seen) {
+        return false;
+    }
+    let has_receipt = seen.version == Version::EMPTY
+        || seen.verified.is_some_and(|verified| at.since(verified) <= world.knobs.scrub_period_ms.saturating_mul(2));
+    let is_present = match nonce {
+        None => true,
+        Some(nonce) => seen.confirmed.is_some_and(|(answered, _, version, hash)| {
+            answered == nonce && version == seen.version && hash == seen.hash
+        }),
+    };
+    has_receipt && is_present
+}
+
+/// The head's hash is the one of the commit; the empty version has no record and no content.
+fn hash_is_recorded(tablet: &Tablet, seen: &SeenReplica) -> bool {
+    match record_of(tablet, seen.version) {
+        Some(record) => record.hash == seen.hash,
+        None => seen.version == Version::EMPTY,
+    }
+}
+
+/// The record of a committed version, if it is still kept.
+pub fn record_of(tablet: &Tablet, version: Version) -> Option<&VersionRecord> {
+    tablet.versions.iter().rev().find(|record| record.version == version)
+}
+
+/// The host that a replica is on; `None` when its node is not registered.
+pub fn host_of<'a>(world: &'a World, replica: &Replica) -> Option<&'a str> {
+    world.nodes.get(&replica.node).map(|node| node.host.as_str())
+}
