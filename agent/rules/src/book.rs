@@ -19,19 +19,32 @@ pub struct Book {
     pub epoch: Epoch,
     pub state: DiskState,
     pub cause: Option<String>,
+    /// It failed once in this boot: it may vanish and come back, but it stays SUSPECT until a restart judges it anew.
+    pub suspected: Option<String>,
     pub replicas: BTreeMap<ReplicaId, Held>,
     /// Loads that are durable here and not installed.
     pub staged: BTreeMap<(LoadId, TabletId), Staged>,
-    /// Copies being received; at most one a tablet.
+    /// Copies being received; at most one a tablet that is not cancelled.
     pub copies: BTreeMap<TaskId, Copying>,
+    /// What an ended copy left in `staging/task-<tablet>/`: kept a while, because the next try resumes from it.
+    /// A scan at start enters each such directory here (task and replica 0 when it cannot tell).
+    pub leftovers: BTreeMap<TabletId, Leftover>,
     /// How copies ended, the latest [`crate::book::ENDED_MAX`], so that a full report can tell it again.
     pub ended: BTreeMap<TaskId, Ended>,
     pub trash: BTreeMap<ReplicaId, Trashed>,
-    /// Ops handed to the disk's threads and not finished, by the replica that they occupy.
+    /// Ops handed to the disk's threads and not finished, by the replica that they occupy; one at a time.
+    /// (A fetch occupies none, and removals of staged things have [`Book::discarding`] and [`Book::leftovers`].)
     pub busy: BTreeMap<ReplicaId, Op>,
+    /// Replicas that a Verify reads. It may take minutes, so it is a reader like any other and does not hold up loads;
+    /// it only keeps away what removes or replaces files (drop, collect, install of a copy).
+    pub reading: BTreeSet<ReplicaId>,
     /// Staged loads being removed.
     pub discarding: BTreeSet<(LoadId, TabletId)>,
 }
+
+/// How long what a failed copy left is kept for the next try, milliseconds. The coordinator repeats a failed repair
+/// after five minutes at most; half an hour outlives several tries, and more only costs space.
+pub const RESUME_MS: u64 = 30 * 60_000;
 
 /// Ended copies remembered; a coordinator asks for a full report within seconds, so a screenful is plenty.
 pub const ENDED_MAX: usize = 256;
@@ -67,7 +80,10 @@ pub struct Wishes {
     pub drop: Option<Evidence>,
     /// Nonce of the confirmation asked for.
     pub confirm: Option<u64>,
+    /// Ordered: as soon as possible.
     pub verify: bool,
+    /// Its turn in the background reading.
+    pub scrub: bool,
     pub collect_below: Option<Version>,
 }
 
@@ -132,6 +148,27 @@ pub struct Ended {
     pub progress: TaskProgress,
 }
 
+/// What an ended copy left behind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Leftover {
+    pub task: TaskId,
+    pub replica: ReplicaId,
+    /// When the copy ended, or when a scan found it.
+    pub since: Tick,
+    pub state: LeftoverState,
+}
+
+/// ```text
+/// KEPT ──a new copy of the tablet──▶ (taken over)
+///   └──too old, or not wanted──▶ DUE ──disk ONLINE──▶ REMOVING ──▶ (gone)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeftoverState {
+    Kept,
+    Due,
+    Removing,
+}
+
 /// A replica in `trash/`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trashed {
@@ -151,13 +188,56 @@ impl Book {
             epoch: Epoch(0),
             state: DiskState::Online,
             cause: None,
+            suspected: None,
             replicas: BTreeMap::new(),
             staged: BTreeMap::new(),
             copies: BTreeMap::new(),
+            leftovers: BTreeMap::new(),
             ended: BTreeMap::new(),
             trash: BTreeMap::new(),
             busy: BTreeMap::new(),
+            reading: BTreeSet::new(),
             discarding: BTreeSet::new(),
+        }
+    }
+}
+
+impl Held {
+    /// A replica at this version about which nothing else is known.
+    pub fn new(label: TabletLabel, head: Version, hash: VersionHash, size: u64, files: u64) -> Held {
+        Held {
+            label,
+            head,
+            hash,
+            older: BTreeMap::new(),
+            size,
+            files,
+            bad: None,
+            verified: None,
+            scrubbed: None,
+            confirmed: None,
+            pins: BTreeMap::new(),
+            wishes: Wishes::default(),
+        }
+    }
+
+    /// The hash of a version that is held here, the head included.
+    pub fn hash_of(&self, version: Version) -> Option<VersionHash> {
+        if version == self.head { Some(self.hash) } else { self.older.get(&version).copied() }
+    }
+
+    /// The oldest version that is kept.
+    pub fn oldest(&self) -> Version {
+        self.older.keys().next().copied().unwrap_or(self.head)
+    }
+}
+
+impl Copying {
+    /// Whether it holds `staging/task-<tablet>/`.
+    pub fn has_begun(&self) -> bool {
+        match self.phase {
+            CopyPhase::Queued => false,
+            CopyPhase::Fetching | CopyPhase::Fetched { .. } | CopyPhase::Installing { .. } => true,
         }
     }
 }

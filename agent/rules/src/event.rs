@@ -1,6 +1,6 @@
 //! Everything that can happen to a disk, everything that may be done about it, and the only ways its book may change.
 
-use crate::book::{Held, Staged, Trashed};
+use crate::book::{Held, Leftover, Staged, Trashed};
 use serde::{Deserialize, Serialize};
 use stele_common::{
     CloneOrder, DiskState, Epoch, Evidence, LoadId, Order, ReplicaId, TabletId, TabletLabel, TaskFailure, TaskId, Tick,
@@ -47,6 +47,10 @@ pub enum EventBody {
         replica: ReplicaId,
         cause: String,
     },
+    /// The background reading has reached this replica ([`crate::scrub_plan`] chose it): a Verify follows when it is idle.
+    Scrub {
+        replica: ReplicaId,
+    },
     /// The disk failed, vanished, or is well again.
     DiskTurned {
         state: DiskState,
@@ -70,10 +74,13 @@ pub enum Action {
 pub enum Refused {
     /// From a leadership that is over.
     StaleEpoch,
+    /// Not on this disk, or dropped: an incarnation does not come back.
     NoSuchReplica,
     /// The replica named belongs to another tablet.
     OtherTablet,
     DiskNotOnline,
+    /// Meant for another disk.
+    OtherDisk,
     AlreadyThere,
     /// Another copy of this tablet is being received.
     TabletBusy,
@@ -91,14 +98,20 @@ pub enum Op {
     /// Receive what is missing into `staging/task-<tablet>/` and make it durable; reports progress.
     Fetch {
         order: CloneOrder,
+        /// The replica that is there is bad: whatever of it is reused is read and held against its digest first.
+        mend: bool,
     },
-    /// Make the staged copy the replica's head (a new directory, or a newer version of one that is there).
+    /// Make the staged copy the replica's head (a new directory, a newer version of one that is there, or the same
+    /// version of a bad one, then perhaps with another hash).
     InstallCopy {
         task: TaskId,
         label: TabletLabel,
         version: Version,
         hash: VersionHash,
+        /// As in [`Op::Fetch`]; the result says `content_checked` only if that was done.
+        mend: bool,
     },
+    /// Remove `staging/task-<tablet>/`.
     DiscardCopy {
         task: TaskId,
         tablet: TabletId,
@@ -132,13 +145,13 @@ pub enum Op {
         replica: ReplicaId,
         nonce: u64,
     },
-    /// Read every byte of the head past the page cache.
+    /// Read every byte of the head past the page cache. Loads may be installed while it runs.
     Verify {
         tablet: TabletId,
         replica: ReplicaId,
         urgent: bool,
     },
-    /// Remove versions below `below`, keeping what `keep` names and what kept manifests name.
+    /// Remove versions below `below` (at most the head), keeping what `keep` names and what kept manifests name.
     Collect {
         tablet: TabletId,
         replica: ReplicaId,
@@ -157,7 +170,8 @@ pub enum OpResult {
         bytes_copied: u64,
         bytes_reused: u64,
     },
-    /// The head is now this. `content_checked`: every byte of it was held against its digest on the way.
+    /// The head is now this. `content_checked`: every byte of it was held against its digest on the way; of a load only
+    /// its own files are, so it is true only where the parent is empty. `size`: all kept versions.
     Installed {
         version: Version,
         hash: VersionHash,
@@ -228,6 +242,10 @@ pub enum Change {
         files: u64,
         verified: Option<Tick>,
     },
+    /// Every byte of its head was checked by a copy: nothing is known against it any more, and it is scrubbed first.
+    Mended {
+        replica: ReplicaId,
+    },
     Bad {
         replica: ReplicaId,
         cause: String,
@@ -258,6 +276,9 @@ pub enum Change {
         nonce: u64,
     },
     WishVerify {
+        replica: ReplicaId,
+    },
+    WishScrub {
         replica: ReplicaId,
     },
     WishCollect {
@@ -296,9 +317,6 @@ pub enum Change {
     CopyQueued {
         order: CloneOrder,
     },
-    CopyFetching {
-        task: TaskId,
-    },
     CopyProgress {
         task: TaskId,
         bytes_done: u64,
@@ -311,9 +329,6 @@ pub enum Change {
         bytes_copied: u64,
         bytes_reused: u64,
     },
-    CopyInstalling {
-        task: TaskId,
-    },
     CopyCancelled {
         task: TaskId,
     },
@@ -323,6 +338,16 @@ pub enum Change {
     CopyFailed {
         task: TaskId,
         cause: TaskFailure,
+    },
+    LeftoverKept {
+        tablet: TabletId,
+        leftover: Leftover,
+    },
+    LeftoverDue {
+        tablet: TabletId,
+    },
+    LeftoverGone {
+        tablet: TabletId,
     },
     Trashed {
         replica: ReplicaId,
@@ -342,4 +367,55 @@ pub enum Change {
     Ended {
         op: Op,
     },
+}
+
+impl Op {
+    /// The tablet that it is about.
+    pub fn tablet(&self) -> TabletId {
+        match self {
+            Op::Create { label } | Op::InstallCopy { label, .. } => label.tablet,
+            Op::Fetch { order, .. } => order.label.tablet,
+            Op::DiscardCopy { tablet, .. }
+            | Op::InstallLoad { tablet, .. }
+            | Op::DiscardLoad { tablet, .. }
+            | Op::Drop { tablet, .. }
+            | Op::Purge { tablet, .. }
+            | Op::Confirm { tablet, .. }
+            | Op::Verify { tablet, .. }
+            | Op::Collect { tablet, .. } => *tablet,
+        }
+    }
+
+    /// The replica that it is about; none for a staged load that is removed.
+    pub fn replica(&self) -> Option<ReplicaId> {
+        match self {
+            Op::Create { label } | Op::InstallCopy { label, .. } => Some(label.replica),
+            Op::Fetch { order, .. } => Some(order.label.replica),
+            Op::DiscardLoad { .. } => None,
+            Op::DiscardCopy { replica, .. }
+            | Op::InstallLoad { replica, .. }
+            | Op::Drop { replica, .. }
+            | Op::Purge { replica, .. }
+            | Op::Confirm { replica, .. }
+            | Op::Verify { replica, .. }
+            | Op::Collect { replica, .. } => Some(*replica),
+        }
+    }
+}
+
+impl Refused {
+    /// Stable name, as in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Refused::StaleEpoch => "stale_epoch",
+            Refused::NoSuchReplica => "no_such_replica",
+            Refused::OtherTablet => "other_tablet",
+            Refused::DiskNotOnline => "disk_not_online",
+            Refused::OtherDisk => "other_disk",
+            Refused::AlreadyThere => "already_there",
+            Refused::TabletBusy => "tablet_busy",
+            Refused::NoSuchLoad => "no_such_load",
+            Refused::NoSuchTask => "no_such_task",
+        }
+    }
 }
