@@ -15,6 +15,7 @@ pub mod change;
 pub mod checkup;
 pub mod event;
 pub mod reason;
+mod reason_text;
 pub mod world;
 
 pub use action::{Action, Answer};

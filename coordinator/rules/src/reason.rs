@@ -4,61 +4,110 @@
 use serde::{Deserialize, Serialize};
 use stele_common::{DiskId, LoadKey, NodeId, ReplicaId, TabletId, Version};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Its `Display` is the sentence with the numbers; a refusal is no error, `thiserror` only writes the text here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum Reason {
     // catalog: names
+    #[error("table `{name}` exists already")]
     TableExists { name: String },
+    #[error("there is no table `{name}`")]
     NoSuchTable { name: String },
+    #[error("there is no partition `{name}`")]
     NoSuchPartition { name: String },
+    #[error("there is no disk {disk}")]
     NoSuchDisk { disk: DiskId },
+    #[error("{detail}")]
     BadRequest { detail: String },
+    #[error("{wanted} copies need {wanted} hosts with an online disk that has room, there are {hosts}")]
     TooFewHosts { wanted: u32, hosts: u32 },
     // loads
+    #[error("tablet {tablet} has {complete} complete replicas that may take a load, it needs {needed}")]
     NoQuorum { tablet: TabletId, complete: u32, needed: u32 },
+    #[error("tablet {tablet} is busy with load `{key}`")]
     TabletBusy { tablet: TabletId, key: LoadKey },
+    #[error("load `{key}` was opened before with other content")]
     OtherContent { key: LoadKey },
+    #[error("there is no load `{key}`")]
     NoSuchLoad { key: LoadKey },
+    #[error("load `{key}` is in flight")]
     LoadInFlight { key: LoadKey },
+    #[error("not durable at a quorum of every tablet within {ms} ms")]
     LoadTimedOut { ms: u64 },
+    #[error("aborted by its client")]
     LoadAborted,
+    #[error("the members of tablet {tablet} changed while the load was in flight")]
     BallotMoved { tablet: TabletId },
+    #[error("disk {disk} has {free} bytes free, a load must leave {keep}")]
     DiskFullForLoad { disk: DiskId, free: u64, keep: u64 },
+    #[error("load `{key}` is committed already")]
     AlreadyCommitted { key: LoadKey },
     // store
+    #[error("the coordinator's store is older than what the disks say: {detail}")]
     StoreIsOld { detail: String },
+    #[error("level {level} forbids it")]
     LevelForbids { level: String },
     // schedule
+    #[error("tablet {tablet} has changed since this was decided")]
     RevisionMoved { tablet: TabletId },
+    #[error("waits {in_ms} ms more for what may come back by itself")]
     NotReady { in_ms: u64 },
+    #[error("no complete replica of tablet {tablet} can be read")]
     NoSource { tablet: TabletId },
+    #[error("the disks that could give it are busy: no free slot, such as on disk {disk}")]
     NoSourceSlot { disk: DiskId },
+    #[error("none of {disks} disks may take a copy of tablet {tablet}")]
     NoDestination { tablet: TabletId, disks: u32 },
+    #[error("{disks} disks could take it, none has a free slot")]
     NoDestinationSlot { disks: u32 },
+    #[error("the host of node {node} holds a replica of this tablet already")]
     HostHasCopy { node: NodeId },
+    #[error("disk {disk} is not online")]
     DiskNotOnline { disk: DiskId },
+    #[error("disk {disk} has {free} bytes free after all grants, the copy must leave {keep}")]
     DiskWouldOverfill { disk: DiskId, free: u64, keep: u64 },
+    #[error("node {node} is not alive")]
     NodeNotAlive { node: NodeId },
+    #[error("disk {disk} is of another medium")]
     OtherMedium { disk: DiskId },
+    #[error("{nodes} nodes have not sent a full report in this session")]
     NodesNotReported { nodes: u32 },
+    #[error("it has {have} replicas, at most {max} are allowed while repairing")]
     TooManyReplicas { have: u32, max: u32 },
+    #[error("tablet {tablet} has a task already")]
     TabletHasTask { tablet: TabletId },
+    #[error("the tablet needs nothing any more")]
     NowHealthy,
+    #[error("{max} more urgent tasks are pending already")]
     QueueFull { max: u32 },
+    #[error("failed {failures} times, tries again in {in_ms} ms")]
     Backoff { failures: u32, in_ms: u64 },
+    #[error("tablet {tablet} has no complete replica that can be read")]
     Unrecoverable { tablet: TabletId },
     // task ends
+    #[error("node {node} is lost")]
     NodeLost { node: NodeId },
+    #[error("not done within {ms} ms and slower than a copy must be")]
     TimedOut { ms: u64 },
+    #[error("no byte moved for {ms} ms")]
     Stalled { ms: u64 },
+    #[error("the agent gave up: {detail}")]
     AgentFailed { detail: String },
+    #[error("replica {replica} sent bytes of `{path}` that do not match their digest")]
     SourceDamaged { replica: ReplicaId, path: String },
+    #[error("no agent knew the task after the coordinator restarted")]
     NotAdopted,
+    #[error("the table was dropped")]
     TableDropped,
     // deletion guard
+    #[error("replica {replica} is the last complete copy")]
     LastComplete { replica: ReplicaId },
+    #[error("only {holders} replicas would hold version {version}, {needed} must")]
     TooFewHolders { version: Version, holders: u32, needed: u32 },
+    #[error("a load in flight counts replica {replica}")]
     LoadCountsIt { replica: ReplicaId },
+    #[error("{proven} other replicas are proven, {needed} must be")]
     NotProven { proven: u32, needed: u32 },
+    #[error("the other replicas were not proven within {ms} ms")]
     EvidenceTimedOut { ms: u64 },
 }
 

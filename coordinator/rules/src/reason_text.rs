@@ -1,0 +1,69 @@
+//! What people read about a [`Reason`]: its sentence with numbers, and what helps. Decides nothing.
+
+use crate::Reason;
+use stele_common::api::Refusal;
+
+impl Reason {
+    /// The sentence, with its numbers.
+    pub fn detail(&self) -> String {
+        self.to_string()
+    }
+
+    /// Code and sentence, as every face shows it.
+    pub fn refusal(&self) -> Refusal {
+        Refusal { code: self.code().into(), detail: self.detail() }
+    }
+
+    /// What an operator may do about it; `None` when it passes by itself or was asked for.
+    pub fn next(&self) -> Option<String> {
+        use Reason::*;
+        let text = match self {
+            TableExists { .. } => "choose another name, or drop the table first",
+            NoSuchTable { .. } => "see `stele table list`",
+            NoSuchPartition { .. } => "see `stele table show`",
+            NoSuchDisk { .. } => "see `stele disk list`",
+            BadRequest { .. } => "correct the request",
+            TooFewHosts { .. } => "add agents on other hosts, or ask for fewer copies",
+            NoQuorum { .. } => "see `stele tablet explain` for the replicas that are away; the load may be repeated",
+            OtherContent { .. } => "use a new load id for new content",
+            NoSuchLoad { .. } => "open the load first",
+            TabletBusy { .. } | LoadInFlight { .. } => "repeat it when the other load has ended",
+            LoadTimedOut { .. } | BallotMoved { .. } => "repeat the load with the same load id",
+            DiskFullForLoad { .. } => "add disks or free space",
+            StoreIsOld { .. } => "put the newest copy of the coordinator's store back; until then nothing is deleted",
+            LevelForbids { .. } => "see `stele status` for the cause of the level",
+            NoSource { .. } | Unrecoverable { .. } => "bring back a node or disk that holds a replica",
+            NoDestination { .. } => {
+                "add a host or disk with room; `stele tablet explain` names the rule for every disk"
+            }
+            DiskNotOnline { .. } => "see `stele disk list` for its cause",
+            DiskWouldOverfill { .. } => "add disks or free space",
+            NodeNotAlive { .. } | NodeLost { .. } => "start the agent again or repair its host",
+            NodesNotReported { .. } => "wait for the agents' full reports",
+            TooManyReplicas { .. } => "bring back a node that holds a replica",
+            SourceDamaged { .. } => "nothing: the replica is verified and mended",
+            LastComplete { .. } | TooFewHolders { .. } | NotProven { .. } | EvidenceTimedOut { .. } => {
+                "bring the other replicas back; nothing is deleted before they are proven"
+            }
+            AgentFailed { .. } => "see the agent's log; the copy is tried again",
+            LoadAborted
+            | AlreadyCommitted { .. }
+            | RevisionMoved { .. }
+            | NotReady { .. }
+            | NoSourceSlot { .. }
+            | NoDestinationSlot { .. }
+            | HostHasCopy { .. }
+            | OtherMedium { .. }
+            | TabletHasTask { .. }
+            | NowHealthy
+            | QueueFull { .. }
+            | Backoff { .. }
+            | TimedOut { .. }
+            | Stalled { .. }
+            | NotAdopted
+            | TableDropped
+            | LoadCountsIt { .. } => return None,
+        };
+        Some(text.into())
+    }
+}
