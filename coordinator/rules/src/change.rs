@@ -68,6 +68,10 @@ pub enum Change {
     TableDropped {
         table: TableId,
     },
+    /// Tablets of tables that were dropped earlier; only a snapshot writes this.
+    TabletsDropped {
+        tablets: Vec<(TabletId, TableId)>,
+    },
     ReplicaAdded {
         tablet: TabletId,
         replica: ReplicaId,
@@ -153,6 +157,10 @@ pub enum Change {
     },
 
     // ---- volatile: learned again
+    /// What the store held is now led by us: everything volatile is forgotten, clocks start.
+    LeadershipBegan {
+        at: Tick,
+    },
     NodeConnected {
         node: NodeId,
         boot: BootId,
@@ -173,6 +181,10 @@ pub enum Change {
         node: NodeId,
         boot: BootId,
         seq: u64,
+    },
+    /// A report is missing: what comes now is not taken before a full report.
+    ReportsBroken {
+        node: NodeId,
     },
     NamingBegan {
         node: NodeId,
@@ -245,6 +257,8 @@ pub enum Change {
     LoadAborted {
         key: LoadKey,
         cause: Reason,
+        /// Wall clock, for forgetting the result.
+        wall_ms: u64,
     },
     TaskProgressed {
         tablet: TabletId,
@@ -274,6 +288,36 @@ pub enum Change {
     TrashGone {
         replica: ReplicaId,
     },
+    /// A drop of it was ordered.
+    Condemned {
+        replica: ReplicaId,
+    },
+    /// Its bytes are gone: no order about it can do harm any more.
+    Acquitted {
+        replica: ReplicaId,
+    },
+    RoundBegan {
+        replica: ReplicaId,
+        nonce: u64,
+        at: Tick,
+    },
+    RoundEnded {
+        replica: ReplicaId,
+    },
+    OrphanSeen {
+        load: LoadId,
+        node: NodeId,
+        tablet: TabletId,
+    },
+    OrphanGone {
+        load: LoadId,
+        node: NodeId,
+    },
+    /// Housekeeping ran and its sweep came this far.
+    Ticked {
+        at: Tick,
+        swept: Option<TabletId>,
+    },
     LevelTurned {
         level: Level,
         cause: Option<Reason>,
@@ -302,6 +346,7 @@ impl Change {
             | TableAdded { .. }
             | TabletsAdded { .. }
             | TableDropped { .. }
+            | TabletsDropped { .. }
             | ReplicaAdded { .. }
             | ReplicaTurned { .. }
             | ReplicaDropped { .. }
@@ -318,6 +363,15 @@ impl Change {
             | TaskEnded { .. }
             | TabletForgotten { .. } => true,
             IdsIssued { .. }
+            | LeadershipBegan { .. }
+            | ReportsBroken { .. }
+            | Condemned { .. }
+            | Acquitted { .. }
+            | RoundBegan { .. }
+            | RoundEnded { .. }
+            | OrphanSeen { .. }
+            | OrphanGone { .. }
+            | Ticked { .. }
             | NodeConnected { .. }
             | NodeLive { .. }
             | ReportTaken { .. }
@@ -381,6 +435,16 @@ impl Change {
             | TableAdded { .. }
             | TabletsAdded { .. }
             | TableDropped { .. }
+            | TabletsDropped { .. }
+            | LeadershipBegan { .. }
+            | ReportsBroken { .. }
+            | Condemned { .. }
+            | Acquitted { .. }
+            | RoundBegan { .. }
+            | RoundEnded { .. }
+            | OrphanSeen { .. }
+            | OrphanGone { .. }
+            | Ticked { .. }
             | LoadCommitted { .. }
             | LoadVisible { .. }
             | LoadForgotten { .. }

@@ -11,11 +11,15 @@
 //! ```
 
 pub mod action;
+pub mod apply;
 pub mod change;
 pub mod checkup;
 pub mod event;
 pub mod reason;
 mod reason_text;
+pub mod replay;
+pub mod roster;
+pub mod sample;
 pub mod world;
 
 pub use action::{Action, Answer};

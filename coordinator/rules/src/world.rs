@@ -12,6 +12,9 @@ use crate::Reason;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+pub use crate::apply::apply;
+pub use crate::replay::as_changes;
 use stele_common::config::RepairKnobs;
 use stele_common::report::{HostFact, TrashFact};
 use stele_common::status::Level;
@@ -53,6 +56,26 @@ pub struct World {
     /// Tablets of dropped tables whose replicas must still go: evidence for their drops.
     pub dropped_tablets: BTreeMap<TabletId, TableId>,
     pub verifications: BTreeMap<u64, Verification>,
+    // What follows is learned again in each epoch.
+    /// Ids from this one on were issued by this leadership: of loads among them we know everything.
+    pub began_id: u64,
+    /// When housekeeping last ran, and the tablet that its sweep has reached (`None`: the pass is over).
+    pub ticked: Tick,
+    pub swept: Option<TabletId>,
+    /// Replicas that this leadership has ordered to be dropped: an order may still be on its way, so they are never
+    /// adopted again.
+    pub condemned: BTreeSet<ReplicaId>,
+    /// Rounds of confirmation under way for strays and trash: only answers to the round's nonce are evidence.
+    pub rounds: BTreeMap<ReplicaId, Round>,
+    /// Prepared loads of earlier leaderships that our store does not know: kept until the store is known not to be old.
+    pub orphans: BTreeMap<(LoadId, NodeId), BTreeSet<TabletId>>,
+}
+
+/// Witnesses were asked under this nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    pub nonce: u64,
+    pub began: Tick,
 }
 
 /// An agent process on a host.
@@ -196,6 +219,8 @@ pub struct SeenReplica {
     pub verified: Option<Tick>,
     /// The last Confirm that it answered, and when.
     pub confirmed: Option<(u64, Tick, Version, VersionHash)>,
+    /// Why the agent does not trust it; [`Replica::bad`] is our own, durable word.
+    pub bad: Option<String>,
     /// Since when it is below the committed version; begins anew whenever its version rises and is still below.
     pub behind: Option<Tick>,
 }

@@ -1,0 +1,445 @@
+//! Applying changes: the only writer of the [`World`], and at the same time the way of recovery.
+//!
+//! In: one [`Change`]. Out: the world after it. It never fails: a change about something that is not there does
+//! nothing, and the same durable changes in the same order give the same durable state. It decides nothing: whether a
+//! change may happen was asked before, in [`crate::catalog`].
+
+use crate::Change;
+use crate::world::{Disk, Node, Replica, Round, Tablet, Tablets, World};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use stele_common::config::RepairKnobs;
+use stele_common::status::Level;
+use stele_common::{
+    Ballot, ClusterId, DiskState, Epoch, Liveness, NodeId, ReplicaId, Space, TableId, TabletId, Tick, Version,
+};
+
+mod loads;
+mod reports;
+
+pub(crate) use loads::is_stored as loads_are_stored;
+
+/// Ids begin here: numbers of five digits cannot be taken for counts, and nodes come first.
+pub const FIRST_ID: u64 = 10_001;
+
+impl World {
+    /// A world before its first record.
+    pub fn empty(knobs: Arc<RepairKnobs>) -> World {
+        World {
+            knobs,
+            cluster: ClusterId(String::new()),
+            epoch: Epoch(0),
+            began: Tick(0),
+            level: Level::Lively,
+            level_cause: None,
+            next_id: FIRST_ID,
+            reserved_id: FIRST_ID,
+            nodes: BTreeMap::new(),
+            disks: BTreeMap::new(),
+            databases: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            tablets: Tablets::default(),
+            loads: BTreeMap::new(),
+            load_keys: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            strays: BTreeMap::new(),
+            trash: BTreeMap::new(),
+            dropped_tablets: BTreeMap::new(),
+            verifications: BTreeMap::new(),
+            began_id: FIRST_ID,
+            ticked: Tick(0),
+            swept: None,
+            condemned: BTreeSet::new(),
+            rounds: BTreeMap::new(),
+            orphans: BTreeMap::new(),
+        }
+    }
+
+    /// See [`apply`].
+    pub fn apply(&mut self, change: &Change) {
+        apply(self, change);
+    }
+}
+
+/// Makes `change` part of the world.
+pub fn apply(world: &mut World, change: &Change) {
+    use Change::*;
+    match change {
+        Born { .. } | EpochBegan { .. } | IdsReserved { .. } | IdsIssued { .. } | LeadershipBegan { .. } => {
+            leadership(world, change)
+        }
+        NodeAdded { .. }
+        | DiskAdded { .. }
+        | DiskMoved { .. }
+        | DiskReplaced { .. }
+        | NodeConnected { .. }
+        | NodeLive { .. }
+        | DiskSeen { .. }
+        | DiskUnseen { .. }
+        | HostSeen { .. } => nodes(world, change),
+        DatabaseAdded { .. }
+        | TableAdded { .. }
+        | TabletsAdded { .. }
+        | TableDropped { .. }
+        | TabletsDropped { .. }
+        | TabletForgotten { .. } => tables(world, change),
+        ReplicaAdded { .. }
+        | ReplicaTurned { .. }
+        | ReplicaDropped { .. }
+        | ReplicaMoved { .. }
+        | ReplicaRose { .. }
+        | ReplicaBad { .. }
+        | ReplicaGood { .. }
+        | PrimaryChosen { .. } => replicas(world, change),
+        LoadCommitted { .. }
+        | LoadVisible { .. }
+        | LoadForgotten { .. }
+        | VersionsCollected { .. }
+        | LoadOpened { .. }
+        | LoadPrepared { .. }
+        | LoadPartFailed { .. }
+        | LoadCommitAsked { .. }
+        | LoadAborted { .. }
+        | OrphanSeen { .. }
+        | OrphanGone { .. } => loads::apply(world, change),
+        TaskStarted { .. } | TaskEnded { .. } | TaskProgressed { .. } | TaskAgentDone { .. } => tasks(world, change),
+        ReportTaken { .. }
+        | ReportsBroken { .. }
+        | NamingBegan { .. }
+        | Named { .. }
+        | FullReportTaken { .. }
+        | ReplicaSeen { .. }
+        | ReplicaUnseen { .. }
+        | ReplicaConfirmed { .. }
+        | StraySeen { .. }
+        | StrayGone { .. }
+        | TrashSeen { .. }
+        | TrashGone { .. } => reports::apply(world, change),
+        Condemned { .. }
+        | Acquitted { .. }
+        | RoundBegan { .. }
+        | RoundEnded { .. }
+        | Ticked { .. }
+        | LevelTurned { .. }
+        | VerificationBegan { .. } => housekeeping(world, change),
+    }
+}
+
+fn leadership(world: &mut World, change: &Change) {
+    use Change::*;
+    match change {
+        Born { cluster } => world.cluster = cluster.clone(),
+        EpochBegan { epoch } => world.epoch = (*epoch).max(world.epoch),
+        IdsReserved { end } => {
+            // A restart burns what was left of the block before: whether it was used is not stored.
+            world.next_id = world.next_id.max(world.reserved_id);
+            world.reserved_id = (*end).max(world.reserved_id);
+        }
+        IdsIssued { next } => world.next_id = (*next).max(world.next_id),
+        LeadershipBegan { at } => began(world, *at),
+        _ => unreachable!("{change:?} is not about leadership"),
+    }
+}
+
+/// Forgets what only reports of this leadership may say, and starts the clocks.
+fn began(world: &mut World, at: Tick) {
+    world.next_id = world.next_id.max(world.reserved_id);
+    world.began_id = world.next_id;
+    (world.began, world.ticked, world.swept) = (at, at, None);
+    (world.level, world.level_cause) = (Level::Lively, None);
+    for node in world.nodes.values_mut() {
+        *node = unheard(node.id, &node.host, &node.name, &node.rack, &node.tag, at);
+    }
+    for disk in world.disks.values_mut() {
+        (disk.state, disk.since, disk.cause) = (DiskState::Unavailable, at, None);
+    }
+    let tablets: Vec<TabletId> = world.tablets.iter().map(|tablet| tablet.id).collect();
+    for id in tablets {
+        let tablet = world.tablets.get_mut(id).expect("it was listed just now");
+        tablet.revision += 1;
+        tablet.replicas.iter_mut().for_each(|replica| replica.seen = None);
+        tablet.versions.iter_mut().for_each(|record| record.superseded = None);
+    }
+    for task in world.tasks.values_mut() {
+        (task.started, task.progressed, task.agent_done) = (at, at, false);
+        (task.bytes_done, task.bytes_total) = (0, 0);
+    }
+    loads::began(world, at);
+    world.strays.clear();
+    world.trash.clear();
+    world.condemned.clear();
+    world.rounds.clear();
+    world.orphans.clear();
+    world.verifications.clear();
+}
+
+fn unheard(id: NodeId, host: &str, name: &str, rack: &str, tag: &str, at: Tick) -> Node {
+    Node {
+        id,
+        host: host.into(),
+        name: name.into(),
+        rack: rack.into(),
+        tag: tag.into(),
+        liveness: Liveness::Silent,
+        since: at,
+        boot: None,
+        seq: 0,
+        reported: false,
+        naming: None,
+        peer: String::new(),
+        http: String::new(),
+        build: String::new(),
+        figures: None,
+    }
+}
+
+fn nodes(world: &mut World, change: &Change) {
+    use Change::*;
+    match change {
+        NodeAdded { node, host, name, rack, tag } => {
+            let began = world.began;
+            world.nodes.entry(*node).or_insert_with(|| unheard(*node, host, name, rack, tag, began));
+        }
+        NodeConnected { node, boot, peer, http, build, rack, tag, at } => {
+            let Some(node) = world.nodes.get_mut(node) else { return };
+            if node.boot != Some(*boot) {
+                // Another life: its numbers begin anew. Reports of the same life keep counting over a reconnect.
+                (node.boot, node.seq) = (Some(*boot), 0);
+            }
+            if node.liveness != Liveness::Alive {
+                (node.liveness, node.since) = (Liveness::Alive, *at);
+            }
+            (node.reported, node.naming) = (false, None);
+            (node.peer, node.http, node.build) = (peer.clone(), http.clone(), build.clone());
+            (node.rack, node.tag) = (rack.clone(), tag.clone());
+        }
+        NodeLive { node, liveness, at } => {
+            if let Some(node) = world.nodes.get_mut(node)
+                && node.liveness != *liveness
+            {
+                (node.liveness, node.since) = (*liveness, *at);
+            }
+        }
+        HostSeen { node, figures } => {
+            if let Some(node) = world.nodes.get_mut(node) {
+                node.figures = Some(figures.clone());
+            }
+        }
+        DiskAdded { .. } | DiskMoved { .. } | DiskReplaced { .. } | DiskSeen { .. } | DiskUnseen { .. } => {
+            disks(world, change)
+        }
+        _ => unreachable!("{change:?} is not about nodes"),
+    }
+}
+
+fn disks(world: &mut World, change: &Change) {
+    use Change::*;
+    match change {
+        DiskAdded { disk, node, path, medium } => {
+            let fresh = Disk {
+                id: *disk,
+                node: *node,
+                path: path.clone(),
+                medium: *medium,
+                state: DiskState::Unavailable,
+                since: world.began,
+                cause: None,
+                space: Space::default(),
+                device: 0,
+                replaced_by: None,
+            };
+            world.disks.entry(*disk).or_insert(fresh);
+        }
+        DiskMoved { disk, node, path } => {
+            if let Some(disk) = world.disks.get_mut(disk) {
+                (disk.node, disk.path) = (*node, path.clone());
+            }
+        }
+        DiskReplaced { disk, by } => {
+            if let Some(disk) = world.disks.get_mut(disk) {
+                disk.replaced_by = Some(*by);
+            }
+        }
+        DiskSeen { fact, node, at } => {
+            let Some(disk) = world.disks.get_mut(&fact.disk).filter(|disk| disk.node == *node) else { return };
+            if disk.state != fact.state {
+                (disk.state, disk.since) = (fact.state, *at);
+            }
+            (disk.cause, disk.space, disk.device) = (fact.cause.clone(), fact.space, fact.device);
+            (disk.medium, disk.path) = (fact.medium, fact.path.clone());
+        }
+        DiskUnseen { disk, cause, at } => {
+            let Some(disk) = world.disks.get_mut(disk) else { return };
+            if disk.state != DiskState::Unavailable {
+                (disk.state, disk.since) = (DiskState::Unavailable, *at);
+            }
+            disk.cause = Some(cause.clone());
+        }
+        _ => unreachable!("{change:?} is not about disks"),
+    }
+}
+
+fn tables(world: &mut World, change: &Change) {
+    use Change::*;
+    match change {
+        DatabaseAdded { id, name } => {
+            world.databases.insert(name.clone(), *id);
+        }
+        TableAdded { table, tablets } => {
+            world.tables.insert(table.id, Arc::new(table.clone()));
+            add_tablets(world, tablets);
+        }
+        TabletsAdded { tablets } => add_tablets(world, tablets),
+        TableDropped { table } => drop_table(world, *table),
+        TabletsDropped { tablets } => world.dropped_tablets.extend(tablets.iter().copied()),
+        TabletForgotten { tablet } => {
+            world.dropped_tablets.remove(tablet);
+        }
+        _ => unreachable!("{change:?} is not about tables"),
+    }
+}
+
+fn add_tablets(world: &mut World, tablets: &[Tablet]) {
+    for tablet in tablets {
+        let mut tablet = tablet.clone();
+        tablet.revision += 1;
+        world.tablets.insert(tablet);
+    }
+}
+
+fn drop_table(world: &mut World, id: TableId) {
+    let Some(table) = world.tables.remove(&id) else { return };
+    for tablet in table.partitions.iter().flat_map(|partition| &partition.tablets) {
+        world.tablets.remove(*tablet);
+        world.tasks.remove(tablet);
+        world.dropped_tablets.insert(*tablet, id);
+    }
+}
+
+fn replicas(world: &mut World, change: &Change) {
+    use Change::*;
+    let Some(tablet) = change.tablet().and_then(|id| world.tablets.get_mut(id)) else { return };
+    tablet.revision += 1;
+    match change {
+        ReplicaAdded { tablet: id, replica, node, disk, state, ballot } => {
+            if tablet.replicas.iter().all(|other| other.id != *replica) {
+                let (node, disk, state) = (*node, *disk, *state);
+                let version = Version::EMPTY;
+                tablet.replicas.push(Replica { id: *replica, node, disk, state, bad: None, version, seen: None });
+            }
+            tablet.ballot = tablet.ballot.max(*ballot);
+            world.strays.remove(&(*id, *replica));
+            world.rounds.remove(replica);
+        }
+        ReplicaTurned { replica, state, ballot, .. } => {
+            change_replica(tablet, *replica, |replica| replica.state = *state);
+            tablet.ballot = tablet.ballot.max(*ballot);
+        }
+        ReplicaDropped { replica, ballot, .. } => {
+            tablet.replicas.retain(|other| other.id != *replica);
+            tablet.ballot = tablet.ballot.max(*ballot);
+            if tablet.primary == Some(*replica) {
+                tablet.primary = None;
+            }
+        }
+        ReplicaMoved { replica, node, disk, .. } => {
+            change_replica(tablet, *replica, |replica| {
+                (replica.node, replica.disk, replica.seen) = (*node, *disk, None);
+            });
+        }
+        ReplicaRose { replica, version, .. } => {
+            change_replica(tablet, *replica, |replica| replica.version = replica.version.max(*version));
+        }
+        ReplicaBad { replica, cause, .. } => {
+            change_replica(tablet, *replica, |replica| replica.bad = Some(cause.clone()));
+        }
+        ReplicaGood { replica, version, .. } => {
+            change_replica(tablet, *replica, |replica| {
+                (replica.bad, replica.version) = (None, replica.version.max(*version));
+            });
+        }
+        PrimaryChosen { replica, ballot, .. } => {
+            (tablet.primary, tablet.ballot) = (*replica, tablet.ballot.max(*ballot));
+        }
+        _ => unreachable!("{change:?} is not about replicas"),
+    }
+}
+
+fn change_replica(tablet: &mut Tablet, id: ReplicaId, with: impl FnOnce(&mut Replica)) {
+    if let Some(replica) = tablet.replicas.iter_mut().find(|replica| replica.id == id) {
+        with(replica);
+    }
+}
+
+fn tasks(world: &mut World, change: &Change) {
+    use Change::*;
+    match change {
+        TaskStarted { task } => {
+            world.tasks.insert(task.tablet, task.clone());
+            touch(world, task.tablet);
+        }
+        TaskEnded { tablet, task, .. } => {
+            if world.tasks.get(tablet).is_some_and(|running| running.id == *task) {
+                world.tasks.remove(tablet);
+                touch(world, *tablet);
+            }
+        }
+        TaskProgressed { tablet, task, bytes_done, bytes_total, at } => {
+            let Some(task) = world.tasks.get_mut(tablet).filter(|running| running.id == *task) else { return };
+            if *bytes_done > task.bytes_done {
+                (task.bytes_done, task.progressed) = (*bytes_done, *at);
+            }
+            task.bytes_total = *bytes_total;
+        }
+        TaskAgentDone { tablet, task, at } => {
+            let Some(task) = world.tasks.get_mut(tablet).filter(|running| running.id == *task) else { return };
+            (task.agent_done, task.progressed) = (true, *at);
+        }
+        _ => unreachable!("{change:?} is not about tasks"),
+    }
+}
+
+fn touch(world: &mut World, tablet: TabletId) {
+    if let Some(tablet) = world.tablets.get_mut(tablet) {
+        tablet.revision += 1;
+    }
+}
+
+fn housekeeping(world: &mut World, change: &Change) {
+    use Change::*;
+    match change {
+        Condemned { replica } => {
+            world.condemned.insert(*replica);
+        }
+        Acquitted { replica } => {
+            world.condemned.remove(replica);
+        }
+        RoundBegan { replica, nonce, at } => {
+            world.rounds.insert(*replica, Round { nonce: *nonce, began: *at });
+        }
+        RoundEnded { replica } => {
+            world.rounds.remove(replica);
+        }
+        Ticked { at, swept } => (world.ticked, world.swept) = (*at, *swept),
+        LevelTurned { level, cause } => (world.level, world.level_cause) = (*level, cause.clone()),
+        VerificationBegan { id, at, replicas, unreachable } => {
+            let unreachable = unreachable.iter().cloned().collect();
+            let (id, started, replicas) = (*id, *at, replicas.clone());
+            world.verifications.insert(id, crate::world::Verification { id, started, replicas, unreachable });
+            while world.verifications.len() > VERIFICATIONS_MAX {
+                world.verifications.pop_first();
+            }
+        }
+        _ => unreachable!("{change:?} is not about housekeeping"),
+    }
+}
+
+/// Verifications remembered: people look at the latest; each may list every replica.
+const VERIFICATIONS_MAX: usize = 8;
+
+impl World {
+    /// The ballot after the tablet's present one; the first for a tablet that is not there.
+    pub fn next_ballot(&self, tablet: TabletId) -> Ballot {
+        self.tablets.get(tablet).map_or(Ballot(1), |tablet| tablet.ballot.next())
+    }
+}

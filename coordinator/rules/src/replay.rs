@@ -1,0 +1,66 @@
+//! The durable state as durable changes: what a snapshot of the store holds in place of its long log.
+//!
+//! In: a world. Out: changes that, applied to an empty world, give the same durable state. It must never write
+//! anything volatile: what was learned from reports is learned again.
+
+use crate::Change;
+use crate::apply::loads_are_stored;
+use crate::world::{CHUNK, Disk, Tablet, World};
+
+/// The durable state of `world`, as changes.
+pub fn as_changes(world: &World) -> Vec<Change> {
+    let mut changes = vec![
+        Change::Born { cluster: world.cluster.clone() },
+        Change::EpochBegan { epoch: world.epoch },
+        Change::IdsReserved { end: world.reserved_id },
+    ];
+    changes.extend(world.nodes.values().map(|node| Change::NodeAdded {
+        node: node.id,
+        host: node.host.clone(),
+        name: node.name.clone(),
+        rack: node.rack.clone(),
+        tag: node.tag.clone(),
+    }));
+    world.disks.values().for_each(|disk| put_disk(&mut changes, disk));
+    let databases = world.databases.iter();
+    changes.extend(databases.map(|(name, id)| Change::DatabaseAdded { id: *id, name: name.clone() }));
+    let tables = world.tables.values();
+    changes.extend(tables.map(|table| Change::TableAdded { table: (**table).clone(), tablets: Vec::new() }));
+    for chunk in world.tablets.chunks() {
+        debug_assert!(chunk.len() as u64 <= CHUNK, "a chunk of {} tablets", chunk.len());
+        changes.push(Change::TabletsAdded { tablets: chunk.values().map(durable).collect() });
+    }
+    let dropped: Vec<_> = world.dropped_tablets.iter().map(|(tablet, table)| (*tablet, *table)).collect();
+    changes.extend(dropped.chunks(CHUNK as usize * 16).map(|part| Change::TabletsDropped { tablets: part.to_vec() }));
+    for load in world.loads.values().filter(|load| loads_are_stored(load)) {
+        let mut load = load.clone();
+        (load.opened, load.commit_asked) = Default::default();
+        for part in load.tablets.values_mut() {
+            part.prepared.clear();
+            part.failed.clear();
+        }
+        changes.push(Change::LoadCommitted { load, versions: Vec::new(), at: Default::default() });
+    }
+    for task in world.tasks.values() {
+        let mut task = task.clone();
+        (task.started, task.progressed, task.agent_done) = Default::default();
+        (task.bytes_done, task.bytes_total) = (0, 0);
+        changes.push(Change::TaskStarted { task });
+    }
+    changes
+}
+
+fn put_disk(changes: &mut Vec<Change>, disk: &Disk) {
+    let (id, path, medium) = (disk.id, disk.path.clone(), disk.medium);
+    changes.push(Change::DiskAdded { disk: id, node: disk.node, path, medium });
+    changes.extend(disk.replaced_by.map(|by| Change::DiskReplaced { disk: id, by }));
+}
+
+/// A tablet without what is not stored of it.
+fn durable(tablet: &Tablet) -> Tablet {
+    let mut tablet = tablet.clone();
+    (tablet.revision, tablet.load) = (0, None);
+    tablet.replicas.iter_mut().for_each(|replica| replica.seen = None);
+    tablet.versions.iter_mut().for_each(|record| record.superseded = None);
+    tablet
+}
