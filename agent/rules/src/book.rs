@@ -118,6 +118,8 @@ pub struct Copying {
     pub phase: CopyPhase,
     pub bytes_done: u64,
     pub bytes_total: u64,
+    /// It was begun for a bad replica: what it reuses of it is checked, so that it can mend it.
+    pub mend: bool,
     pub cancelled: bool,
 }
 
@@ -233,6 +235,20 @@ impl Held {
 }
 
 impl Copying {
+    /// A copy that was ordered and has not begun.
+    pub fn new(order: CloneOrder) -> Copying {
+        Copying { order, phase: CopyPhase::Queued, bytes_done: 0, bytes_total: 0, mend: false, cancelled: false }
+    }
+
+    /// Bytes copied and reused, as far as it got.
+    pub fn bytes(&self) -> (u64, u64) {
+        match self.phase {
+            CopyPhase::Queued | CopyPhase::Fetching => (0, 0),
+            CopyPhase::Fetched { bytes_copied, bytes_reused, .. }
+            | CopyPhase::Installing { bytes_copied, bytes_reused } => (bytes_copied, bytes_reused),
+        }
+    }
+
     /// Whether it holds `staging/task-<tablet>/`.
     pub fn has_begun(&self) -> bool {
         match self.phase {

@@ -227,138 +227,26 @@ pub enum Change {
         state: DiskState,
         cause: Option<String>,
     },
-    ReplicaFound {
+    Replica {
         replica: ReplicaId,
-        held: Held,
+        step: ReplicaStep,
     },
-    ReplicaGone {
-        replica: ReplicaId,
-    },
-    Headed {
-        replica: ReplicaId,
-        version: Version,
-        hash: VersionHash,
-        size: u64,
-        files: u64,
-        verified: Option<Tick>,
-    },
-    /// Every byte of its head was checked by a copy: nothing is known against it any more, and it is scrubbed first.
-    Mended {
-        replica: ReplicaId,
-    },
-    Bad {
-        replica: ReplicaId,
-        cause: String,
-    },
-    Verified {
-        replica: ReplicaId,
-        version: Version,
-        at: Tick,
-        past_cache: bool,
-    },
-    Confirmed {
-        replica: ReplicaId,
-        nonce: u64,
-        version: Version,
-        hash: VersionHash,
-    },
-    Collected {
-        replica: ReplicaId,
-        older: Vec<(Version, VersionHash)>,
-        size: u64,
-    },
-    WishDrop {
-        replica: ReplicaId,
-        evidence: Evidence,
-    },
-    WishConfirm {
-        replica: ReplicaId,
-        nonce: u64,
-    },
-    WishVerify {
-        replica: ReplicaId,
-    },
-    WishScrub {
-        replica: ReplicaId,
-    },
-    WishCollect {
-        replica: ReplicaId,
-        below: Version,
-    },
-    Pinned {
-        replica: ReplicaId,
-        version: Version,
-    },
-    Unpinned {
-        replica: ReplicaId,
-        version: Version,
-    },
-    LoadStaged {
+    Load {
         load: LoadId,
         tablet: TabletId,
-        staged: Staged,
+        step: LoadStep,
     },
-    LoadCommitted {
-        load: LoadId,
-        tablet: TabletId,
-    },
-    LoadAborted {
-        load: LoadId,
-    },
-    LoadFailed {
-        load: LoadId,
-        tablet: TabletId,
-        cause: String,
-    },
-    LoadGone {
-        load: LoadId,
-        tablet: TabletId,
-    },
-    CopyQueued {
-        order: CloneOrder,
-    },
-    CopyProgress {
+    Copy {
         task: TaskId,
-        bytes_done: u64,
-        bytes_total: u64,
+        step: CopyStep,
     },
-    CopyFetched {
-        task: TaskId,
-        version: Version,
-        hash: VersionHash,
-        bytes_copied: u64,
-        bytes_reused: u64,
-    },
-    CopyCancelled {
-        task: TaskId,
-    },
-    CopyDone {
-        task: TaskId,
-    },
-    CopyFailed {
-        task: TaskId,
-        cause: TaskFailure,
-    },
-    LeftoverKept {
+    Leftover {
         tablet: TabletId,
-        leftover: Leftover,
+        step: LeftoverStep,
     },
-    LeftoverDue {
-        tablet: TabletId,
-    },
-    LeftoverGone {
-        tablet: TabletId,
-    },
-    Trashed {
+    Trash {
         replica: ReplicaId,
-        trashed: Trashed,
-    },
-    WishPurge {
-        replica: ReplicaId,
-        evidence: Evidence,
-    },
-    TrashGone {
-        replica: ReplicaId,
+        step: TrashStep,
     },
     /// An op was handed out, or came back.
     Began {
@@ -367,6 +255,114 @@ pub enum Change {
     Ended {
         op: Op,
     },
+}
+
+/// What may become of a replica.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ReplicaStep {
+    Found(Held),
+    Gone,
+    Headed {
+        version: Version,
+        hash: VersionHash,
+        size: u64,
+        files: u64,
+        verified: Option<Tick>,
+    },
+    /// Every byte of its head was checked on the way: nothing is known against it any more, and it is scrubbed first.
+    Fresh,
+    Bad {
+        cause: String,
+    },
+    Verified {
+        version: Version,
+        at: Tick,
+    },
+    Confirmed {
+        nonce: u64,
+        version: Version,
+        hash: VersionHash,
+    },
+    Collected {
+        older: Vec<(Version, VersionHash)>,
+        size: u64,
+    },
+    WishDrop {
+        evidence: Evidence,
+    },
+    WishConfirm {
+        nonce: u64,
+    },
+    WishVerify,
+    WishScrub,
+    WishCollect {
+        below: Version,
+    },
+    Pinned {
+        version: Version,
+    },
+    Unpinned {
+        version: Version,
+    },
+}
+
+/// What may become of a staged load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum LoadStep {
+    Staged(Staged),
+    Committed,
+    Aborted,
+    Failed { cause: String },
+    Gone,
+}
+
+/// What may become of a copy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum CopyStep {
+    Queued { order: CloneOrder },
+    Progress { bytes_done: u64, bytes_total: u64 },
+    Fetched { version: Version, hash: VersionHash, bytes_copied: u64, bytes_reused: u64 },
+    Cancelled,
+    Done,
+    Failed { cause: TaskFailure },
+}
+
+/// What may become of what a copy left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum LeftoverStep {
+    Kept(Leftover),
+    Due,
+    Gone,
+}
+
+/// What may become of a dropped replica.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum TrashStep {
+    Dropped(Trashed),
+    WishPurge { evidence: Evidence },
+    Gone,
+}
+
+impl Change {
+    pub(crate) fn replica(replica: ReplicaId, step: ReplicaStep) -> Action {
+        Action::Record(Change::Replica { replica, step })
+    }
+
+    pub(crate) fn load((load, tablet): (LoadId, TabletId), step: LoadStep) -> Action {
+        Action::Record(Change::Load { load, tablet, step })
+    }
+
+    pub(crate) fn copy(task: TaskId, step: CopyStep) -> Action {
+        Action::Record(Change::Copy { task, step })
+    }
+
+    pub(crate) fn leftover(tablet: TabletId, step: LeftoverStep) -> Action {
+        Action::Record(Change::Leftover { tablet, step })
+    }
+
+    pub(crate) fn trash(replica: ReplicaId, step: TrashStep) -> Action {
+        Action::Record(Change::Trash { replica, step })
+    }
 }
 
 impl Op {
@@ -399,6 +395,25 @@ impl Op {
             | Op::Confirm { replica, .. }
             | Op::Verify { replica, .. }
             | Op::Collect { replica, .. } => Some(*replica),
+        }
+    }
+}
+
+impl OpResult {
+    /// What to make of a result that is not the one hoped for.
+    pub(crate) fn failure(&self) -> OpFailure {
+        match self {
+            OpResult::Failed(failure) => failure.clone(),
+            OpResult::Damaged { cause } => OpFailure::Mismatch { detail: cause.clone() },
+            OpResult::Created
+            | OpResult::Fetched { .. }
+            | OpResult::Installed { .. }
+            | OpResult::Discarded
+            | OpResult::Dropped { .. }
+            | OpResult::Purged
+            | OpResult::Confirmed { .. }
+            | OpResult::Verified { .. }
+            | OpResult::Collected { .. } => OpFailure::Mismatch { detail: "the answer of another op came".to_string() },
         }
     }
 }
