@@ -20,6 +20,7 @@ mod reason_text;
 pub mod replay;
 pub mod roster;
 pub mod sample;
+pub mod schedule;
 pub mod world;
 
 pub use action::{Action, Answer};

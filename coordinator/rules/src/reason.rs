@@ -98,6 +98,8 @@ pub enum Reason {
     NotAdopted,
     #[error("the table was dropped")]
     TableDropped,
+    #[error("only {complete} other replicas are complete, {wanted} are wanted: it stays")]
+    CopiesLost { complete: u32, wanted: u32 },
     // deletion guard
     #[error("replica {replica} is the last complete copy")]
     LastComplete { replica: ReplicaId },
@@ -159,6 +161,7 @@ impl Reason {
             SourceDamaged { .. } => "source_damaged",
             NotAdopted => "not_adopted",
             TableDropped => "table_dropped",
+            CopiesLost { .. } => "copies_lost",
             LastComplete { .. } => "last_complete",
             TooFewHolders { .. } => "too_few_holders",
             LoadCountsIt { .. } => "load_counts_it",

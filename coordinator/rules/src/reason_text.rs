@@ -62,6 +62,7 @@ impl Reason {
             | Stalled { .. }
             | NotAdopted
             | TableDropped
+            | CopiesLost { .. }
             | LoadCountsIt { .. } => return None,
         };
         Some(text.into())

@@ -3,7 +3,12 @@
 //! | question | file |
 //! |---|---|
 //! | is this replica alive, complete, proven? | [`count`] |
+//! | what is wrong with this tablet? | [`verdict`] |
+//! | may it come back by itself? | [`waits`] |
 
 pub mod count;
+pub mod verdict;
+pub mod waits;
 
 pub use count::{Counts, Flaw, Judged, count, judge, proven};
+pub use verdict::{Verdict, because, verdict};

@@ -1,0 +1,74 @@
+//! When running work must end: its node is lost, nothing moves, it takes too long, or nobody needs it any more.
+//!
+//! In: the world's running tasks, the time. Out: proposals to cancel. The Catalog ends tasks; nothing here waits for an
+//! agent's word, which may never come.
+
+use super::target::place_refusal;
+use crate::checkup::{Counts, count};
+use crate::world::{Task, Work};
+use crate::{Reason, World};
+use stele_common::{Liveness, NodeId, ReplicaId, Tick};
+
+/// Why a running task is to end now; `None` = it goes on.
+pub fn end_of(world: &World, task: &Task, at: Tick) -> Option<Reason> {
+    match &task.work {
+        Work::Clone { node, source_node, replica, fresh, disk, .. } => lost(world, *node)
+            .or_else(|| lost(world, *source_node))
+            .or_else(|| if *fresh { needless(world, task, *replica) } else { None })
+            .or_else(|| world.disks.get(disk).and_then(|disk| away(world, disk)))
+            .or_else(|| slow(world, task, at)),
+        Work::Delete { replica, .. } => still_needed(world, task, *replica),
+    }
+}
+
+fn lost(world: &World, node: NodeId) -> Option<Reason> {
+    let is_lost = world.nodes.get(&node).is_none_or(|known| match known.liveness {
+        Liveness::Lost => true,
+        Liveness::Alive | Liveness::Silent => false,
+    });
+    is_lost.then_some(Reason::NodeLost { node })
+}
+
+/// The destination's node is there, but says that the disk is not.
+fn away(world: &World, disk: &crate::world::Disk) -> Option<Reason> {
+    match place_refusal(world, disk) {
+        Some(reason @ Reason::DiskNotOnline { .. }) => Some(reason),
+        Some(_) | None => None,
+    }
+}
+
+/// A new copy that is not finished, while n others are complete: somebody came back.
+fn needless(world: &World, task: &Task, replica: ReplicaId) -> Option<Reason> {
+    let tablet = world.tablets.get(task.tablet)?;
+    let counts = count(world, tablet);
+    (others(tablet, &counts, replica) >= tablet.wanted).then(super::admit::needless)
+}
+
+/// The chosen one must stay when fewer than n others are complete. (A bad one leaves at once and never gets here.)
+fn still_needed(world: &World, task: &Task, replica: ReplicaId) -> Option<Reason> {
+    let tablet = world.tablets.get(task.tablet)?;
+    let victim = tablet.replicas.iter().find(|known| known.id == replica)?;
+    let counts = count(world, tablet);
+    let complete = others(tablet, &counts, replica);
+    let is_good = victim.bad.is_none() && world.nodes.get(&victim.node).is_some_and(|n| n.liveness == Liveness::Alive);
+    (is_good && complete < tablet.wanted).then_some(Reason::CopiesLost { complete, wanted: tablet.wanted })
+}
+
+fn others(tablet: &crate::world::Tablet, counts: &Counts, replica: ReplicaId) -> u32 {
+    let complete = tablet.replicas.iter().zip(&counts.judged).filter(|(other, j)| other.id != replica && j.complete);
+    complete.count() as u32
+}
+
+/// Timed out and slower than a copy must be, or nothing moved at all. After a restart the clock of an adopted task
+/// starts with the leadership.
+fn slow(world: &World, task: &Task, at: Tick) -> Option<Reason> {
+    let knobs = &world.knobs;
+    let started = task.started.max(world.began);
+    let ran = at.since(started);
+    let rate = task.bytes_done.saturating_mul(1000) / ran.max(1);
+    if ran > task.timeout_ms && rate < knobs.task_rate_alive {
+        return Some(Reason::TimedOut { ms: task.timeout_ms });
+    }
+    let stood = at.since(task.progressed.max(started));
+    (stood > knobs.task_stall_ms).then_some(Reason::Stalled { ms: stood })
+}

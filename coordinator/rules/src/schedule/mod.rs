@@ -1,0 +1,459 @@
+//! What is done next, by whom, and what waits for what. Owns the queue, the proposals in flight and the history.
+//!
+//! In: verdicts, answers to proposals, ends of tasks, and a round every 100 ms or so. Out: proposals to the Catalog,
+//! which decides them against its own state. Nothing here is stored: slots and running tasks are counted from the
+//! world at every round, and after a restart the checker's verdicts fill the queue again.
+//!
+//! | question | file |
+//! |---|---|
+//! | what comes before what? | [`queue`], [`priority`] |
+//! | may it start, and as what? | [`admit`] |
+//! | is there room on the disks? | [`slots`] |
+//! | where from, where to, whom to delete? | [`source`], [`target`], [`victim`] |
+//! | when must running work end? | [`lifecycle`] |
+//!
+//! It must never have two proposals for one tablet, nor grant more slots than there are.
+
+pub mod admit;
+pub mod lifecycle;
+pub mod priority;
+pub mod queue;
+pub mod slots;
+pub mod source;
+pub mod target;
+pub mod victim;
+
+#[cfg(test)]
+mod property;
+#[cfg(test)]
+mod tests;
+
+use crate::checkup::{Verdict, verdict};
+use crate::world::{Outcome, Task, Work};
+use crate::{Proposal, Reason, World};
+use admit::{Desktop, Visit};
+use priority::Urgency;
+use queue::{After, Entry, Place, Queue};
+use slots::{Grant, Ledger};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use stele_common::status::Level;
+use stele_common::{DiskId, TabletId, TaskId, Tick};
+use target::Board;
+
+#[derive(Clone, Debug)]
+pub enum DeskEvent {
+    /// What the checker found.
+    Verdicts(Vec<(TabletId, Verdict)>),
+    /// The Catalog's answer to a proposal.
+    Answered { tablet: TabletId, answer: Result<TaskId, Reason> },
+    /// A task has ended.
+    Ended { task: Task, outcome: Outcome, wall_ms: u64 },
+    /// Look at the queue.
+    Round,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeskAction {
+    Propose(Proposal),
+    /// Why a tablet's next step was not taken; told when it changes.
+    Explain {
+        tablet: TabletId,
+        reason: Reason,
+    },
+}
+
+/// The scheduler's own state.
+#[derive(Clone, Debug, Default)]
+pub struct Desk {
+    queue: Queue,
+    flights: BTreeMap<TabletId, Flight>,
+    /// Cancellations proposed, and when.
+    cancels: BTreeMap<TaskId, Tick>,
+    /// Newest last.
+    history: VecDeque<Past>,
+    /// Disks that could take something at the last round: one more is a reason to look at the refused again.
+    usable: BTreeSet<DiskId>,
+    wake_refused: bool,
+    /// How far the slow walk over all entries has come.
+    walked: Option<TabletId>,
+}
+
+/// A proposal that the world does not show yet.
+#[derive(Clone, Debug)]
+struct Flight {
+    grant: Option<Grant>,
+    since: Tick,
+    /// Accepted as this.
+    task: Option<TaskId>,
+}
+
+/// An ended task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    pub task: Task,
+    pub outcome: Outcome,
+    /// Wall clock at its end.
+    pub wall_ms: u64,
+    pub took_ms: u64,
+}
+
+/// Tablets looked at in one round at most: some 3 µs each keep a round below 10 ms.
+const VISITS_MAX: usize = 2_000;
+/// Looks that ended in nothing, of which each may have walked over all disks.
+const MISSES_MAX: usize = 200;
+/// Deletions under way at once: each asks n agents to confirm a replica.
+const DELETIONS_MAX: usize = 256;
+/// Entries aged in one round: 100 000 are through in ten seconds.
+const WALK: usize = 1_000;
+/// A proposal whose answer, or whose task, does not show in this time was lost with its actor: it is forgotten. The
+/// Catalog checks everything again, so proposing twice does no harm.
+const FLIGHT_MS: u64 = 10_000;
+/// A tablet that waits is looked at this often even if nobody says that anything changed.
+const LOOK_AGAIN_MS: u64 = 30_000;
+const BACKOFF_MIN_MS: u64 = 1_000;
+const BACKOFF_MAX_MS: u64 = 60_000;
+
+impl Desk {
+    pub fn new() -> Desk {
+        Desk::default()
+    }
+
+    /// Takes an event, on the newest snapshot.
+    pub fn step(&mut self, world: &World, at: Tick, event: DeskEvent) -> Vec<DeskAction> {
+        let mut actions = Vec::new();
+        match event {
+            DeskEvent::Verdicts(verdicts) => {
+                for (tablet, verdict) in verdicts {
+                    self.take_verdict(world, at, tablet, verdict, &mut actions);
+                }
+            }
+            DeskEvent::Answered { tablet, answer } => self.answered(at, tablet, answer, &mut actions),
+            DeskEvent::Ended { task, outcome, wall_ms } => self.ended(world, at, task, outcome, wall_ms, &mut actions),
+            DeskEvent::Round => self.round(world, at, &mut actions),
+        }
+        actions
+    }
+
+    /// In the order in which they would be looked at.
+    pub fn pending(&self) -> impl Iterator<Item = &Entry> {
+        self.queue.standing()
+    }
+
+    pub fn entry(&self, tablet: TabletId) -> Option<&Entry> {
+        self.queue.get(tablet)
+    }
+
+    /// Newest first.
+    pub fn history(&self) -> impl Iterator<Item = &Past> {
+        self.history.iter().rev()
+    }
+
+    /// Proposed, and not shown by the world yet.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Slots and promised bytes, proposals in flight included.
+    pub fn ledger(&self, world: &World) -> Ledger {
+        let grants = self.flights.iter().filter_map(|(tablet, flight)| Some((*tablet, flight.grant.as_ref()?)));
+        Ledger::of(world, grants)
+    }
+
+    fn take_verdict(
+        &mut self,
+        world: &World,
+        at: Tick,
+        tablet: TabletId,
+        verdict: Verdict,
+        actions: &mut Vec<DeskAction>,
+    ) {
+        let Some(priority) = verdict.priority else {
+            self.queue.remove(tablet);
+            return;
+        };
+        let Some(known) = self.queue.get(tablet) else {
+            self.enter(world, at, tablet, verdict, 0, actions);
+            return;
+        };
+        let changed = Verdict { ready_in_ms: known.verdict.ready_in_ms, ..verdict } != known.verdict;
+        let place = match &known.place {
+            Place::Away => Place::Away,
+            Place::Later { after: After::Failure, .. } => known.place.clone(),
+            Place::Later { after: After::Refusal, .. } | Place::Busy { .. } if !changed => known.place.clone(),
+            Place::Ready | Place::Later { .. } | Place::Busy { .. } => place_for(verdict, at),
+        };
+        // The slow sweep repeats what is known: nothing is to be moved for that.
+        if !changed && place == known.place {
+            return;
+        }
+        self.queue.update(tablet, |entry| {
+            if entry.urgency.begun != priority {
+                entry.urgency = Urgency::new(priority, at);
+            }
+            (entry.verdict, entry.place) = (verdict, place);
+        });
+    }
+
+    fn enter(
+        &mut self,
+        world: &World,
+        at: Tick,
+        tablet: TabletId,
+        verdict: Verdict,
+        failures: u32,
+        actions: &mut Vec<DeskAction>,
+    ) {
+        let Some(priority) = verdict.priority else { return };
+        let busy = self.flights.contains_key(&tablet) || world.tasks.contains_key(&tablet);
+        let place = if busy { Place::Away } else { place_for(verdict, at) };
+        let entry = Entry {
+            tablet,
+            verdict,
+            urgency: Urgency::new(priority, at),
+            queued: at,
+            visited: at,
+            failures,
+            refusals: 0,
+            reason: None,
+            place,
+        };
+        if let Some(evicted) = self.queue.insert(entry, world.knobs.queue_max) {
+            let max = u32::try_from(world.knobs.queue_max).unwrap_or(u32::MAX);
+            actions.push(DeskAction::Explain { tablet: evicted, reason: Reason::QueueFull { max } });
+        }
+    }
+
+    fn answered(&mut self, at: Tick, tablet: TabletId, answer: Result<TaskId, Reason>, actions: &mut Vec<DeskAction>) {
+        match answer {
+            Ok(task) => {
+                let is_over = self.history.iter().rev().take(WALK).any(|past| past.task.id == task);
+                if is_over {
+                    self.flights.remove(&tablet);
+                } else if let Some(flight) = self.flights.get_mut(&tablet) {
+                    (flight.task, flight.since) = (Some(task), at);
+                }
+            }
+            Err(reason) => {
+                // The answer to a cancellation concerns no flight.
+                if self.flights.remove(&tablet).is_none() {
+                    return;
+                }
+                if matches!(reason, Reason::RevisionMoved { .. }) {
+                    // Decided on an older snapshot: decide again on the next.
+                    self.queue.update(tablet, |entry| entry.place = Place::Ready);
+                } else {
+                    self.refuse(at, tablet, reason, actions);
+                }
+            }
+        }
+    }
+
+    fn ended(
+        &mut self,
+        world: &World,
+        at: Tick,
+        task: Task,
+        outcome: Outcome,
+        wall_ms: u64,
+        actions: &mut Vec<DeskAction>,
+    ) {
+        let tablet = task.tablet;
+        self.cancels.remove(&task.id);
+        if self.flights.get(&tablet).is_some_and(|flight| flight.task == Some(task.id)) {
+            self.flights.remove(&tablet);
+        }
+        // Needless work is nobody's fault: nothing to be careful about.
+        let failed = match &outcome {
+            Outcome::Finished { .. } => false,
+            Outcome::Cancelled { cause } => !matches!(cause, Reason::NowHealthy | Reason::TableDropped),
+        };
+        let took_ms = at.since(task.started.max(world.began));
+        self.history.push_back(Past { task, outcome, wall_ms, took_ms });
+        while self.history.len() > world.knobs.history_max {
+            self.history.pop_front();
+        }
+        let known = self.queue.remove(tablet);
+        let Some(state) = world.tablets.get(tablet) else { return };
+        let failures = if failed { known.map_or(0, |entry| entry.failures) + 1 } else { 0 };
+        self.enter(world, at, tablet, verdict(world, state, at), failures, actions);
+        if failed {
+            let until = at.plus(backoff_ms(failures));
+            self.queue.update(tablet, |entry| entry.place = Place::Later { until, after: After::Failure });
+        } else {
+            // The snapshot may still show the ended task.
+            self.queue.update(tablet, |entry| {
+                if entry.place == Place::Away {
+                    entry.place = place_for(entry.verdict, at);
+                }
+            });
+        }
+    }
+
+    fn round(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
+        self.forget_lost_flights(world, at);
+        match world.level {
+            Level::Stopped | Level::Blind | Level::Freezed => return,
+            Level::Steady | Level::Lively => {}
+        }
+        self.end_tasks(world, at, actions);
+        let mut ledger = self.ledger(world);
+        let mut board = Board::of(world, &ledger);
+        self.wake(world, at, &ledger);
+        self.walk(world, at);
+        let running = world.tasks.values().filter(|task| matches!(task.work, Work::Delete { .. })).count();
+        let mut deletions = running + self.flights.values().filter(|flight| flight.grant.is_none()).count();
+        let mut misses = 0;
+        for _ in 0..VISITS_MAX {
+            // No disk can take anything: copies need not even be looked at.
+            let copy = if board.is_empty() { None } else { self.queue.next_copy() };
+            let deletion = if deletions < DELETIONS_MAX { self.queue.next_deletion() } else { None };
+            let Some(key) = [copy, deletion].into_iter().flatten().min() else { break };
+            let desktop = Desktop { world, ledger: &ledger, board: &board, at };
+            match self.visit(&desktop, key.tablet, actions) {
+                Some(Some(grant)) => {
+                    ledger.take(world, &grant);
+                    board.refresh(world, &ledger, grant.disk);
+                    board.refresh(world, &ledger, grant.source_disk);
+                }
+                Some(None) => deletions += 1,
+                None => misses += 1,
+            }
+            if misses >= MISSES_MAX {
+                break;
+            }
+        }
+    }
+
+    /// Looks at one tablet; `Some` with what it takes when something was proposed.
+    fn visit(&mut self, desktop: &Desktop, id: TabletId, actions: &mut Vec<DeskAction>) -> Option<Option<Grant>> {
+        let Desktop { world, at, .. } = *desktop;
+        let priority = self.queue.get(id)?.urgency.now;
+        let Some(tablet) = world.tablets.get(id) else {
+            self.queue.remove(id);
+            return None;
+        };
+        if world.tasks.contains_key(&id) || self.flights.contains_key(&id) {
+            self.queue.update(id, |entry| entry.place = Place::Away);
+            return None;
+        }
+        match admit::visit(desktop, tablet, priority) {
+            Visit::Propose { proposal, grant } => {
+                self.flights.insert(id, Flight { grant, since: at, task: None });
+                self.queue.update(id, |entry| {
+                    entry.urgency.scheduled(at);
+                    (entry.visited, entry.refusals, entry.reason, entry.place) = (at, 0, None, Place::Away);
+                });
+                actions.push(DeskAction::Propose(proposal));
+                return Some(grant);
+            }
+            Visit::Gone(reason) => {
+                self.queue.remove(id);
+                actions.push(DeskAction::Explain { tablet: id, reason });
+            }
+            Visit::NotReady { ms } => {
+                let until = at.plus(ms.min(LOOK_AGAIN_MS));
+                self.explain(id, admit::not_ready(ms), actions);
+                self.queue.update(id, |entry| {
+                    (entry.visited, entry.place) = (at, Place::Later { until, after: After::Wait });
+                });
+            }
+            Visit::Busy { reason, disks } => {
+                self.explain(id, reason, actions);
+                self.queue.update(id, |entry| {
+                    entry.urgency.failed(at);
+                    (entry.visited, entry.place) = (at, Place::Busy { disks });
+                });
+            }
+            Visit::Refused(reason) => self.refuse(at, id, reason, actions),
+        }
+        None
+    }
+
+    /// Not now: it stands back, longer each time.
+    fn refuse(&mut self, at: Tick, tablet: TabletId, reason: Reason, actions: &mut Vec<DeskAction>) {
+        self.explain(tablet, reason, actions);
+        self.queue.update(tablet, |entry| {
+            entry.refusals += 1;
+            entry.urgency.failed(at);
+            let until = at.plus(backoff_ms(entry.refusals));
+            (entry.visited, entry.place) = (at, Place::Later { until, after: After::Refusal });
+        });
+    }
+
+    fn explain(&mut self, tablet: TabletId, reason: Reason, actions: &mut Vec<DeskAction>) {
+        let Some(known) = self.queue.get(tablet) else { return };
+        let is_news = known.reason.as_ref().map(Reason::code) != Some(reason.code());
+        self.queue.update(tablet, |entry| entry.reason = Some(reason.clone()));
+        if is_news {
+            actions.push(DeskAction::Explain { tablet, reason });
+        }
+    }
+
+    /// What may be looked at again: its time has come, a slot has freed, a disk has come.
+    fn wake(&mut self, world: &World, at: Tick, ledger: &Ledger) {
+        self.queue.wake_due(at, VISITS_MAX);
+        self.queue.wake_busy(|disk| ledger.free(disk));
+        let disks = world.disks.values().filter(|disk| target::place_refusal(world, disk).is_none());
+        let usable: BTreeSet<DiskId> = disks.map(|disk| disk.id).collect();
+        self.wake_refused |= !usable.is_subset(&self.usable);
+        self.usable = usable;
+        if self.wake_refused {
+            self.wake_refused = !self.queue.wake_refused(VISITS_MAX);
+        }
+    }
+
+    /// Ages a piece of the queue, and sets free what is marked away while nothing runs for it.
+    fn walk(&mut self, world: &World, at: Tick) {
+        let piece = self.queue.after(self.walked, WALK);
+        self.walked = if piece.len() < WALK { None } else { piece.last().map(|entry| entry.tablet) };
+        let mut changed = Vec::new();
+        for entry in piece {
+            let mut urgency = entry.urgency;
+            let is_running = || world.tasks.contains_key(&entry.tablet) || self.flights.contains_key(&entry.tablet);
+            let is_stranded = entry.place == Place::Away && !is_running();
+            if is_stranded || (entry.place != Place::Away && urgency.aged(at)) {
+                changed.push((entry.tablet, urgency, is_stranded));
+            }
+        }
+        for (tablet, urgency, is_stranded) in changed {
+            self.queue.update(tablet, |entry| {
+                entry.urgency = urgency;
+                if is_stranded {
+                    entry.place = Place::Ready;
+                }
+            });
+        }
+    }
+
+    fn end_tasks(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
+        self.cancels.retain(|_, since| at.since(*since) < FLIGHT_MS);
+        for task in world.tasks.values() {
+            if self.cancels.contains_key(&task.id) {
+                continue;
+            }
+            if let Some(cause) = lifecycle::end_of(world, task, at) {
+                self.cancels.insert(task.id, at);
+                let (tablet, task) = (task.tablet, task.id);
+                actions.push(DeskAction::Propose(Proposal::Cancel { tablet, task, cause }));
+            }
+        }
+    }
+
+    fn forget_lost_flights(&mut self, world: &World, at: Tick) {
+        let shown = |tablet: &TabletId, flight: &Flight| {
+            flight.task.is_some() && world.tasks.get(tablet).map(|task| task.id) == flight.task
+        };
+        self.flights.retain(|tablet, flight| !shown(tablet, flight) && at.since(flight.since) < FLIGHT_MS);
+    }
+}
+
+fn place_for(verdict: Verdict, at: Tick) -> Place {
+    match verdict.ready_in_ms {
+        0 => Place::Ready,
+        ms => Place::Later { until: at.plus(ms.min(LOOK_AGAIN_MS)), after: After::Wait },
+    }
+}
+
+fn backoff_ms(failures: u32) -> u64 {
+    (BACKOFF_MIN_MS << failures.saturating_sub(1).min(16)).min(BACKOFF_MAX_MS)
+}

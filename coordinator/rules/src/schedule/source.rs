@@ -1,0 +1,70 @@
+//! Where a copy comes from: the newest whole replica on the least busy disk.
+//!
+//! In: a tablet with its counts, the ledger. Out: one replica, or why none. It must never give from a replica that is
+//! bad or below the visible version.
+
+use super::slots::Ledger;
+use crate::checkup::{Counts, Judged};
+use crate::world::{Replica, Tablet};
+use crate::{Reason, World};
+use stele_common::{DiskId, DiskState, Liveness, ReplicaId, ReplicaState};
+
+/// Why there is no source now, and the disks whose slots would change that.
+pub struct NoSource {
+    pub reason: Reason,
+    pub busy: Vec<DiskId>,
+}
+
+/// Chooses the source of a copy to `except`'s place (or to a new one).
+pub fn choose_source<'a>(
+    world: &World,
+    ledger: &Ledger,
+    tablet: &'a Tablet,
+    counts: &Counts,
+    except: Option<ReplicaId>,
+) -> Result<&'a Replica, NoSource> {
+    let givers = givers(world, tablet, counts, except);
+    let Some(first) = givers.first() else {
+        return Err(NoSource { reason: Reason::NoSource { tablet: tablet.id }, busy: Vec::new() });
+    };
+    // Newest first; only among equals does the less busy disk win.
+    let free = |replica: &&&Replica| ledger.free(replica.disk) > 0;
+    let best = givers.iter().filter(free).min_by_key(|replica| (rank(replica), ledger.used(replica.disk), replica.id));
+    best.copied().ok_or_else(|| NoSource {
+        reason: Reason::NoSourceSlot { disk: first.disk },
+        busy: givers.iter().map(|replica| replica.disk).collect(),
+    })
+}
+
+/// Every replica that may give: the complete ones; only without any, those that are merely not counted.
+pub fn givers<'a>(world: &World, tablet: &'a Tablet, counts: &Counts, except: Option<ReplicaId>) -> Vec<&'a Replica> {
+    let others = || tablet.replicas.iter().zip(&counts.judged).filter(|(replica, _)| Some(replica.id) != except);
+    let complete = |(replica, judged): (&'a Replica, &Judged)| judged.complete.then_some(replica);
+    let givers: Vec<&Replica> = others().filter_map(complete).collect();
+    if !givers.is_empty() {
+        return givers;
+    }
+    others().map(|(replica, _)| replica).filter(|replica| may_give(world, tablet, replica)).collect()
+}
+
+/// Its bytes can be read and are whole, though it may not count as a copy: on its way out, second on its host, or on a
+/// disk that takes nothing new.
+pub fn may_give(world: &World, tablet: &Tablet, replica: &Replica) -> bool {
+    let Some(node) = world.nodes.get(&replica.node) else { return false };
+    let is_there = node.liveness == Liveness::Alive && node.reported;
+    let is_readable = world.disks.get(&replica.disk).is_some_and(|disk| match disk.state {
+        DiskState::Online | DiskState::Suspect => true,
+        DiskState::Unavailable => false,
+    });
+    let is_whole = match replica.state {
+        ReplicaState::Normal | ReplicaState::Decommission => replica.bad.is_none(),
+        ReplicaState::Clone => false,
+    };
+    let seen = replica.seen.as_ref().filter(|seen| Some(seen.boot) == node.boot);
+    is_there && is_readable && is_whole && seen.is_some_and(|seen| seen.version >= tablet.visible)
+}
+
+/// Smaller is newer.
+fn rank(replica: &Replica) -> u64 {
+    replica.seen.as_ref().map_or(u64::MAX, |seen| u64::MAX - seen.version.0)
+}
