@@ -15,6 +15,7 @@ pub mod apply;
 pub mod change;
 pub mod checkup;
 pub mod event;
+pub mod explain;
 pub mod reason;
 mod reason_text;
 pub mod replay;

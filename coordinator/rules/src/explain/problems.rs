@@ -1,0 +1,189 @@
+//! What is wrong with the cluster: cause, effect, and what helps. Decides nothing.
+//!
+//! In: the world and the time. Out: problems, worst first; empty when all is well. One kind that concerns many tablets
+//! is named for the first few and then summed up, so that the list stays readable.
+
+use crate::World;
+use crate::checkup::verdict::{rung, verdict_on};
+use crate::checkup::{Counts, Verdict, count};
+use crate::world::{Disk, Node, Tablet};
+use std::collections::BTreeMap;
+use stele_common::api::Problem;
+use stele_common::status::Level;
+use stele_common::{DiskState, Liveness, TabletStatus, Tick};
+
+/// Problems of one kind that are named one by one.
+const NAMED_MAX: usize = 20;
+
+/// Everything that is wrong, worst first.
+pub fn problems(world: &World, at: Tick) -> Vec<Problem> {
+    let mut found: Vec<Problem> = level(world).into_iter().collect();
+    let (lost, bad, ill) = of_tablets(world, at);
+    found.extend(bounded(lost, "tablet_unrecoverable", "tablets"));
+    found.extend(world.nodes.values().filter_map(|node| of_node(world, node, at)));
+    found.extend(world.disks.values().filter_map(|disk| of_disk(world, disk)));
+    found.extend(bounded(bad, "replica_bad", "replicas"));
+    found.extend(ill.into_iter().map(|(status, (tablets, first))| summary(status, tablets, &first)));
+    found
+}
+
+fn level(world: &World) -> Option<Problem> {
+    let effect = match world.level {
+        Level::Stopped => "nothing is received and nothing decided",
+        Level::Blind => "reports are read, nothing is ordered: no load, no repair, no deletion",
+        Level::Freezed => "loads go on, nothing is repaired",
+        Level::Steady | Level::Lively => return None,
+    };
+    let cause = world.level_cause.as_ref();
+    Some(Problem {
+        code: format!("level_{}", world.level.as_str().to_lowercase()),
+        subject: "cluster".into(),
+        cause: cause.map_or("an operator set it".into(), |cause| cause.detail()),
+        effect: effect.into(),
+        next: cause.and_then(|cause| cause.next()).unwrap_or_else(|| "raise the level when it is safe".into()),
+    })
+}
+
+fn of_node(world: &World, node: &Node, at: Tick) -> Option<Problem> {
+    let (code, state) = match node.liveness {
+        Liveness::Alive => return None,
+        // Everybody is unheard at first.
+        Liveness::Silent if at.since(world.began) < world.knobs.lost_ms => return None,
+        Liveness::Silent => ("node_silent", "silent"),
+        Liveness::Lost => ("node_lost", "lost"),
+    };
+    let seconds = at.since(node.since.max(world.began)) / 1000;
+    Some(Problem {
+        code: code.into(),
+        subject: format!("node {}", node.id),
+        cause: format!("agent `{}` on host {} has been {state} for {seconds} s", node.name, node.host),
+        effect: "its replicas do not count; they are replaced when its return has been waited for long enough".into(),
+        next: format!("start the agent on host {} again, or repair the host", node.host),
+    })
+}
+
+fn of_disk(world: &World, disk: &Disk) -> Option<Problem> {
+    let node = world.nodes.get(&disk.node).filter(|node| node.liveness == Liveness::Alive)?;
+    if disk.replaced_by.is_some() {
+        return None;
+    }
+    let subject = format!("disk {}", disk.id);
+    let place = format!("{} on host {}", disk.path, node.host);
+    let cause = disk.cause.clone().unwrap_or_else(|| "its agent has not told why".into());
+    match disk.state {
+        DiskState::Online => {
+            let (free, keep) = (disk.space.available(), world.knobs.load_reserve(disk.space.total));
+            (free < keep).then(|| Problem {
+                code: "disk_full".into(),
+                subject,
+                cause: format!("{place} has {free} bytes free, {keep} must stay free"),
+                effect: "it takes neither loads nor copies".into(),
+                next: "free space or add disks".into(),
+            })
+        }
+        // Between its connection and its first word on the disk nothing is known, and nothing wrong.
+        DiskState::Unavailable if !node.reported => None,
+        DiskState::Suspect => Some(Problem {
+            code: "disk_suspect".into(),
+            subject,
+            cause: format!("{place}: {cause}"),
+            effect: "nothing is written to it; its replicas do not count and are replaced".into(),
+            next: "check the device; restart the agent to have it judged anew".into(),
+        }),
+        DiskState::Unavailable => Some(Problem {
+            code: "disk_unavailable".into(),
+            subject,
+            cause: format!("{place}: {cause}"),
+            effect: "its replicas are unknown, not gone; they are replaced when it stays away".into(),
+            next: format!(
+                "bring {} back, or give its place away: `stele disk init {} --host {} --replace {}`",
+                disk.path, disk.path, node.host, disk.id
+            ),
+        }),
+    }
+}
+
+type Ill = BTreeMap<TabletStatus, (u64, String)>;
+
+fn of_tablets(world: &World, at: Tick) -> (Vec<Problem>, Vec<Problem>, Ill) {
+    let (mut lost, mut bad, mut ill) = (Vec::new(), Vec::new(), Ill::new());
+    for tablet in world.tablets.iter() {
+        for replica in &tablet.replicas {
+            if let Some(cause) = &replica.bad {
+                bad.push(of_bad(tablet, replica, cause));
+            }
+        }
+        let counts = count(world, tablet);
+        let verdict = verdict_on(world, tablet, &counts, at);
+        match verdict.status {
+            TabletStatus::Healthy => {}
+            TabletStatus::Unrecoverable if is_only_unheard(world, &counts, at) => {}
+            TabletStatus::Unrecoverable => lost.push(of_unrecoverable(tablet, verdict)),
+            TabletStatus::ForceRedundant
+            | TabletStatus::ReplicaMissing
+            | TabletStatus::VersionIncomplete
+            | TabletStatus::Redundant => {
+                let known = ill.entry(verdict.status).or_insert_with(|| (0, tablet.id.to_string()));
+                known.0 += 1;
+            }
+        }
+    }
+    (lost, bad, ill)
+}
+
+/// At the beginning of a leadership nobody has reported yet: that is no loss.
+fn is_only_unheard(world: &World, counts: &Counts, at: Tick) -> bool {
+    at.since(world.began) < world.knobs.lost_ms
+        && counts.judged.iter().any(|judged| judged.why.is_some_and(|flaw| flaw.may_return()))
+}
+
+fn of_unrecoverable(tablet: &Tablet, verdict: Verdict) -> Problem {
+    Problem {
+        code: "tablet_unrecoverable".into(),
+        subject: format!("tablet {}", tablet.id),
+        cause: rung(verdict),
+        effect: format!("version {} cannot be read and cannot be copied", tablet.visible),
+        next: format!("bring back a node or disk that holds a replica: `stele tablet explain {}`", tablet.id),
+    }
+}
+
+fn of_bad(tablet: &Tablet, replica: &crate::world::Replica, cause: &str) -> Problem {
+    Problem {
+        code: "replica_bad".into(),
+        subject: format!("replica {}", replica.id),
+        cause: format!("tablet {} on node {} disk {}: {cause}", tablet.id, replica.node, replica.disk),
+        effect: "it does not count and gives no files as they are; another copy takes its place".into(),
+        next: format!("nothing, it is mended by itself: `stele tablet explain {}`", tablet.id),
+    }
+}
+
+fn summary(status: TabletStatus, tablets: u64, first: &str) -> Problem {
+    let effect = match status {
+        TabletStatus::ReplicaMissing => "fewer copies than wanted until they are made",
+        TabletStatus::VersionIncomplete => "some copies are behind until they have caught up",
+        TabletStatus::Redundant | TabletStatus::ForceRedundant => "copies that are not needed hold space",
+        TabletStatus::Unrecoverable | TabletStatus::Healthy => "",
+    };
+    Problem {
+        code: format!("tablets_{}", status.as_str().to_lowercase()),
+        subject: format!("{tablets} tablets"),
+        cause: format!("{status}, such as tablet {first}"),
+        effect: effect.into(),
+        next: format!("nothing, unless it lasts: `stele tablet explain {first}`"),
+    }
+}
+
+fn bounded(mut problems: Vec<Problem>, code: &str, what: &str) -> Vec<Problem> {
+    let more = problems.len().saturating_sub(NAMED_MAX);
+    problems.truncate(NAMED_MAX);
+    if more > 0 {
+        problems.push(Problem {
+            code: code.into(),
+            subject: format!("{more} more {what}"),
+            cause: "like those above".into(),
+            effect: "like those above".into(),
+            next: "see `stele tablet list`".into(),
+        });
+    }
+    problems
+}
