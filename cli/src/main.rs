@@ -1,1 +1,79 @@
-fn main() {}
+//! `stele`: the operator's command line, and the all-in-one binary.
+//!
+//! ```text
+//! flags ─▶ cmd/* ─▶ http (coordinator, agents)      clients: everything but the next line
+//!                └▶ stele_coordinator, stele_agent  `stele coordinator`, `stele agent` (cmd/serve.rs)
+//! ```
+//!
+//! Parses, runs one command, prints its failure once, and returns its exit code.
+
+mod bar;
+mod beneath;
+mod cluster;
+mod cmd;
+mod exit;
+mod flags;
+mod http;
+mod loader;
+mod names;
+mod reader;
+mod shapes;
+mod stop;
+mod stream;
+mod table;
+mod tree;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use exit::{Exit, Origin, Outcome};
+use flags::{Cli, Verb};
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // Nobody is left to tell when this fails.
+            let _ = error.print();
+            return ExitCode::from(if asked { Exit::Done } else { Exit::Usage }.code());
+        }
+    };
+    match run(&cli) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(failure) => {
+            if failure.origin != Origin::BrokenPipe {
+                // Nobody is left to tell when this fails.
+                let _ = writeln!(anstream::stderr(), "{} {failure}", table::bad("error:"));
+            }
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Outcome {
+    let global = &cli.global;
+    match &cli.verb {
+        Verb::Up(args) => cmd::up::up(global, args),
+        Verb::Down(args) => cmd::up::down(args),
+        Verb::Demo(args) => cmd::demo::run(args),
+        Verb::Coordinator(args) => cmd::serve::coordinator(args),
+        Verb::Agent(args) => cmd::serve::agent(args),
+        Verb::Status => cmd::status::run(global),
+        Verb::Node(verb) => cmd::node::run(global, verb),
+        Verb::Disk(verb) => cmd::disk::run(global, verb),
+        Verb::Table(verb) => cmd::tables::run(global, verb),
+        Verb::Tablet(verb) => cmd::tablet::run(global, verb),
+        Verb::Load(args) => cmd::load::run(global, args),
+        Verb::Rm(args) => cmd::rm::run(global, args),
+        Verb::Ls(args) => cmd::ls::run(global, args),
+        Verb::Get(args) => cmd::get::run(global, args),
+        Verb::Export(args) => cmd::export::run(global, args),
+        Verb::Verify(args) => cmd::verify::run(global, args),
+        Verb::Task(verb) => cmd::task::run(global, verb),
+        Verb::Config(verb) => cmd::config::run(global, verb),
+        Verb::Token(args) => cmd::token::run(args),
+        Verb::Completions(args) => cmd::completions::run(args),
+    }
+}

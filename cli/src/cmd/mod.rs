@@ -1,0 +1,23 @@
+//! The commands, one file a noun or a verb: what each takes, asks and answers.
+//!
+//! Each has `run(&Global, &Args) -> Outcome`. They speak to coordinator and agents over HTTP only; `serve` is the one
+//! that links them in.
+
+pub mod completions;
+pub mod config;
+pub mod demo;
+pub mod disk;
+pub mod export;
+pub mod get;
+pub mod load;
+pub mod ls;
+pub mod node;
+pub mod rm;
+pub mod serve;
+pub mod status;
+pub mod tables;
+pub mod tablet;
+pub mod task;
+pub mod token;
+pub mod up;
+pub mod verify;

@@ -1,0 +1,110 @@
+//! `stele table create|list|show|drop`.
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::flags::Global;
+use crate::names::TableName;
+use crate::{shapes, table};
+use clap::{Args, Subcommand, ValueEnum};
+use stele_common::Medium;
+use stele_common::api::{TableCreate, TableInfo, Tables};
+
+#[derive(Debug, Subcommand)]
+pub enum TableVerb {
+    /// Make a table, and its database where it is missing
+    Create(CreateArgs),
+    /// All tables
+    #[command(after_help = "Example:\n  stele table list")]
+    List,
+    /// One table with its partitions
+    #[command(after_help = "Example:\n  stele table show d.t")]
+    Show {
+        /// [DB.]TABLE
+        table: TableName,
+    },
+    /// Drop a table with all its files
+    #[command(
+        after_help = "The copies go to the agents' trash and are freed when they expire.\n\nExample:\n  stele table drop d.t"
+    )]
+    Drop {
+        /// [DB.]TABLE
+        table: TableName,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  stele table create d.t --replication 3 --buckets 16
+  stele table create d.t --replication 2 --buckets 4 --medium SSD --partitions p0,p1")]
+pub struct CreateArgs {
+    /// [DB.]TABLE
+    table: TableName,
+    /// Copies of every file, each on another host
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
+    replication: u32,
+    /// Tablets per partition; files are spread over them by their paths
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    buckets: u32,
+    /// Preferred kind of disk
+    #[arg(long, value_enum, ignore_case = true, default_value = "HDD")]
+    medium: MediumFlag,
+    /// Names of partitions; p0 unless given
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    partitions: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MediumFlag {
+    #[value(name = "SSD")]
+    Ssd,
+    #[value(name = "HDD")]
+    Hdd,
+}
+
+pub fn run(global: &Global, verb: &TableVerb) -> Outcome {
+    let face = global.face();
+    match verb {
+        TableVerb::List => global.printer().list(&face.get::<Tables>("/v1/tables", &[])?)?,
+        TableVerb::Show { table } => global.printer().one(&whole(table)?.info(&face)?, shapes::table)?,
+        TableVerb::Create(args) => {
+            let info: TableInfo = face.post("/v1/tables", &args.body()?)?;
+            global.printer().one(&info, |info| {
+                let (copies, name) = (info.replication, args.table.full());
+                format!("made table {name}: {} tablets with {copies} copies each", info.tablets)
+            })?;
+        }
+        TableVerb::Drop { table } => {
+            face.delete(&whole(table)?.url())?;
+            if global.printer().is_json() {
+                global.printer().one(&serde_json::json!({ "dropped": table.full() }), |_| String::new())?;
+            } else {
+                table::line(&format!("dropped table {table}"))?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+impl CreateArgs {
+    fn body(&self) -> Result<TableCreate, Failure> {
+        whole(&self.table)?;
+        Ok(TableCreate {
+            db: self.table.db.clone(),
+            name: self.table.table.clone(),
+            replication: self.replication,
+            buckets: self.buckets,
+            medium: match self.medium {
+                MediumFlag::Ssd => Medium::Ssd,
+                MediumFlag::Hdd => Medium::Hdd,
+            },
+            partitions: self.partitions.clone(),
+        })
+    }
+}
+
+/// A name that means a whole table.
+fn whole(table: &TableName) -> Result<&TableName, Failure> {
+    match &table.partition {
+        None => Ok(table),
+        Some(_) => Err(Failure::usage(format!("{table} names a partition; a whole table is meant here"))),
+    }
+}

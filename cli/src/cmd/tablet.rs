@@ -1,0 +1,80 @@
+//! `stele tablet list|show|explain`.
+
+use crate::exit::{Exit, Outcome};
+use crate::flags::Global;
+use crate::names::TableName;
+use crate::shapes;
+use clap::{Args, Subcommand};
+use stele_common::TabletId;
+use stele_common::api::{Explanation, TabletInfo, Tablets};
+
+#[derive(Debug, Subcommand)]
+pub enum TabletVerb {
+    /// Tablets with verdict and copies
+    List(ListArgs),
+    /// One tablet with all its replicas
+    #[command(after_help = "Example:\n  stele tablet show 101")]
+    Show { tablet: TabletId },
+    /// Why a tablet is as it is, what happens next, and why not sooner or elsewhere
+    #[command(after_help = "Example:\n  stele tablet explain 101")]
+    Explain { tablet: TabletId },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  stele tablet list --table d.t\n  stele tablet list --status replica_missing")]
+pub struct ListArgs {
+    /// Only those of [DB.]TABLE[/PARTITION]
+    #[arg(long)]
+    table: Option<TableName>,
+    /// Only those with this verdict, such as REPLICA_MISSING
+    #[arg(long, ignore_case = true, value_parser = verdict)]
+    status: Option<String>,
+}
+
+const VERDICTS: [&str; 6] =
+    ["UNRECOVERABLE", "FORCE_REDUNDANT", "REPLICA_MISSING", "VERSION_INCOMPLETE", "REDUNDANT", "HEALTHY"];
+
+fn verdict(text: &str) -> Result<String, String> {
+    let wanted = text.to_uppercase().replace('-', "_");
+    if VERDICTS.contains(&wanted.as_str()) { Ok(wanted) } else { Err(format!("one of {}", VERDICTS.join(", "))) }
+}
+
+pub fn run(global: &Global, verb: &TabletVerb) -> Outcome {
+    let (face, printer) = (global.face(), global.printer());
+    match verb {
+        TabletVerb::List(args) => {
+            let full = args.table.as_ref().map(TableName::full);
+            let mut query: Vec<(&str, &str)> = Vec::new();
+            query.extend(full.as_deref().map(|table| ("table", table)));
+            query.extend(
+                args.table.as_ref().and_then(|table| table.partition.as_deref()).map(|name| ("partition", name)),
+            );
+            query.extend(args.status.as_deref().map(|status| ("status", status)));
+            printer.list(&face.get::<Tablets>("/v1/tablets", &query)?)?;
+        }
+        TabletVerb::Show { tablet } => {
+            printer.one(&face.get::<TabletInfo>(&format!("/v1/tablets/{tablet}"), &[])?, shapes::tablet)?;
+        }
+        TabletVerb::Explain { tablet } => {
+            let why: Explanation = face.get(&format!("/v1/tablets/{tablet}/explain"), &[])?;
+            printer.one(&why, shapes::explanation)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of verdicts are those of the vocabulary.
+    #[test]
+    fn verdicts_are_known() {
+        for name in VERDICTS {
+            let status: stele_common::TabletStatus = serde_json::from_value(name.into()).unwrap();
+            assert_eq!(status.as_str(), name);
+        }
+        assert_eq!(verdict("replica-missing").unwrap(), "REPLICA_MISSING");
+        assert!(verdict("ill").is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! `stele up` and `stele down`: a cluster of real processes on this machine.
+
+use crate::cluster::ClusterFile;
+use crate::cluster::layout::Wanted;
+use crate::cluster::process::{Bond, Running};
+use crate::cluster::start::{self, Cluster};
+use crate::exit::{Exit, Outcome};
+use crate::flags::Global;
+use crate::{stop, table};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every agent is a process with a host name and disks of its own below DIR. Starting again in the same DIR
+brings the same cluster back on the same ports; parts that run are left alone, and more --agents are added.
+Addresses and process ids are in DIR/cluster.json, logs in DIR/logs.
+
+Examples:
+  stele up
+  stele up --agents 5 --disks 2 --dir /tmp/c --detach && stele down --dir /tmp/c"
+)]
+pub struct UpArgs {
+    /// Agents in all; 4 unless the directory has some
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=200), value_name = "N")]
+    agents: Option<u16>,
+    /// Data directories of each new agent
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "N")]
+    disks: u16,
+    /// Failure domains that the agents are spread over; one each unless given
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=200), value_name = "N")]
+    hosts: Option<u16>,
+    /// Where everything lies
+    #[arg(long, default_value = "stele-cluster")]
+    dir: PathBuf,
+    /// Return when it is ready and leave it running
+    #[arg(long)]
+    detach: bool,
+    /// How long a lost host is waited for before its copies are made anew [default: 5000]
+    #[arg(long, value_name = "MS")]
+    assign_delay_ms: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stele down --dir /tmp/c")]
+pub struct DownArgs {
+    /// The directory that 'stele up' was given
+    #[arg(long, default_value = "stele-cluster")]
+    dir: PathBuf,
+}
+
+pub fn up(global: &Global, args: &UpArgs) -> Outcome {
+    if !args.detach {
+        stop::watch()?;
+    }
+    let wanted = Wanted {
+        agents: args.agents.map(usize::from),
+        disks: args.disks.into(),
+        hosts: args.hosts.map(usize::from),
+        assign_delay_ms: args.assign_delay_ms,
+    };
+    let bond = if args.detach { Bond::Stay } else { Bond::EndWithUs };
+    let mut cluster = Cluster::up(&args.dir, &wanted, bond)?;
+    global.printer().one(&cluster.file, |file| describe(file, &cluster.layout.dir))?;
+    if args.detach {
+        if !global.printer().is_json() {
+            table::line(&format!("stop it with: stele down --dir {}", cluster.layout.dir.display()))?;
+        }
+        return Ok(Exit::Done);
+    }
+    if !global.printer().is_json() {
+        table::line("running; Ctrl-C stops it")?;
+    }
+    follow(&mut cluster.parts)?;
+    let forced = cluster.down()?;
+    table::line(&stopped(cluster.parts.len(), &forced))?;
+    Ok(Exit::Done)
+}
+
+/// Addresses, and the one line that makes every other command find them.
+pub fn describe(file: &ClusterFile, dir: &Path) -> String {
+    let mut text = table::pairs(&[
+        ("cluster", dir.display().to_string()),
+        ("http", format!("http://{}", file.http)),
+        ("coordinator", format!("pid {}", file.coordinator.pid)),
+    ]);
+    for agent in &file.agents {
+        let (host, id, pid) = (&agent.host, agent.node_id, agent.pid);
+        text += &format!("agent        {host}  node {id}  pid {pid}  http://{}  peer {}\n", agent.http, agent.peer);
+    }
+    text += &format!("\nexport STELE_COORDINATOR={}", file.http);
+    text
+}
+
+/// Stays until somebody asks to stop; tells of parts that end meanwhile.
+fn follow(parts: &mut [Running]) -> Result<(), crate::exit::Failure> {
+    let mut alive = vec![true; parts.len()];
+    while !stop::asked() {
+        for (part, alive) in parts.iter_mut().zip(&mut alive) {
+            if *alive && !part.is_alive() {
+                *alive = false;
+                table::line(&format!("{} (pid {}) ended; see {}", part.name, part.pid, part.log.display()))?;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+pub fn down(args: &DownArgs) -> Outcome {
+    let (count, forced) = start::down(&args.dir)?;
+    table::line(&stopped(count, &forced))?;
+    Ok(Exit::Done)
+}
+
+fn stopped(count: usize, forced: &[String]) -> String {
+    match (count, forced) {
+        (0, _) => "nothing was running".to_string(),
+        (_, []) => format!("stopped {count} processes"),
+        (_, some) => format!("stopped {count} processes; had to kill {}", some.join(", ")),
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line: which words there are, and what may stand behind them. What a word does is in `cmd/`.
+//!
+//! Global flags may stand anywhere; every command shows an example under `--help`.
+
+use crate::cmd;
+use crate::http::Face;
+use crate::table::Printer;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "Examples:
+  stele demo                                     see it lose a host, heal, and prove every byte
+  stele up --detach                              start a cluster on this machine
+  stele table create d.t --replication 3 --buckets 16
+  stele load d.t DIR && stele verify d.t
+
+Exit codes: 0 done, 1 error, 2 refused by a check or something found, 3 not found, 5 timeout, 64 usage";
+
+/// Keeps N verified copies of versioned file sets on plain disks of plain hosts.
+#[derive(Debug, Parser)]
+#[command(name = "stele", version, about, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// How results are printed
+    #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    /// HTTP address of the coordinator
+    #[arg(long, global = true, env = "STELE_COORDINATOR", default_value = "127.0.0.1:7401", value_name = "IP:PORT")]
+    pub coordinator: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+}
+
+impl Global {
+    pub fn face(&self) -> Face {
+        Face::coordinator(&self.coordinator)
+    }
+
+    pub fn printer(&self) -> Printer {
+        Printer::new(self.output)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Start a cluster of real processes on this machine
+    Up(cmd::up::UpArgs),
+    /// Stop a cluster that 'up' started
+    Down(cmd::up::DownArgs),
+    /// Load real files, lose a host, heal, find a flipped byte, and prove every byte
+    Demo(cmd::demo::DemoArgs),
+    /// Run a coordinator
+    Coordinator(cmd::serve::CoordinatorArgs),
+    /// Run an agent on a storage host
+    Agent(cmd::serve::AgentArgs),
+    /// Show how the cluster is, and what is wrong with it
+    #[command(after_help = "Example:\n  stele status -o json")]
+    Status,
+    /// Storage hosts' agents
+    #[command(subcommand)]
+    Node(cmd::node::NodeVerb),
+    /// Data directories
+    #[command(subcommand)]
+    Disk(cmd::disk::DiskVerb),
+    /// Tables
+    #[command(subcommand)]
+    Table(cmd::tables::TableVerb),
+    /// Tablets, the units of placement
+    #[command(subcommand)]
+    Tablet(cmd::tablet::TabletVerb),
+    /// Load a directory's files as one atomic addition
+    Load(cmd::load::LoadArgs),
+    /// Remove files from a table, atomically
+    Rm(cmd::rm::RmArgs),
+    /// List the files of a table
+    Ls(cmd::ls::LsArgs),
+    /// Read one file, its digest checked
+    Get(cmd::get::GetArgs),
+    /// Read all files of a table into a directory, digests checked
+    Export(cmd::export::ExportArgs),
+    /// Read every copy and hold each byte against its digest
+    Verify(cmd::verify::VerifyArgs),
+    /// Repairs and deletions
+    #[command(subcommand)]
+    Task(cmd::task::TaskVerb),
+    /// Configuration files
+    #[command(subcommand)]
+    Config(cmd::config::ConfigVerb),
+    /// Make a cluster token for binding outside loopback
+    Token(cmd::token::TokenArgs),
+    /// Print a completion script
+    Completions(cmd::completions::CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The definition itself is sound: no double flags, no impossible defaults.
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    /// Every command that does something shows an example.
+    #[test]
+    fn every_command_has_an_example() {
+        fn walk(command: &clap::Command, missing: &mut Vec<String>) {
+            let leaf = command.get_subcommands().next().is_none();
+            let example = command.get_after_help().is_some_and(|text| text.to_string().contains("stele "));
+            if leaf && !example {
+                missing.push(command.get_name().to_string());
+            }
+            command.get_subcommands().for_each(|inner| walk(inner, missing));
+        }
+        let mut missing = Vec::new();
+        walk(&Cli::command(), &mut missing);
+        assert!(missing.is_empty(), "without an example: {missing:?}");
+    }
+
+    /// Global flags stand before or behind the words.
+    #[test]
+    fn global_flags_stand_anywhere() {
+        for line in ["stele -o json node list", "stele node list -o json", "stele node -o json list"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.global.output, Format::Json, "{line}");
+        }
+        let cli = Cli::try_parse_from("stele ls d.t --coordinator 1.2.3.4:5".split(' ')).unwrap();
+        assert_eq!(cli.global.coordinator, "1.2.3.4:5");
+    }
+}

@@ -1,0 +1,432 @@
+//! Which columns each of the API's lists has on a terminal, and how single things read. Values in, text out; the
+//! printing itself is in `table.rs`, and JSON never passes through here.
+
+use crate::table::{Rows, bad, duration, good, heading, or_dash, pairs, render, size};
+use stele_common::api::*;
+use stele_common::{TabletStatus, status::Level};
+
+macro_rules! rows {
+    ($shape:ty, $empty:literal, [$($column:literal),+ $(,)?], $list:tt, |$item:ident| [$($cell:expr),+ $(,)?]) => {
+        impl Rows for $shape {
+            fn columns(&self) -> Vec<&'static str> {
+                vec![$($column),+]
+            }
+            fn rows(&self) -> Vec<Vec<String>> {
+                self.$list.iter().map(|$item| vec![$($cell),+]).collect()
+            }
+            fn empty(&self) -> &'static str {
+                $empty
+            }
+        }
+    };
+}
+
+rows!(
+    Nodes,
+    "no agent has reported yet; start one with 'stele agent --config FILE'",
+    ["ID", "HOST", "NAME", "RACK", "STATE", ">SILENT", "HTTP", "PEER", ">DISKS", ">REPLICAS", ">USED"],
+    nodes,
+    |node| [
+        node.id.to_string(),
+        node.host.clone(),
+        node.name.clone(),
+        node.rack.clone(),
+        node.liveness.to_string(),
+        or_dash(node.silent_ms.map(duration)),
+        node.http.clone(),
+        node.peer.clone(),
+        node.disks.len().to_string(),
+        node.replicas.to_string(),
+        size(node.disks.iter().map(|disk| disk.used).sum()),
+    ]
+);
+
+rows!(
+    Disks,
+    "no disk is registered yet; an agent brings those of its configuration",
+    [
+        "ID",
+        "NODE",
+        "HOST",
+        "PATH",
+        "MEDIUM",
+        "STATE",
+        ">USED",
+        ">TOTAL",
+        ">USE%",
+        ">REPLICAS",
+        "SLOTS",
+        ">TRASH",
+        "CAUSE"
+    ],
+    disks,
+    |disk| [
+        disk.id.to_string(),
+        disk.node.to_string(),
+        disk.host.clone(),
+        disk.path.clone(),
+        upper(&disk.medium),
+        upper(&disk.state),
+        size(disk.used),
+        size(disk.total),
+        format!("{:.1}", disk.used_percent),
+        disk.replicas.to_string(),
+        format!("{}/{}", disk.slots_used, disk.slots_total),
+        size(disk.trash_bytes),
+        disk.cause.clone().unwrap_or_default(),
+    ]
+);
+
+rows!(
+    Tables,
+    "no table yet; make one with 'stele table create d.t --replication 3 --buckets 16'",
+    ["ID", "TABLE", ">REPLICATION", ">BUCKETS", "MEDIUM", "PARTITIONS", ">TABLETS", ">HEALTHY", ">FILES", ">BYTES"],
+    tables,
+    |table| [
+        table.id.to_string(),
+        format!("{}.{}", table.db, table.name),
+        table.replication.to_string(),
+        table.buckets.to_string(),
+        upper(&table.medium),
+        table.partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(","),
+        table.tablets.to_string(),
+        table.healthy.to_string(),
+        table.files.to_string(),
+        size(table.bytes),
+    ]
+);
+
+rows!(
+    Tablets,
+    "no tablet fits",
+    [
+        "ID",
+        "TABLE",
+        "PARTITION",
+        ">BUCKET",
+        "STATUS",
+        "PRIORITY",
+        ">VISIBLE",
+        ">COMMITTED",
+        "HOSTS",
+        ">COMPLETE",
+        "REASON"
+    ],
+    tablets,
+    |tablet| [
+        tablet.id.to_string(),
+        format!("{}.{}", tablet.db, tablet.table),
+        tablet.partition.clone(),
+        tablet.bucket.to_string(),
+        tablet.status.to_string(),
+        or_dash(tablet.priority),
+        tablet.visible_version.to_string(),
+        tablet.committed_version.to_string(),
+        tablet.replicas.iter().map(|replica| replica.host.as_str()).collect::<Vec<_>>().join(","),
+        tablet.replicas.iter().filter(|replica| replica.complete).count().to_string(),
+        if tablet.status == TabletStatus::Healthy { String::new() } else { tablet.reason.clone() },
+    ]
+);
+
+rows!(
+    Tasks,
+    "no task",
+    [
+        "TASK", "TABLET", "TABLE", "KIND", "STATE", "STATUS", "PRIORITY", "FROM", "TO", ">DONE", ">RATE", ">AGE",
+        "REASON"
+    ],
+    tasks,
+    |task| [
+        or_dash(task.id),
+        task.tablet.to_string(),
+        task.table.clone(),
+        task.kind.as_ref().map_or_else(|| "-".to_string(), upper),
+        upper(&task.state),
+        task.status.to_string(),
+        task.priority.to_string(),
+        place(task.src_node, task.src_disk),
+        place(task.dest_node, task.dest_disk),
+        done(task),
+        if task.bytes_per_s == 0 { "-".to_string() } else { format!("{}/s", size(task.bytes_per_s)) },
+        duration(task.age_ms),
+        task.reason.as_ref().map(|reason| format!("{}: {}", reason.code, reason.detail)).unwrap_or_default(),
+    ]
+);
+
+/// The copies of one tablet.
+struct Copies<'a>(&'a [ReplicaInfo]);
+
+rows!(
+    Copies<'_>,
+    "no replica",
+    [
+        "REPLICA",
+        "NODE",
+        "HOST",
+        "DISK",
+        "STATE",
+        ">VERSION",
+        "ALIVE",
+        "COMPLETE",
+        ">SIZE",
+        ">VERIFIED",
+        "WHY",
+        "DIRECTORY"
+    ],
+    0,
+    |replica| [
+        replica.id.to_string(),
+        replica.node.to_string(),
+        replica.host.clone(),
+        replica.disk.to_string(),
+        replica.state.to_string(),
+        replica.version.to_string(),
+        yes_no(replica.alive),
+        yes_no(replica.complete),
+        size(replica.size),
+        replica.verified_s.map_or_else(|| "-".to_string(), |s| format!("{} ago", duration(s * 1000))),
+        replica.bad.clone().or_else(|| replica.why.clone()).unwrap_or_default(),
+        replica.dir.clone(),
+    ]
+);
+
+struct Candidates<'a>(&'a [Candidate]);
+
+rows!(Candidates<'_>, "no disk", ["DISK", "NODE", "HOST", "RESULT"], 0, |candidate| [
+    candidate.disk.to_string(),
+    candidate.node.to_string(),
+    candidate.host.clone(),
+    candidate.refused.as_ref().map_or_else(|| "may be chosen".to_string(), refusal),
+]);
+
+/// `stele status`.
+pub fn status(status: &Status) -> String {
+    let count = |counts: &[(&str, u64)]| {
+        let shown = counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}"));
+        let text = shown.collect::<Vec<_>>().join(", ");
+        if text.is_empty() { "none".to_string() } else { text }
+    };
+    let verdicts: Vec<_> = status.verdicts.iter().map(|(verdict, count)| (verdict.as_str(), *count)).collect();
+    let copies: Vec<_> = status.copies.iter().map(|(copies, tablets)| format!("{copies}: {tablets}")).collect();
+    let level = match (&status.level, &status.level_cause) {
+        (level @ (Level::Stopped | Level::Blind | Level::Freezed | Level::Steady | Level::Lively), Some(cause)) => {
+            format!("{level} ({cause})")
+        }
+        (level, None) => level.to_string(),
+    };
+    let (nodes, disks) = (&status.nodes, &status.disks);
+    let mut text = pairs(&[
+        ("cluster", format!("{}  version {}  epoch {}", status.cluster, status.version, status.epoch)),
+        (
+            "health",
+            if status.problems.is_empty() { good("OK") } else { bad(&format!("{} problems", status.problems.len())) },
+        ),
+        ("level", level),
+        ("up", duration(status.uptime_s * 1000)),
+        ("nodes", count(&[("ALIVE", nodes.alive), ("SILENT", nodes.silent), ("LOST", nodes.lost)])),
+        ("disks", count(&[("ONLINE", disks.online), ("SUSPECT", disks.suspect), ("UNAVAILABLE", disks.unavailable)])),
+        ("tablets", format!("{} of {} tables: {}", status.tablets, status.tables, count(&verdicts))),
+        ("copies", copies.join("   ")),
+        ("used", format!("{} of {}", size(status.bytes_used), size(status.bytes_total))),
+        ("tasks", format!("{} pending, {} running", status.tasks_pending, status.tasks_running)),
+        ("loads", format!("{} open", status.loads_open)),
+        ("strays", if status.strays == 0 { String::new() } else { status.strays.to_string() }),
+    ]);
+    for problem in &status.problems {
+        text += &format!("\n{} {}\n", bad(&problem.code), problem.subject);
+        text += &pairs(&[
+            ("  cause", problem.cause.clone()),
+            ("  effect", problem.effect.clone()),
+            ("  next", problem.next.clone()),
+        ]);
+    }
+    text
+}
+
+pub fn node(node: &NodeInfo) -> String {
+    let mut text = pairs(&[
+        ("node", node.id.to_string()),
+        ("host", node.host.clone()),
+        ("name", node.name.clone()),
+        ("rack", node.rack.clone()),
+        ("tag", node.tag.clone()),
+        ("state", node.liveness.to_string()),
+        ("silent", node.silent_ms.map(duration).unwrap_or_default()),
+        ("http", node.http.clone()),
+        ("peer", node.peer.clone()),
+        ("build", node.build.clone()),
+        ("replicas", node.replicas.to_string()),
+        ("figures", node.host_figures.as_ref().map(figures).unwrap_or_default()),
+    ]);
+    text += &format!("\n{}", render(&Disks { disks: node.disks.clone() }));
+    text
+}
+
+fn figures(fact: &stele_common::report::HostFact) -> String {
+    format!(
+        "{} CPUs, {} of {} memory free, load {:.2}, up {}",
+        fact.cpus,
+        size(fact.memory_available),
+        size(fact.memory_total),
+        fact.load_average_1m,
+        duration(fact.uptime_s * 1000)
+    )
+}
+
+pub fn table(table: &TableInfo) -> String {
+    let partitions = table.partitions.iter().map(|partition| {
+        format!(
+            "{}  replication {}  {}  {} tablets",
+            partition.name,
+            partition.replication,
+            upper(&partition.medium),
+            partition.tablets
+        )
+    });
+    pairs(&[
+        ("table", format!("{}.{}", table.db, table.name)),
+        ("id", table.id.to_string()),
+        ("replication", table.replication.to_string()),
+        ("buckets", table.buckets.to_string()),
+        ("medium", upper(&table.medium)),
+        ("partitions", partitions.collect::<Vec<_>>().join("\n")),
+        ("tablets", format!("{} of {} healthy", table.healthy, table.tablets)),
+        ("files", table.files.to_string()),
+        ("bytes", size(table.bytes)),
+    ])
+}
+
+pub fn tablet(tablet: &TabletInfo) -> String {
+    let verdict = match tablet.status {
+        TabletStatus::Healthy => good(tablet.status.as_str()),
+        _ => bad(tablet.status.as_str()),
+    };
+    let mut text = pairs(&[
+        ("tablet", tablet.id.to_string()),
+        ("of", format!("{}.{}/{} bucket {}", tablet.db, tablet.table, tablet.partition, tablet.bucket)),
+        ("status", verdict),
+        ("priority", tablet.priority.map(|priority| priority.to_string()).unwrap_or_default()),
+        ("reason", tablet.reason.clone()),
+        ("version", format!("visible {}, committed {}", tablet.visible_version, tablet.committed_version)),
+        ("hash", tablet.version_hash.to_string()),
+        ("ballot", format!("{}, primary {}", tablet.ballot, or_dash(tablet.primary))),
+    ]);
+    text += &format!("\n{}", render(&Copies(&tablet.replicas)));
+    text
+}
+
+pub fn explanation(why: &Explanation) -> String {
+    let mut text = tablet(&why.tablet);
+    let mut section = |title: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            text += &format!("\n\n{}\n  {}", heading(title), lines.join("\n  ").trim_end());
+        }
+    };
+    section("because", why.because.clone());
+    section(
+        "task",
+        why.task.iter().map(|task| render(&Tasks { tasks: vec![task.clone()] }).replace('\n', "\n  ")).collect(),
+    );
+    section("waits for", why.waits_for.iter().map(refusal).collect());
+    if !why.candidates.is_empty() {
+        section("destinations", vec![render(&Candidates(&why.candidates)).replace('\n', "\n  ")]);
+    }
+    section("strays", why.strays.clone());
+    section("trash", why.trash.clone());
+    if !why.history.is_empty() {
+        section("history", vec![render(&Tasks { tasks: why.history.clone() }).replace('\n', "\n  ")]);
+    }
+    text
+}
+
+pub fn verification(found: &Verification) -> String {
+    let mut text = format!(
+        "read {} replicas, {}: {} clean, {} damaged, {} could not be read",
+        found.replicas,
+        size(found.bytes_done),
+        found.clean,
+        found.found.len(),
+        found.unreachable.len()
+    );
+    for finding in &found.found {
+        text += &format!("\n{}", bad(&finding_line("damaged", finding)));
+    }
+    for finding in &found.unreachable {
+        text += &format!("\n{}", finding_line("unreadable", finding));
+    }
+    text
+}
+
+fn finding_line(what: &str, finding: &VerifyFinding) -> String {
+    format!("{what}: tablet {} replica {} on {}: {}", finding.tablet, finding.replica, finding.host, finding.cause)
+}
+
+fn refusal(refusal: &Refusal) -> String {
+    format!("{}: {}", refusal.code, refusal.detail)
+}
+
+fn done(task: &TaskInfo) -> String {
+    match task.bytes_total {
+        0 => "-".to_string(),
+        total => format!("{} of {}", size(task.bytes_done), size(total)),
+    }
+}
+
+fn place(node: Option<stele_common::NodeId>, disk: Option<stele_common::DiskId>) -> String {
+    match (node, disk) {
+        (Some(node), Some(disk)) => format!("{node}/{disk}"),
+        (Some(node), None) => node.to_string(),
+        (None, _) => "-".to_string(),
+    }
+}
+
+fn yes_no(value: bool) -> String {
+    if value { "yes".to_string() } else { "no".to_string() }
+}
+
+/// The name that JSON has for a state, which is how people see it too.
+fn upper<T: serde::Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        Ok(_) | Err(_) => "-".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stele_common::{DiskId, Liveness, NodeId};
+
+    /// A list of nodes reads as one line each, with the figures of its disks added up.
+    #[test]
+    fn nodes_read_as_lines() {
+        let node = NodeInfo {
+            id: NodeId(10001),
+            host: "host-1".into(),
+            name: "host-1".into(),
+            rack: String::new(),
+            tag: "default".into(),
+            liveness: Liveness::Alive,
+            silent_ms: Some(40),
+            peer: "127.0.0.1:2".into(),
+            http: "127.0.0.1:1".into(),
+            build: "0.1.0".into(),
+            replicas: 3,
+            disks: vec![],
+            host_figures: None,
+        };
+        let text = render(&Nodes { nodes: vec![node] });
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("ID"), "{text}");
+        assert!(lines[1].contains("10001") && lines[1].contains("ALIVE") && lines[1].contains("40 ms"), "{text}");
+        assert!(render(&Nodes { nodes: vec![] }).contains("stele agent"));
+    }
+
+    /// A refused destination names the rule with its numbers.
+    #[test]
+    fn candidates_name_the_rule() {
+        let refused = Some(Refusal { code: "no_space".into(), detail: "3 GiB under reserve".into() });
+        let list = [Candidate { disk: DiskId(1), node: NodeId(2), host: "h".into(), refused }];
+        assert!(render(&Candidates(&list)).contains("no_space: 3 GiB under reserve"));
+    }
+}
