@@ -38,7 +38,7 @@ fn disk_turned(book: &mut Book, state: DiskState, cause: Option<String>) {
 
 fn of_replica(book: &mut Book, replica: ReplicaId, step: &ReplicaStep) {
     if let ReplicaStep::Found(held) = step {
-        book.replicas.entry(replica).or_insert_with(|| held.clone());
+        book.replicas.entry(replica).or_insert_with(|| held.as_ref().clone());
     }
     let Some(held) = book.replicas.get_mut(&replica) else { return };
     match step {

@@ -118,7 +118,7 @@ pub(crate) fn installed(book: &Book, at: Tick, task: TaskId, op: &Op, result: &O
     let mut actions = Vec::new();
     if before.is_none() {
         let held = Held::new(label.clone(), *version, *hash, *size, *files);
-        actions.push(Change::replica(label.replica, ReplicaStep::Found(held)));
+        actions.push(Change::replica(label.replica, ReplicaStep::Found(Box::new(held))));
     }
     let (version, hash, size, files) = (*version, *hash, *size, *files);
     actions.push(Change::replica(label.replica, ReplicaStep::Headed { version, hash, size, files, verified }));
@@ -165,15 +165,14 @@ pub(crate) fn stale_leftovers(book: &Book, now: Tick) -> Vec<Action> {
     stale.map(|(tablet, _)| Change::leftover(*tablet, LeftoverStep::Due)).collect()
 }
 
-/// Removes the leftovers that are due, unless a copy of the tablet works there.
+/// Removes the leftovers that are due, unless a copy of the tablet works there or is about to take them over.
 pub(crate) fn discards(book: &Book) -> Vec<Action> {
     if book.state != DiskState::Online {
         return Vec::new();
     }
-    let due = book.leftovers.iter().filter(|(tablet, leftover)| {
-        leftover.state == LeftoverState::Due
-            && !book.copies.values().any(|copy| copy.order.label.tablet == **tablet && copy.has_begun())
-    });
+    let wanted = |tablet: TabletId| book.copies.values().any(|copy| copy.order.label.tablet == tablet);
+    let is_due = |tablet: TabletId, leftover: &Leftover| leftover.state == LeftoverState::Due && !wanted(tablet);
+    let due = book.leftovers.iter().filter(|(tablet, leftover)| is_due(**tablet, leftover));
     due.flat_map(|(tablet, leftover)| {
         begin(Op::DiscardCopy { task: leftover.task, tablet: *tablet, replica: leftover.replica })
     })

@@ -97,7 +97,7 @@ fn created(at: Tick, label: &TabletLabel, result: &OpResult) -> Vec<Action> {
     }
     // An empty replica holds no byte that was not checked.
     let held = Held { verified: Some(at), ..Held::new(label.clone(), Version::EMPTY, VersionHash::ZERO, 0, 0) };
-    vec![Change::replica(label.replica, ReplicaStep::Found(held))]
+    vec![Change::replica(label.replica, ReplicaStep::Found(Box::new(held)))]
 }
 
 fn load_installed(

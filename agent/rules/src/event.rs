@@ -260,7 +260,7 @@ pub enum Change {
 /// What may become of a replica.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ReplicaStep {
-    Found(Held),
+    Found(Box<Held>),
     Gone,
     Headed {
         version: Version,
