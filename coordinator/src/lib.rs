@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The coordinator's shell: clocks, sockets, the store, mailboxes. It asks the law book
+//! ([`stele_coordinator_rules`]) and carries out the answers; it never decides.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`actors`] | the owners of state |
+//! | [`wiring`] | who may send to whom |
+//! | [`store`] | where the catalog's changes are kept |
+//! | [`link`] | the agent port |
+//! | [`front`] | what people see |
+//! | [`published`] | read-only snapshots of the world |
+//! | [`telemetry`], [`journal`] | metrics, log lines |
+//!
+//! [`run`] is a whole coordinator process; [`run_until`] tells its addresses and can be ended by the caller.
+
+pub mod actors;
+pub mod clock;
+
+pub mod journal;
+pub mod link;
+pub mod published;
+
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,159 @@
+//! Runs the queue. In: verdicts from the Checker, ends of tasks from the Catalog. Out: proposals to the Catalog, which
+//! decides them anew on its own world and answers each; views of the queue for the front.
+//!
+//! The Desk is the rule: it holds queue, proposals in flight, back-off and history. This file gives it time and
+//! snapshots and carries its proposals; a proposal that was decided on an older tablet is refused by its revision.
+
+use super::words::{CountPending, ExplainTablet, Happened, ListTasks, TaskFilter, TasksEnded, Verdicts};
+use crate::clock::Clock;
+use crate::published::{Published, Snapshots};
+use crate::telemetry;
+use actix::prelude::*;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use stele_common::{TabletId, api};
+use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
+use stele_coordinator_rules::{Answer, EventBody, Proposal, Reason, explain};
+use tokio::sync::oneshot;
+
+/// A round when nothing happened; timeouts and waits have no event of their own.
+const TICK: Duration = Duration::from_millis(100);
+/// After something happened, so much time for its neighbours to come too: one round serves them all.
+const DEBOUNCE: Duration = Duration::from_millis(2);
+/// Proposals that the Catalog decides at once. Each batch of them shares a commit; more would only wait there.
+const IN_FLIGHT_MAX: usize = 64;
+
+pub struct Scheduler {
+    clock: Clock,
+    snapshots: Snapshots,
+    desk: Desk,
+    catalog: Recipient<Happened>,
+    waiting: VecDeque<Proposal>,
+    in_flight: usize,
+    round_due: bool,
+}
+
+impl Scheduler {
+    pub fn new(clock: Clock, snapshots: Snapshots, desk: Desk, catalog: Recipient<Happened>) -> Scheduler {
+        Scheduler { clock, snapshots, desk, catalog, waiting: VecDeque::new(), in_flight: 0, round_due: false }
+    }
+
+    fn step(&mut self, event: DeskEvent, ctx: &mut Context<Self>) {
+        let published = self.snapshots.borrow().clone();
+        self.step_on(&published, event, ctx);
+    }
+
+    fn step_on(&mut self, published: &Published, event: DeskEvent, ctx: &mut Context<Self>) {
+        for action in self.desk.step(&published.world, self.clock.tick(), event) {
+            match action {
+                DeskAction::Propose(proposal) => self.waiting.push_back(proposal),
+                DeskAction::Explain { tablet, reason } => {
+                    telemetry::explained(&reason);
+                    tracing::debug!(tablet = %tablet, reason = reason.code(), "waits");
+                }
+            }
+        }
+        self.propose(ctx);
+    }
+
+    fn propose(&mut self, ctx: &mut Context<Self>) {
+        while self.in_flight < IN_FLIGHT_MAX {
+            let Some(proposal) = self.waiting.pop_front() else { return };
+            let tablet = tablet_of(&proposal);
+            self.in_flight += 1;
+            let (answer, answered) = oneshot::channel();
+            let sent = self.catalog.send(Happened { body: EventBody::Propose(proposal), answer });
+            let told = async move { sent.await.ok().and(answered.await.ok()) };
+            ctx.spawn(told.into_actor(self).map(move |answer, scheduler, ctx| {
+                scheduler.in_flight -= 1;
+                // No answer: the Catalog has ended, and the process with it.
+                if let Some(answer) = answer {
+                    scheduler.answered(tablet, answer, ctx);
+                }
+            }));
+        }
+    }
+
+    fn answered(&mut self, tablet: TabletId, answer: Answer, ctx: &mut Context<Self>) {
+        let answer: Result<_, Reason> = match answer {
+            Answer::Started(task) => Ok(task),
+            Answer::Refused(reason) => Err(reason),
+            // A cancelled task answers so; its end comes as an end of a task.
+            Answer::Done
+            | Answer::Handshake(_)
+            | Answer::Table(_)
+            | Answer::Load(_)
+            | Answer::Verification(_) => return self.propose(ctx),
+        };
+        let word = if answer.is_ok() { "started" } else { "refused" };
+        metrics::counter!("stele_proposals_total", "answer" => word).increment(1);
+        self.step(DeskEvent::Answered { tablet, answer }, ctx);
+        self.round_soon(ctx);
+    }
+
+    fn round_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.round_due {
+            self.round_due = true;
+            ctx.run_later(DEBOUNCE, |scheduler, ctx| scheduler.round(ctx));
+        }
+    }
+
+    fn round(&mut self, ctx: &mut Context<Self>) {
+        self.round_due = false;
+        let began = Instant::now();
+        self.step(DeskEvent::Round, ctx);
+        metrics::histogram!("stele_round_seconds").record(began.elapsed().as_secs_f64());
+        metrics::gauge!("stele_proposals_waiting").set((self.waiting.len() + self.in_flight) as f64);
+    }
+}
+
+fn tablet_of(proposal: &Proposal) -> TabletId {
+    match proposal {
+        Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => *tablet,
+    }
+}
+
+impl Actor for Scheduler {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_interval(TICK, |scheduler, ctx| scheduler.round(ctx));
+    }
+}
+
+impl Handler<Verdicts> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, Verdicts { published, verdicts }: Verdicts, ctx: &mut Context<Self>) {
+        self.step_on(&published, DeskEvent::Verdicts(verdicts), ctx);
+        self.round_soon(ctx);
+    }
+}
+
+impl Handler<TasksEnded> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, TasksEnded(ended): TasksEnded, ctx: &mut Context<Self>) {
+        for (task, outcome, wall_ms) in ended {
+            self.step(DeskEvent::Ended { task, outcome, wall_ms }, ctx);
+        }
+        self.round_soon(ctx);
+    }
+}
+
+impl Handler<ExplainTablet> for Scheduler {
+    type Result = MessageResult<ExplainTablet>;
+
+    fn handle(&mut self, ExplainTablet(tablet): ExplainTablet, _: &mut Context<Self>) -> Self::Result {
+        let (published, at) = (self.snapshots.borrow().clone(), self.clock.tick());
+        MessageResult(explain::tablet(&published.world, &self.desk, tablet, at, self.clock.wall_ms()))
+    }
+}
+
+impl Handler<CountPending> for Scheduler {
+    type Result = MessageResult<CountPending>;
+
+    fn handle(&mut self, _: CountPending, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.desk.pending().count() as u64)
+    }
+}

@@ -1,0 +1,106 @@
+//! The only door from a face to the actors: reads take the newest snapshot, requests go to the Catalog and come back
+//! after their commit, views of the queue come from the Scheduler.
+//!
+//! Requests under way at once are bounded here, because a mailbox's own bound does not hold across its senders.
+
+use crate::actors::words::{CountPending, ExplainTablet, Happened, ListTasks, Silences, TaskFilter};
+use crate::clock::Clock;
+use crate::published::{Published, Snapshots};
+use actix::Recipient;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use stele_common::{NodeId, TabletId, api};
+use stele_coordinator_rules::{Answer, EventBody, Reason};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+/// Requests to the Catalog at once; more wait in line here.
+const REQUESTS_MAX: usize = 256;
+
+/// Why a request came to nothing.
+#[derive(Debug)]
+pub enum Sorry {
+    Refused(Reason),
+    /// This process is ending.
+    Ending,
+}
+
+#[derive(Clone)]
+pub struct Ask {
+    catalog: Recipient<Happened>,
+    explain: Recipient<ExplainTablet>,
+    tasks: Recipient<ListTasks>,
+    pending: Recipient<CountPending>,
+    silences: Recipient<Silences>,
+    snapshots: Snapshots,
+    clock: Clock,
+    room: Arc<Semaphore>,
+}
+
+/// Whom a face may ask.
+pub struct Doors {
+    pub catalog: Recipient<Happened>,
+    pub explain: Recipient<ExplainTablet>,
+    pub tasks: Recipient<ListTasks>,
+    pub pending: Recipient<CountPending>,
+    pub silences: Recipient<Silences>,
+}
+
+impl Ask {
+    pub fn new(clock: Clock, snapshots: Snapshots, doors: Doors) -> Ask {
+        let Doors { catalog, explain, tasks, pending, silences } = doors;
+        Ask { catalog, explain, tasks, pending, silences, snapshots, clock, room: Arc::new(Semaphore::new(REQUESTS_MAX)) }
+    }
+
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The newest committed state.
+    pub fn now(&self) -> Arc<Published> {
+        self.snapshots.borrow().clone()
+    }
+
+    /// Asks the Catalog; what it answers is durable.
+    pub async fn catalog(&self, body: EventBody) -> Result<Answer, Sorry> {
+        let _room = self.room.acquire().await.map_err(|_| Sorry::Ending)?;
+        let (answer, answered) = oneshot::channel();
+        self.catalog.send(Happened { body, answer }).await.map_err(|_| Sorry::Ending)?;
+        match answered.await.map_err(|_| Sorry::Ending)? {
+            Answer::Refused(reason) => Err(Sorry::Refused(reason)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Looks at each new snapshot until `look` finds something or patience is over.
+    pub async fn until<T>(&self, patience: Duration, mut look: impl FnMut(&Published) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + patience;
+        let mut snapshots = self.snapshots.clone();
+        loop {
+            let published = snapshots.borrow_and_update().clone();
+            if let Some(found) = look(&published) {
+                return Some(found);
+            }
+            timeout_at(deadline, snapshots.changed()).await.ok()?.ok()?;
+        }
+    }
+
+    /// Why the tablet is as it is; `None` when there is no such tablet.
+    pub async fn explain(&self, tablet: TabletId) -> Result<Option<api::Explanation>, Sorry> {
+        self.explain.send(ExplainTablet(tablet)).await.map_err(|_| Sorry::Ending)
+    }
+
+    pub async fn tasks(&self, filter: TaskFilter) -> Result<Vec<api::TaskInfo>, Sorry> {
+        self.tasks.send(ListTasks(filter)).await.map_err(|_| Sorry::Ending)
+    }
+
+    pub async fn tasks_pending(&self) -> Result<u64, Sorry> {
+        self.pending.send(CountPending).await.map_err(|_| Sorry::Ending)
+    }
+
+    /// Milliseconds since each node's last beat; a node that was not heard in this epoch is not in it.
+    pub async fn silences(&self) -> Result<BTreeMap<NodeId, u64>, Sorry> {
+        self.silences.send(Silences).await.map_err(|_| Sorry::Ending)
+    }
+}

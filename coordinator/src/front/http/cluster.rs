@@ -1,0 +1,68 @@
+//! `/v1/status`, `/v1/nodes`, `/v1/disks`, `/v1/tasks`.
+
+use super::{Front, Problem, body};
+use crate::actors::words::TaskFilter;
+use crate::front::view::{self, Placements};
+use actix_web::web::{Data, Json, Path, Payload, Query};
+use actix_web::{get, post};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stele_common::{NodeId, api};
+use stele_coordinator_rules::EventBody;
+
+#[get("/v1/status")]
+pub async fn status(front: Data<Front>) -> Result<Json<api::Status>, Problem> {
+    let pending = front.ask.tasks_pending().await?;
+    let published = front.ask.now();
+    let tally = front.tally(&published);
+    Ok(Json(view::status(&published, &tally, pending, front.ask.clock().tick())))
+}
+
+#[get("/v1/nodes")]
+pub async fn nodes(front: Data<Front>) -> Result<Json<api::Nodes>, Problem> {
+    let silences = front.ask.silences().await?;
+    let published = front.ask.now();
+    let world = &*published.world;
+    let placements = Placements::of(world);
+    let nodes = world.nodes.values().map(|one| view::node(world, &placements, one, silences.get(&one.id).copied()));
+    Ok(Json(api::Nodes { nodes: nodes.collect() }))
+}
+
+#[get("/v1/nodes/{id}")]
+pub async fn node(front: Data<Front>, id: Path<NodeId>) -> Result<Json<api::NodeInfo>, Problem> {
+    let silences = front.ask.silences().await?;
+    let published = front.ask.now();
+    let world = &*published.world;
+    let Some(found) = world.nodes.get(&id) else {
+        let problem = Problem::not_found("no_such_node", format!("there is no node {id}"));
+        return Err(problem.next("see `stele node list`"));
+    };
+    Ok(Json(view::node(world, &Placements::of(world), found, silences.get(&id).copied())))
+}
+
+#[get("/v1/disks")]
+pub async fn disks(front: Data<Front>) -> Result<Json<api::Disks>, Problem> {
+    let published = front.ask.now();
+    let world = &*published.world;
+    let placements = Placements::of(world);
+    let disks = view::in_use(world).map(|disk| view::disk(world, &placements, disk));
+    Ok(Json(api::Disks { disks: disks.collect() }))
+}
+
+#[post("/v1/disks/init")]
+pub async fn init_disk(front: Data<Front>, payload: Payload) -> Result<Json<Value>, Problem> {
+    let init: api::DiskInit = body::read(payload).await?;
+    front.ask.catalog(EventBody::InitDisk(init)).await?;
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+pub struct TaskQuery {
+    #[serde(default)]
+    state: TaskFilter,
+}
+
+#[get("/v1/tasks")]
+pub async fn tasks(front: Data<Front>, query: Query<TaskQuery>) -> Result<Json<api::Tasks>, Problem> {
+    Ok(Json(api::Tasks { tasks: front.ask.tasks(query.state).await? }))
+}

@@ -1,0 +1,139 @@
+//! The HTTP face: JSON under `/v1`, probes, metrics. One file a noun; this one binds, routes and guards.
+//!
+//! Handlers ask through [`Ask`] and shape snapshots with [`super::view`]; they hold no state of their own but the
+//! last sums. It runs on two workers of its own and never touches an actor's state.
+
+mod body;
+mod cluster;
+mod loads;
+mod probes;
+mod problem;
+mod tables;
+mod tablets;
+mod verify;
+
+pub use problem::Problem;
+
+use super::ask::Ask;
+use super::tally::{Tally, TallyCell};
+use crate::published::Published;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::{App, Error, HttpResponse, HttpServer, middleware};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Workers. Handlers only wait and print; two keep one slow list from holding up the probes.
+const WORKERS: usize = 2;
+/// Connections at once on each worker.
+const CONNECTIONS_MAX: usize = 1_024;
+/// A request's head must be whole within this time.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// An idle connection is closed after this long; the CLI relies on it being more than three seconds.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// On the way down, requests under way get this long.
+const SHUTDOWN_S: u64 = 2;
+
+/// What handlers share.
+pub struct Front {
+    pub ask: Ask,
+    pub tally: TallyCell,
+    pub metrics: PrometheusHandle,
+}
+
+impl Front {
+    /// The sums for a snapshot.
+    fn tally(&self, published: &Published) -> Arc<Tally> {
+        self.tally.get(published, self.ask.clock().tick())
+    }
+}
+
+/// Serves until its handle is told to stop.
+pub fn serve(listener: TcpListener, front: Front) -> std::io::Result<Server> {
+    let front = Data::new(front);
+    let server = HttpServer::new(move || app(front.clone()))
+        .workers(WORKERS)
+        .disable_signals()
+        .max_connections(CONNECTIONS_MAX)
+        .client_request_timeout(HEAD_DEADLINE)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(SHUTDOWN_S)
+        .listen(listener)?
+        .run();
+    Ok(server)
+}
+
+/// The application, as workers and tests run it.
+pub fn app(
+    front: Data<Front>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(front)
+        .app_data(PathConfig::default().error_handler(|error, _| Problem::bad_request(error.to_string()).into()))
+        .app_data(QueryConfig::default().error_handler(|error, _| Problem::bad_request(error.to_string()).into()))
+        .wrap(middleware::from_fn(count))
+        .configure(routes)
+        .default_service(actix_web::web::to(nowhere))
+}
+
+fn routes(config: &mut ServiceConfig) {
+    config
+        .service(cluster::status)
+        .service(cluster::nodes)
+        .service(cluster::node)
+        .service(cluster::disks)
+        .service(cluster::init_disk)
+        .service(cluster::tasks)
+        .service(tables::list)
+        .service(tables::create)
+        .service(tables::show)
+        .service(tables::drop)
+        .service(tablets::list)
+        .service(tablets::show)
+        .service(tablets::explain)
+        .service(loads::open)
+        .service(loads::commit)
+        .service(loads::show)
+        .service(loads::abort)
+        .service(verify::start)
+        .service(verify::show)
+        .service(probes::livez)
+        .service(probes::readyz)
+        .service(probes::metrics);
+}
+
+async fn nowhere(request: actix_web::HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found("no_such_path", format!("there is nothing at {} {}", request.method(), request.path())))
+}
+
+/// Counts answers by class of status.
+async fn count<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+    let answered = next.call(request).await;
+    let status = match &answered {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    let class = match status.as_u16() {
+        ..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500.. => "5xx",
+    };
+    metrics::counter!("stele_http_requests_total", "class" => class).increment(1);
+    answered
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! `/v1/tables`.
+
+use super::{Front, Problem, body};
+use crate::front::ask::Sorry;
+use crate::front::view;
+use actix_web::web::{Data, Json, Path, Payload};
+use actix_web::{delete, get, post};
+use serde_json::{Value, json};
+use std::time::Duration;
+use stele_common::api;
+use stele_coordinator_rules::{Answer, EventBody};
+
+/// How long a creation waits for the agents to report their empty replicas, so that a load right after it works.
+/// A table whose agents need longer is there all the same.
+const REPORTED_WITHIN: Duration = Duration::from_secs(10);
+
+#[get("/v1/tables")]
+pub async fn list(front: Data<Front>) -> Result<Json<api::Tables>, Problem> {
+    let published = front.ask.now();
+    let tally = front.tally(&published);
+    let mut tables: Vec<_> = published.world.tables.values().map(|table| view::table(table, &tally)).collect();
+    tables.sort_by(|a, b| (&a.db, &a.name).cmp(&(&b.db, &b.name)));
+    Ok(Json(api::Tables { tables }))
+}
+
+#[post("/v1/tables")]
+pub async fn create(front: Data<Front>, payload: Payload) -> Result<Json<api::TableInfo>, Problem> {
+    let create: api::TableCreate = body::read(payload).await?;
+    let Answer::Table(id) = front.ask.catalog(EventBody::CreateTable(create)).await? else {
+        return Err(Sorry::Ending.into());
+    };
+    let reported = front.ask.until(REPORTED_WITHIN, |published| {
+        // Dropped meanwhile counts as over.
+        let table = published.world.tables.get(&id);
+        table.is_none_or(|table| view::is_all_reported(&published.world, table)).then_some(())
+    });
+    if reported.await.is_none() {
+        tracing::warn!(table = %id, "table created, but not all its replicas have been reported");
+    }
+    let published = front.ask.now();
+    let tally = front.tally(&published);
+    match published.world.tables.get(&id) {
+        Some(table) => Ok(Json(view::table(table, &tally))),
+        None => Err(Problem::not_found("no_such_table", "the table was dropped right after it was created")),
+    }
+}
+
+#[get("/v1/tables/{db}/{name}")]
+pub async fn show(front: Data<Front>, path: Path<(String, String)>) -> Result<Json<api::TableInfo>, Problem> {
+    let (db, name) = path.into_inner();
+    let published = front.ask.now();
+    let tally = front.tally(&published);
+    let table = view::find_table(&published.world, &db, &name).ok_or_else(|| absent(&db, &name))?;
+    Ok(Json(view::table(table, &tally)))
+}
+
+#[delete("/v1/tables/{db}/{name}")]
+pub async fn drop(front: Data<Front>, path: Path<(String, String)>) -> Result<Json<Value>, Problem> {
+    let (db, name) = path.into_inner();
+    front.ask.catalog(EventBody::DropTable { db, name }).await?;
+    Ok(Json(json!({})))
+}
+
+pub fn absent(db: &str, name: &str) -> Problem {
+    Problem::not_found("no_such_table", format!("there is no table {db}.{name}")).next("see `stele table list`")
+}

@@ -1,0 +1,122 @@
+//! The log line of each change that people want to read of: one line a state change, with the same keys everywhere.
+//!
+//! In: a change, with the world before it. Out: lines and counters. It must never decide anything.
+
+use stele_coordinator_rules::world::Outcome;
+use stele_coordinator_rules::{Change, Reason, World};
+
+/// The log line and the counter of a change, if it is one that people want to read of. `world` is the one before it.
+pub fn recorded(world: &World, change: &Change) {
+    use Change::*;
+    match change {
+        Born { cluster } => tracing::info!(cluster = %cluster, "cluster born"),
+        EpochBegan { epoch } => tracing::info!(epoch = %epoch, "epoch began"),
+        LevelTurned { level, cause } => {
+            tracing::info!(level = %level, reason = cause.as_ref().map(Reason::code), "level turned");
+        }
+        NodeAdded { node, host, name, .. } => tracing::info!(node = %node, host, name, "node added"),
+        NodeConnected { node, boot, build, .. } => tracing::info!(node = %node, boot = %boot, build, "node connected"),
+        NodeLive { node, liveness, .. } => tracing::info!(node = %node, liveness = %liveness, "node turned"),
+        FullReportTaken { node } => tracing::info!(node = %node, "full report taken in"),
+        ReportsBroken { node } => tracing::info!(node = %node, "report missed: a full one is asked for"),
+        DiskAdded { disk, node, path, .. } => tracing::info!(disk = %disk, node = %node, path, "disk added"),
+        DiskMoved { disk, node, path } => tracing::info!(disk = %disk, node = %node, path, "disk moved"),
+        DiskReplaced { disk, by } => tracing::info!(disk = %disk, by = %by, "disk replaced"),
+        DiskUnseen { disk, cause, .. } => tracing::warn!(disk = %disk, cause, "disk out of sight"),
+        DiskSeen { fact, node, .. } => {
+            if world.disks.get(&fact.disk).is_none_or(|known| known.state != fact.state) {
+                let cause = fact.cause.as_deref();
+                tracing::info!(disk = %fact.disk, node = %node, state = ?fact.state, cause, "disk turned");
+            }
+        }
+        TableAdded { table, tablets } => {
+            tracing::info!(table = %table.id, name = %table.name, db = %table.db, tablets = tablets.len(), "table added");
+        }
+        TableDropped { table } => tracing::info!(table = %table, "table dropped"),
+        ReplicaAdded { tablet, replica, node, disk, .. } => {
+            tracing::info!(tablet = %tablet, replica = %replica, node = %node, disk = %disk, "replica added");
+        }
+        ReplicaTurned { tablet, replica, state, .. } => {
+            tracing::info!(tablet = %tablet, replica = %replica, state = %state, "replica turned");
+        }
+        ReplicaDropped { tablet, replica, evidence, .. } => {
+            tracing::info!(tablet = %tablet, replica = %replica, evidence = ?evidence, "replica dropped");
+        }
+        ReplicaMoved { tablet, replica, node, disk } => {
+            tracing::info!(tablet = %tablet, replica = %replica, node = %node, disk = %disk, "replica moved");
+        }
+        ReplicaBad { tablet, replica, cause } => {
+            metrics::counter!("stele_replicas_bad_total").increment(1);
+            tracing::warn!(tablet = %tablet, replica = %replica, cause, "replica bad");
+        }
+        ReplicaGood { tablet, replica, version } => {
+            tracing::info!(tablet = %tablet, replica = %replica, version = %version, "replica good again");
+        }
+        PrimaryChosen { tablet, replica, ballot } => {
+            tracing::info!(tablet = %tablet, replica = ?replica, ballot = %ballot, "primary chosen");
+        }
+        LoadCommitted { load, versions, .. } => {
+            tracing::info!(load = %load.id, key = %load.key, tablets = versions.len(), "load committed");
+        }
+        LoadVisible { key, .. } => {
+            metrics::counter!("stele_loads_ended_total", "end" => "visible").increment(1);
+            tracing::info!(key = %key, "load visible");
+        }
+        LoadAborted { key, cause, .. } => {
+            metrics::counter!("stele_loads_ended_total", "end" => "aborted").increment(1);
+            tracing::info!(key = %key, reason = cause.code(), "load aborted");
+        }
+        TaskStarted { task } => {
+            metrics::counter!("stele_tasks_started_total", "status" => task.status.as_str()).increment(1);
+            tracing::info!(tablet = %task.tablet, task = %task.id, reason = %task.status, work = ?task.work, "task started");
+        }
+        TaskEnded { tablet, task, outcome } => {
+            let (end, reason) = match outcome {
+                Outcome::Finished { .. } => ("finished", None),
+                Outcome::Cancelled { cause } => ("cancelled", Some(cause.code())),
+            };
+            metrics::counter!("stele_tasks_ended_total", "outcome" => end).increment(1);
+            tracing::info!(tablet = %tablet, task = %task, outcome = end, reason, "task ended");
+        }
+        StraySeen { tablet, replica, stray } => {
+            if !world.strays.contains_key(&(*tablet, *replica)) {
+                tracing::info!(tablet = %tablet, replica = %replica, disk = %stray.disk, "stray seen");
+            }
+        }
+        VerificationBegan { id, replicas, .. } => tracing::info!(id, replicas = replicas.len(), "verification began"),
+        // Bookkeeping and observations: counted elsewhere, or seen in what follows from them.
+        IdsReserved { .. }
+        | IdsIssued { .. }
+        | DatabaseAdded { .. }
+        | TabletsAdded { .. }
+        | ReplicaRose { .. }
+        | LoadForgotten { .. }
+        | VersionsCollected { .. }
+        | TabletForgotten { .. }
+        | ReportTaken { .. }
+        | NamingBegan { .. }
+        | Named { .. }
+        | HostSeen { .. }
+        | ReplicaSeen { .. }
+        | ReplicaUnseen { .. }
+        | ReplicaConfirmed { .. }
+        | LoadOpened { .. }
+        | LoadPrepared { .. }
+        | LoadPartFailed { .. }
+        | LoadCommitAsked { .. }
+        | TaskProgressed { .. }
+        | TaskAgentDone { .. }
+        | StrayGone { .. }
+        | TrashSeen { .. }
+        | TrashGone { .. }
+        | TabletsDropped { .. }
+        | LeadershipBegan { .. }
+        | Condemned { .. }
+        | Acquitted { .. }
+        | RoundBegan { .. }
+        | RoundEnded { .. }
+        | OrphanSeen { .. }
+        | OrphanGone { .. }
+        | Ticked { .. } => {}
+    }
+}
