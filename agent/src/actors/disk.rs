@@ -1,0 +1,528 @@
+//! The Disk actor: the only owner of one disk's `Book`. In: orders, ends of ops, staged loads, pins, looks at the
+//! directory. Out: jobs to the disk's lanes, news to the reporter, views to the shelf. It asks the law book
+//! (`agent/rules`) for every decision and makes none; it never blocks and never touches the disk itself.
+//!
+//! ```text
+//! order ─▶ epoch durable? ─▶ rules::handle(&mut book, event) ─▶ Do(op) ─▶ own list ─▶ lane ─▶ JobDone ─┐
+//!                                  ▲                                                                    │
+//!                                  └────────────────────────────────────────────────────────────────────┘
+//!          after each event: shelf view at once; news after 20 ms, or after 1 ms when someone waits for it
+//! ```
+
+use crate::actors::messages::{Fence, Happened, JobDone, Probed, Returned};
+use crate::actors::ops;
+use crate::actors::reporter::DiskNews;
+use crate::actors::scrubber::{Memory, Scrubber};
+use crate::clock::Clock;
+use crate::disk::DiskDir;
+use crate::lanes::{CopyGauge, Job, Lane, Lanes};
+use crate::net::peer_client::TcpPeers;
+use crate::shelf::{OpenDisk, Shelf, View};
+use crate::telemetry;
+use crate::watch::{self, Command, DiskPlace, Listener};
+use actix::fut::WrapFuture as _;
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient, SpawnHandle};
+use crossbeam_channel::Sender;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use stele_agent_rules::book::CopyPhase;
+use stele_agent_rules::event::EventBody;
+use stele_agent_rules::report::{self, Key};
+use stele_agent_rules::{Action, Book, Event, Op, OpFailure, OpResult, trash};
+use stele_common::config::{AgentConfig, RepairKnobs};
+use stele_common::{
+    Digest, DiskFact, DiskState, Epoch, Fact, Order, OrderBody, ReplicaId, Space, TaskFailure, TaskId, Tick, Version,
+};
+
+/// News wait so long for more of the kind, milliseconds: one report instead of a hundred during a burst.
+const NEWS_MS: u64 = 20;
+/// News that a client waits for (a load is durable, a version installed) wait only so long.
+const URGENT_NEWS_MS: u64 = 1;
+/// News take at most one part in this many of the actor's time, however many replicas there are.
+const NEWS_SHARE: u32 = 10;
+/// A disk that has not answered a look for so long counts as unavailable.
+const HUNG_MS: u64 = 10_000;
+/// Space is told anew when it changed by so many bytes, or by a hundredth.
+const SPACE_STEP: u64 = 16 << 20;
+/// What changes by time alone (trash that became due) is told this late at most.
+const AGES_MS: u64 = 30_000;
+
+/// What an actor is made of.
+pub struct Opening {
+    pub place: DiskPlace,
+    pub fact: DiskFact,
+    pub dir: Arc<DiskDir>,
+    pub book: Book,
+    pub peers: Arc<TcpPeers>,
+    pub shelf: Arc<Shelf>,
+    pub reporter: Recipient<DiskNews>,
+    pub clock: Clock,
+    pub config: Arc<AgentConfig>,
+}
+
+/// One disk.
+pub struct Disk {
+    book: Book,
+    dir: Arc<DiskDir>,
+    fact: DiskFact,
+    face: Arc<OpenDisk>,
+    lanes: Lanes,
+    watch: Sender<Command>,
+    /// Ops that wait for their lane, by [`Lane`]; bounded by the book, which hands out one op a replica.
+    waiting: [VecDeque<Op>; 4],
+    /// Ops in a lane.
+    running: BTreeMap<Lane, usize>,
+    gauges: BTreeMap<TaskId, (Arc<CopyGauge>, u64, Tick)>,
+    scrubber: Scrubber,
+    fenced: Option<String>,
+    looked: Tick,
+    news: Option<(SpawnHandle, Tick)>,
+    news_cost: Duration,
+    parts: Parts,
+}
+
+struct Parts {
+    peers: Arc<TcpPeers>,
+    shelf: Arc<Shelf>,
+    reporter: Recipient<DiskNews>,
+    clock: Clock,
+    trash_ms: u64,
+    stall: BTreeMap<TaskId, Tick>,
+}
+
+impl Disk {
+    /// Starts the actor on the arbiter that runs this, its threads beside it, and puts the disk on the shelf.
+    pub fn begin(opening: Opening, context: &mut Context<Disk>) -> std::io::Result<Disk> {
+        let Opening { place, fact, dir, book, peers, shelf, reporter, clock, config } = opening;
+        let address = actix::AsyncContext::address(context);
+        let lanes = Lanes::start(place.disk, config.limits.copies_per_disk, &address.clone().recipient())?;
+        let listener = Listener { probed: address.clone().recipient(), returned: address.clone().recipient() };
+        let watch = watch::start(place, Arc::clone(&dir), clock, listener)?;
+        let face = OpenDisk::new(fact.clone(), Arc::clone(&dir), address.clone().recipient(), address.recipient());
+        let face = Arc::new(face);
+        shelf.add(Arc::clone(&face));
+        let now = clock.now();
+        let mut disk = Disk {
+            scrubber: Scrubber::new(config.scrub.clone(), now),
+            book,
+            dir,
+            fact,
+            face,
+            lanes,
+            watch,
+            waiting: Default::default(),
+            running: BTreeMap::new(),
+            gauges: BTreeMap::new(),
+            fenced: None,
+            looked: now,
+            news: None,
+            news_cost: Duration::ZERO,
+            parts: Parts { peers, shelf, reporter, clock, trash_ms: config.limits.trash_ms, stall: BTreeMap::new() },
+        };
+        disk.show_all();
+        disk.tell_news();
+        Ok(disk)
+    }
+
+    /// One event through the law book, and what follows from it.
+    fn step(&mut self, body: EventBody, context: &mut Context<Disk>) {
+        let touched = touched(&self.book, &body);
+        let news_ms = news_delay(&body);
+        let turned = matches!(body, EventBody::DiskTurned { .. });
+        let state = self.book.state;
+        let event = Event { at: self.parts.clock.now(), body };
+        for action in stele_agent_rules::handle(&mut self.book, &event) {
+            match action {
+                Action::Do(op) => self.waiting[Lane::of(&op) as usize].push_back(op),
+                Action::Explain(refused) => {
+                    metrics::counter!(telemetry::ORDERS_REFUSED, "reason" => refused.as_str()).increment(1);
+                    tracing::debug!(disk = %self.book.disk, reason = refused.as_str(), "order not followed");
+                }
+                // `handle` has applied its records; there is nothing left to do with one.
+                Action::Record(_) => {}
+            }
+        }
+        self.pump();
+        self.stop_cancelled();
+        if let Some(replica) = touched {
+            self.parts.shelf.put(self.book.disk, replica, view(&self.book, replica));
+        }
+        if turned || self.book.state != state {
+            self.show_state();
+        }
+        if let Some(news_ms) = news_ms {
+            self.news_in(news_ms, context);
+        }
+    }
+
+    /// Hands waiting ops to their lanes, as many as they take.
+    fn pump(&mut self) {
+        for lane in Lane::ALL {
+            let waiting = &mut self.waiting[lane as usize];
+            while let Some(op) = waiting.pop_front() {
+                let gauge = match &op {
+                    Op::Fetch { order, .. } => {
+                        let new = || (Arc::default(), order.stall_ms, self.parts.clock.now());
+                        Arc::clone(&self.gauges.entry(order.task).or_insert_with(new).0)
+                    }
+                    _ => Arc::default(),
+                };
+                let job = Job { op, dir: Arc::clone(&self.dir), gauge, peers: Arc::clone(&self.parts.peers) };
+                match self.lanes.try_give(lane, job) {
+                    Ok(()) => *self.running.entry(lane).or_default() += 1,
+                    Err(job) => {
+                        metrics::counter!(telemetry::LANES_FULL, "lane" => lane.name()).increment(1);
+                        waiting.push_front(job.op);
+                        break;
+                    }
+                }
+            }
+            let disk = self.book.disk.to_string();
+            metrics::gauge!(telemetry::JOBS_WAITING, "disk" => disk, "lane" => lane.name()).set(waiting.len() as f64);
+        }
+    }
+
+    /// Tells the threads of cancelled copies to stop.
+    fn stop_cancelled(&self) {
+        for (task, (gauge, ..)) in &self.gauges {
+            if self.book.copies.get(task).is_none_or(|copy| copy.cancelled) {
+                gauge.cancelled.store(true, Relaxed);
+            }
+        }
+    }
+
+    /// Once a second: progress of copies, copies that stand still, the scrub, the law book's own tick.
+    fn tick(&mut self, context: &mut Context<Disk>) {
+        let now = self.parts.clock.now();
+        if now.since(self.looked) > HUNG_MS && self.book.state == DiskState::Online {
+            self.turn(DiskState::Unavailable, Some(format!("no answer for {} s", HUNG_MS / 1000)), context);
+        }
+        self.follow_copies(now, context);
+        self.step(EventBody::Tick, context);
+        if !self.book.trash.is_empty() && self.news.is_none() {
+            self.news_in(AGES_MS, context);
+        }
+        let idle = self.running.values().all(|n| *n == 0) && self.waiting.iter().all(VecDeque::is_empty);
+        if !self.gauges.is_empty() || self.face.loads_now() > 0 {
+            self.scrubber.disturbed(now);
+        }
+        let reading = self.running.get(&Lane::Verify).is_some_and(|n| *n > 0);
+        if self.book.state == DiskState::Online && !reading {
+            if let Some(replica) = self.scrubber.next(&self.book, now, idle) {
+                self.step(EventBody::Scrub { replica }, context);
+            }
+            if self.scrubber.save_due(now) {
+                // A full queue means that the watch is busy; the next round is soon enough.
+                let _ = self.watch.try_send(Command::Remember(Memory::of(&self.book, self.parts.clock)));
+            }
+        }
+        let lost = self.book.state == DiskState::Unavailable && self.fenced.is_none();
+        if lost && self.running.values().all(|n| *n == 0) {
+            let _ = self.watch.try_send(Command::Reopen);
+        }
+    }
+
+    /// Progress of copies into the book; a copy that stands still is stopped.
+    fn follow_copies(&mut self, now: Tick, context: &mut Context<Disk>) {
+        let mut moved = Vec::new();
+        for (task, (gauge, stall_ms, last)) in &mut self.gauges {
+            let (done, total) = (gauge.done.load(Relaxed), gauge.total.load(Relaxed));
+            let Some(copy) = self.book.copies.get(task) else { continue };
+            if copy.bytes_done != done || copy.bytes_total != total {
+                *last = now;
+                moved.push((*task, done, total));
+            } else if now.since(*last) > *stall_ms && copy.phase == CopyPhase::Fetching {
+                gauge.cancelled.store(true, Relaxed);
+                self.parts.stall.entry(*task).or_insert(now);
+            }
+        }
+        for (task, bytes_done, bytes_total) in moved {
+            self.step(EventBody::Progress { task, bytes_done, bytes_total }, context);
+        }
+        let copies = self.gauges.len();
+        self.face.copies.store(copies, Relaxed);
+        metrics::gauge!(telemetry::COPIES, "disk" => self.book.disk.to_string()).set(copies as f64);
+    }
+
+    fn turn(&mut self, state: DiskState, cause: Option<String>, context: &mut Context<Disk>) {
+        self.step(EventBody::DiskTurned { state, cause }, context);
+    }
+
+    /// The disk's state changed: everybody sees it, one line says it.
+    fn show_state(&mut self) {
+        let Book { disk, state, cause, .. } = &self.book;
+        if (self.fact.state, &self.fact.cause) != (*state, cause) {
+            let path = &self.fact.path;
+            tracing::info!(%disk, %path, state = ?state, reason = cause.as_deref().unwrap_or(""), "disk turned");
+        }
+        metrics::gauge!(telemetry::DISK_ONLINE, "disk" => disk.to_string())
+            .set(f64::from(u8::from(*state == DiskState::Online)));
+        self.fact.state = *state;
+        self.fact.cause = cause.clone();
+        self.face.set_fact(self.fact.clone());
+    }
+
+    /// Everything that others may see, from the book.
+    fn show_all(&mut self) {
+        let book = &self.book;
+        let views = book.replicas.keys().filter_map(|replica| Some((*replica, view(book, *replica)?)));
+        self.parts.shelf.put_all(book.disk, views);
+        self.face.set_epoch(book.epoch);
+        self.show_state();
+    }
+
+    /// News go out in so many milliseconds, or sooner if that was arranged already.
+    fn news_in(&mut self, delay_ms: u64, context: &mut Context<Disk>) {
+        let cost_ms = (self.news_cost * NEWS_SHARE).as_millis() as u64;
+        let delay_ms = delay_ms.max(cost_ms);
+        let due = self.parts.clock.now().plus(delay_ms);
+        match self.news {
+            Some((_, arranged)) if arranged <= due => return,
+            Some((handle, _)) => {
+                context.cancel_future(handle);
+            }
+            None => {}
+        }
+        let handle = context.run_later(Duration::from_millis(delay_ms), |disk, _| disk.tell_news());
+        self.news = Some((handle, due));
+    }
+
+    fn tell_news(&mut self) {
+        self.news = None;
+        let started = Instant::now();
+        let now = self.parts.clock.now();
+        let mut facts = report::facts(&self.book, now);
+        let space = self.fact.space;
+        let pressure = space.available() < RepairKnobs::default().clone_reserve(space.total);
+        trash::mark(&mut facts, &trash::due(&self.book, now, self.parts.trash_ms, pressure));
+        facts.insert(Key::Disk(self.book.disk), Fact::Disk(self.fact.clone()));
+        self.parts.reporter.do_send(DiskNews { disk: self.book.disk, facts: Arc::new(facts) });
+        let disk = self.book.disk.to_string();
+        let bad = self.book.replicas.values().filter(|held| held.bad.is_some()).count();
+        metrics::gauge!(telemetry::REPLICAS, "disk" => disk.clone()).set(self.book.replicas.len() as f64);
+        metrics::gauge!(telemetry::REPLICAS_BAD, "disk" => disk).set(bad as f64);
+        self.face.trash_bytes.store(self.book.trash.values().map(|trashed| trashed.bytes).sum(), Relaxed);
+        self.news_cost = started.elapsed();
+    }
+
+    /// Takes in new figures of the disk's space when they are worth telling.
+    fn measured(&mut self, space: Space, device: u64, context: &mut Context<Disk>) {
+        let disk = self.book.disk.to_string();
+        metrics::gauge!(telemetry::DISK_USED, "disk" => disk.clone()).set(space.used as f64);
+        metrics::gauge!(telemetry::DISK_TOTAL, "disk" => disk).set(space.total as f64);
+        let step = (self.fact.space.total / 100).min(SPACE_STEP);
+        let moved = |old: u64, new: u64| old.abs_diff(new) > step;
+        let old = self.fact.space;
+        if moved(old.used, space.used) || moved(old.total, space.total) || self.fact.device != device {
+            self.fact.space = space;
+            self.fact.device = device;
+            self.face.set_fact(self.fact.clone());
+            self.news_in(NEWS_MS, context);
+        }
+    }
+
+    /// An order of an epoch that this disk has not seen: first the epoch is durable, then the order is looked at.
+    fn follow_new_epoch(&mut self, epoch: Epoch, body: EventBody, context: &mut Context<Disk>) {
+        let dir = Arc::clone(&self.dir);
+        let saving = actix_rt::task::spawn_blocking(move || dir.save_epoch(epoch));
+        // Nothing else is handled meanwhile: an order of the old epoch must not slip in between.
+        context.wait(saving.into_actor(self).map(move |saved, disk, context| {
+            let failed = match saved {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            match failed {
+                None => {
+                    disk.face.set_epoch(epoch);
+                    disk.step(body, context);
+                }
+                Some(cause) => {
+                    disk.turn(DiskState::Suspect, Some(format!("cannot store epoch {epoch}: {cause}")), context);
+                }
+            }
+        }));
+    }
+}
+
+/// How soon an event is news, milliseconds; `None` = it changes nothing that is told.
+fn news_delay(body: &EventBody) -> Option<u64> {
+    match body {
+        EventBody::LoadStaged { .. } => Some(URGENT_NEWS_MS),
+        EventBody::Done { result: OpResult::Installed { .. } | OpResult::Created, .. } => Some(URGENT_NEWS_MS),
+        EventBody::Done { .. }
+        | EventBody::Order(_)
+        | EventBody::Progress { .. }
+        | EventBody::FoundDamaged { .. }
+        | EventBody::DiskTurned { .. } => Some(NEWS_MS),
+        EventBody::Pinned { .. } | EventBody::Unpinned { .. } | EventBody::Scrub { .. } | EventBody::Tick => None,
+    }
+}
+
+fn view(book: &Book, replica: ReplicaId) -> Option<View> {
+    if let Some(held) = book.replicas.get(&replica) {
+        return Some(View {
+            disk: book.disk,
+            tablet: held.label.tablet,
+            head: held.head,
+            hash: held.hash,
+            bad: held.bad.clone(),
+            ballot: held.label.ballot,
+            coming: false,
+        });
+    }
+    let coming = book.copies.values().find(|copy| copy.order.label.replica == replica && !copy.cancelled)?;
+    let label = &coming.order.label;
+    Some(View {
+        disk: book.disk,
+        tablet: label.tablet,
+        head: Version::EMPTY,
+        hash: Digest::ZERO,
+        bad: None,
+        ballot: label.ballot,
+        coming: true,
+    })
+}
+
+/// The replica whose view an event may change.
+fn touched(book: &Book, body: &EventBody) -> Option<ReplicaId> {
+    match body {
+        EventBody::Order(Order { body: OrderBody::CancelTask { task }, .. }) => {
+            book.copies.get(task).map(|copy| copy.order.label.replica)
+        }
+        EventBody::Order(order) => ops::replica_of_order(&order.body),
+        EventBody::Done { op, .. } => op.replica(),
+        EventBody::FoundDamaged { replica, .. } => Some(*replica),
+        EventBody::LoadStaged { .. }
+        | EventBody::Progress { .. }
+        | EventBody::Pinned { .. }
+        | EventBody::Unpinned { .. }
+        | EventBody::Scrub { .. }
+        | EventBody::DiskTurned { .. }
+        | EventBody::Tick => None,
+    }
+}
+
+impl Actor for Disk {
+    type Context = Context<Disk>;
+
+    fn started(&mut self, context: &mut Context<Disk>) {
+        // Senders are many and each has at most a few words outstanding; the bound is theirs.
+        context.set_mailbox_capacity(1_024);
+        context.run_interval(Duration::from_secs(1), |disk, context| disk.tick(context));
+    }
+}
+
+impl Handler<Happened> for Disk {
+    type Result = ();
+
+    fn handle(&mut self, Happened(body): Happened, context: &mut Context<Disk>) {
+        if let EventBody::FoundDamaged { replica, cause } = &body {
+            metrics::counter!(telemetry::DAMAGED, "by" => "reader").increment(1);
+            tracing::warn!(%replica, disk = %self.book.disk, reason = %cause, "replica is damaged");
+        }
+        if let EventBody::Order(order) = &body
+            && order.epoch > self.book.epoch
+            && self.book.state == DiskState::Online
+        {
+            self.follow_new_epoch(order.epoch, body, context);
+        } else {
+            self.step(body, context);
+        }
+    }
+}
+
+impl Handler<JobDone> for Disk {
+    type Result = ();
+
+    fn handle(&mut self, JobDone { op, mut result, gone }: JobDone, context: &mut Context<Disk>) {
+        let lane = Lane::of(&op);
+        let running = self.running.entry(lane).or_default();
+        *running = running.saturating_sub(1);
+        metrics::counter!(telemetry::JOBS, "lane" => lane.name()).increment(1);
+        if let Op::Fetch { order, .. } = &op {
+            self.gauges.remove(&order.task);
+            let stalled = self.parts.stall.remove(&order.task).is_some();
+            if stalled && result == OpResult::Failed(OpFailure::Copy(TaskFailure::Cancelled)) {
+                let detail = format!("no byte for {} ms", order.stall_ms);
+                result = OpResult::Failed(OpFailure::Copy(TaskFailure::SourceLost { detail }));
+            }
+        }
+        if let Op::Verify { replica, .. } = &op
+            && matches!(result, OpResult::Verified { .. } | OpResult::Damaged { .. })
+        {
+            let size = self.book.replicas.get(replica).map_or(0, |held| held.size);
+            metrics::counter!(telemetry::SCRUBBED_BYTES).increment(size);
+        }
+        if let OpResult::Failed(failure) = &mut result {
+            metrics::counter!(telemetry::JOBS_FAILED, "lane" => lane.name()).increment(1);
+            if let Some(cause) = gone {
+                self.turn(DiskState::Unavailable, Some(cause), context);
+                // A directory that was moved away has not failed: it may come back as good as it was.
+                if let OpFailure::Disk { detail } = failure {
+                    let detail = std::mem::take(detail);
+                    *failure = match &op {
+                        Op::Fetch { .. } => OpFailure::Copy(TaskFailure::Disk { detail }),
+                        _ => OpFailure::NotFound,
+                    };
+                }
+            }
+        }
+        ops::log(self.book.disk, &op, &result);
+        self.step(EventBody::Done { op, result }, context);
+    }
+}
+
+impl Handler<Probed> for Disk {
+    type Result = ();
+
+    fn handle(&mut self, Probed { result, space }: Probed, context: &mut Context<Disk>) {
+        self.looked = self.parts.clock.now();
+        if let Some((space, device)) = space {
+            self.measured(space, device, context);
+        }
+        if let Err(cause) = result
+            && self.book.state != DiskState::Unavailable
+        {
+            self.turn(DiskState::Unavailable, Some(cause), context);
+        }
+    }
+}
+
+impl Handler<Returned> for Disk {
+    type Result = ();
+
+    fn handle(&mut self, Returned { dir, mut book }: Returned, context: &mut Context<Disk>) {
+        if self.book.state != DiskState::Unavailable || self.fenced.is_some() {
+            return;
+        }
+        book.epoch = book.epoch.max(self.book.epoch);
+        // Whether it is trusted again is the law book's: one that failed in this boot stays SUSPECT.
+        book.state = DiskState::Unavailable;
+        book.suspected = self.book.suspected.take();
+        // What was ordered and not begun is ordered again by the coordinator, from the report that follows.
+        self.waiting = Default::default();
+        self.book = book;
+        self.dir = Arc::clone(&dir);
+        self.face.set_dir(dir);
+        self.turn(DiskState::Online, None, context);
+        self.show_all();
+        self.news_in(URGENT_NEWS_MS, context);
+    }
+}
+
+impl Handler<Fence> for Disk {
+    type Result = ();
+
+    fn handle(&mut self, Fence(cause): Fence, context: &mut Context<Disk>) {
+        if self.fenced == cause {
+            return;
+        }
+        self.fenced.clone_from(&cause);
+        // Without a fence the watch opens the directory anew, which ends the state.
+        let cause = cause.unwrap_or_else(|| "let in again; reading the directory".to_string());
+        self.turn(DiskState::Unavailable, Some(cause), context);
+    }
+}
