@@ -15,7 +15,7 @@ use ureq::{Agent, Body, SendBody};
 
 /// Largest JSON answer that is read: a list of a few million tablets.
 const ANSWER_MAX: u64 = 1 << 30;
-/// No byte for this long means that the other side is stuck. Twice the longest poll that we ask for.
+/// No byte for this long means that the other side is stuck; no poll of ours asks for more than ten seconds.
 const STALL: Duration = Duration::from_secs(60);
 
 /// Whom we ask.
@@ -54,7 +54,7 @@ impl Face {
         self.json(path, self.agent.post(self.url(path)).send_json(body))
     }
 
-    /// POST without a body; the answer may take as long as `patience`.
+    /// POST without a body.
     pub fn post_empty<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Failure> {
         stop::check()?;
         let request = self.agent.post(self.url(path)).query_pairs(query.iter().copied());

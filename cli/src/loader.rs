@@ -133,6 +133,7 @@ fn worth_repeating(failure: &Failure) -> bool {
         Origin::Interrupted | Origin::BrokenPipe | Origin::Here => false,
         Origin::Problem { status, code } => match (status, code.as_str()) {
             (_, "other_content" | "bad_request") => false,
+            (_, "stream_broken" | "no_such_replica") => true,
             (400 | 401 | 403 | 405 | 413 | 415 | 422, _) => false,
             // A coordinator that was restarted has forgotten an open load; a table that is not there stays away.
             (404, code) => code == "no_such_load",
@@ -269,7 +270,13 @@ fn send_one(
     let named = |error| Failure::io(format_args!("cannot load into tablet {}", tablet.tablet), error);
     let mut body = LoadBody::new(begin, &part.files, &sent).map_err(named)?;
     let url = format!("/v1/loads/{}/tablets/{}", opened.load, tablet.tablet);
-    let staged: LoadStaged = face.agent_at(&tablet.primary.http).put_stream(&url, &mut body)?;
+    let answer: Result<LoadStaged, Failure> = face.agent_at(&tablet.primary.http).put_stream(&url, &mut body);
+    let staged = match (answer, body.failure) {
+        (Ok(staged), _) => staged,
+        // Our own file, not the agent, ended the stream: sending it again would change nothing.
+        (Err(_), Some(own)) if !stop::asked() => return Err(Failure::error(format!("cannot load {own}"))),
+        (Err(failure), _) => return Err(failure),
+    };
     if staged.prepared.len() >= quorum {
         return Ok(());
     }

@@ -20,6 +20,8 @@ pub struct LoadBody<'a> {
     files: std::slice::Iter<'a, &'a Hashed>,
     ended: bool,
     sent: &'a dyn Fn(u64),
+    /// Why a file could not be sent, if that is what ended the stream.
+    pub failure: Option<String>,
 }
 
 impl<'a> LoadBody<'a> {
@@ -28,7 +30,14 @@ impl<'a> LoadBody<'a> {
         debug_assert!(begin.delta.put.iter().map(|file| &file.path).eq(files.iter().map(|file| &file.path)));
         let mut first = Vec::new();
         write_frame(&mut first, &PeerRequest::Load(begin))?;
-        Ok(LoadBody { pending: io::Cursor::new(first), current: None, files: files.iter(), ended: false, sent })
+        Ok(LoadBody {
+            pending: io::Cursor::new(first),
+            current: None,
+            files: files.iter(),
+            ended: false,
+            sent,
+            failure: None,
+        })
     }
 
     fn some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -82,9 +91,13 @@ impl Read for LoadBody<'_> {
         }
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.some(&mut buffer[filled..])? {
-                0 => break,
-                n => filled += n,
+            match self.some(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) => {
+                    self.failure = Some(error.to_string());
+                    return Err(error);
+                }
             }
         }
         Ok(filled)
@@ -159,7 +172,9 @@ mod tests {
         std::fs::write(&file.place, b"hello, world").unwrap();
         let files = [&file];
         let mut out = Vec::new();
-        let error = LoadBody::new(begin(&files), &files, &|_| ()).unwrap().read_to_end(&mut out).unwrap_err();
+        let mut body = LoadBody::new(begin(&files), &files, &|_| ()).unwrap();
+        let error = body.read_to_end(&mut out).unwrap_err();
         assert!(error.to_string().contains("changed"), "{error}");
+        assert_eq!(body.failure, Some(error.to_string()));
     }
 }
