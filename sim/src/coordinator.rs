@@ -1,0 +1,548 @@
+//! What the coordinator's shell does: stamp time, ask the catalog, apply, store in batches, and only after the commit
+//! send, answer and tell. A crash loses what was not committed; recovery applies the log to an empty world.
+//!
+//! ```text
+//! event ──▶ decide ──▶ apply at once ──▶ batch ──▶ (store, some ms) ──▶ orders, answers, desk
+//! ```
+
+use crate::Mutant;
+use crate::clients::ClientNext;
+use crate::net::Place;
+use crate::options::{MINUTE, SECOND};
+use crate::sim::{DownBody, Next, Sim};
+use crate::standin::catalog;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use stele_common::handshake::{Answer as Handshake, Hello};
+use stele_common::{BootId, LoadKey, NodeId, Order, Report, TabletId, Tick, ToAgent};
+use stele_coordinator_rules::roster::{Roster, RosterEvent};
+use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
+use stele_coordinator_rules::world::LoadPhase;
+use stele_coordinator_rules::{Action, Answer, Change, Event, EventBody, Proposal, World, checkup, replay};
+
+/// The catalog's tick; the real shell's 100 ms would only add events.
+const TICK_MS: u64 = 2 * SECOND;
+/// The desk's round.
+const ROUND_MS: u64 = SECOND;
+/// Everything is looked at again this often.
+const SWEEP_MS: u64 = MINUTE;
+/// A log longer than this is written anew as a snapshot.
+const LOG_MAX: usize = 20_000;
+/// Wall clock when the simulation begins; decides nothing.
+const WALL_MS: u64 = 1_700_000_000_000;
+
+/// The process and what survives it.
+#[derive(Debug)]
+pub struct Coordinator {
+    /// The store: durable changes in their order.
+    pub log: Vec<Change>,
+    /// The latest complete log, while an older copy is in its place.
+    pub true_log: Option<Vec<Change>>,
+    /// A copy made earlier.
+    pub backup: Option<Vec<Change>>,
+    pub lives: u64,
+    pub life: Option<Life>,
+}
+
+/// One leadership.
+#[derive(Debug)]
+pub struct Life {
+    pub number: u64,
+    pub began: u64,
+    pub world: World,
+    pub desk: Desk,
+    pub roster: Roster,
+    pub dirty: BTreeSet<TabletId>,
+    check_due: bool,
+    batches: VecDeque<Batch>,
+    /// Batches in the commit that is under way.
+    storing: usize,
+    /// Agents by node, with their connections.
+    pub conns: BTreeMap<NodeId, (usize, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    durable: Vec<Change>,
+    effects: Vec<Effect>,
+}
+
+#[derive(Debug)]
+enum Effect {
+    Down { node: NodeId, message: ToAgent },
+    Answer { to: Asker, answer: Answer },
+}
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    Nobody,
+    Agent { agent: usize, conn: u64, boot: BootId },
+    Client { client: usize, attempt: u64 },
+    Desk { tablet: TabletId },
+}
+
+/// What an agent says.
+#[derive(Clone, Debug)]
+pub enum UpBody {
+    Hello(Box<Hello>),
+    Beat { node: NodeId, boot: BootId },
+    Report { node: NodeId, report: Report },
+}
+
+impl Coordinator {
+    pub fn new() -> Coordinator {
+        Coordinator { log: Vec::new(), true_log: None, backup: None, lives: 0, life: None }
+    }
+}
+
+impl Life {
+    /// Whether a load's state is durable, not only decided.
+    pub fn is_settled(&self, key: &LoadKey) -> bool {
+        let of = |change: &Change| match change {
+            Change::LoadVisible { key: other, .. } => other == key,
+            Change::LoadCommitted { load, .. } => load.key == *key,
+            _ => false,
+        };
+        !self.batches.iter().flat_map(|batch| &batch.durable).any(of)
+    }
+}
+
+impl Sim {
+    /// A leadership begins on what the store holds.
+    pub fn coordinator_start(&mut self) {
+        if self.coordinator.life.is_some() {
+            return;
+        }
+        self.coordinator.lives += 1;
+        let mut world = World::empty(Arc::new(self.mix.knobs.clone()));
+        self.coordinator.log.iter().for_each(|change| world.apply(change));
+        if self.coordinator.log.len() > LOG_MAX {
+            self.coordinator.log = replay::as_changes(&world);
+        }
+        let known: Vec<NodeId> = world.nodes.keys().copied().collect();
+        let (number, now) = (self.coordinator.lives, self.now);
+        let tablets: BTreeSet<TabletId> = world.tablets.iter().map(|tablet| tablet.id).collect();
+        self.check_recovered(&world);
+        self.coordinator.life = Some(Life {
+            number,
+            began: now,
+            desk: Desk::new(),
+            roster: Roster::new(Tick(0), &known),
+            dirty: tablets,
+            check_due: false,
+            batches: VecDeque::new(),
+            storing: 0,
+            conns: BTreeMap::new(),
+            world,
+        });
+        self.trace.decision(now, &format!("coordinator begins, life {number}"));
+        self.coordinate(EventBody::Began { cluster_if_new: "5".repeat(32) }, Asker::Nobody);
+        if number == 1 {
+            // Tables need hosts first.
+            for (index, _) in self.mix.tables.clone().iter().enumerate() {
+                let step = ClientNext::CreateTable { table: index };
+                self.queue.put(now + 10 * SECOND, Next::Client { client: 0, step });
+            }
+        }
+        self.queue.put(now + TICK_MS, Next::CoordinatorTick { life: number });
+        self.queue.put(now + ROUND_MS, Next::Round { life: number });
+        self.queue.put(now + SWEEP_MS, Next::Sweep { life: number });
+    }
+
+    /// The process is killed: a commit that was under way may or may not have reached the disk.
+    pub fn coordinator_crash(&mut self) {
+        let Some(mut life) = self.coordinator.life.take() else { return };
+        let reached = self.work.below(life.storing as u64 + 1) as usize;
+        for batch in life.batches.drain(..reached) {
+            self.store(batch.durable);
+        }
+        self.trace.decision(self.now, "coordinator is killed");
+        for (_, (agent, conn)) in life.conns {
+            let Some(boot) = self.agents[agent].life.as_ref().map(|life| life.boot) else { continue };
+            self.send(Place::Coordinator, Place::Agent(agent), || Next::LinkBroken { agent, boot, conn });
+        }
+    }
+
+    fn tick_of(&self) -> Option<Tick> {
+        self.coordinator.life.as_ref().map(|life| Tick(self.now - life.began))
+    }
+
+    /// One event through the catalog.
+    pub fn coordinate(&mut self, body: EventBody, asker: Asker) {
+        let Some(at) = self.tick_of() else { return };
+        let Some(life) = &self.coordinator.life else { return };
+        let event = Event { at, wall_ms: WALL_MS + self.now, body };
+        let actions = catalog::decide(&life.world, &event);
+        let mut batch = Batch::default();
+        for action in actions {
+            match action {
+                Action::Record(change) => self.record(at, change, &mut batch),
+                Action::Send { node, order } => {
+                    let Some(life) = &self.coordinator.life else { return };
+                    let order = Order { epoch: life.world.epoch, body: order };
+                    batch.effects.push(Effect::Down { node, message: ToAgent::Order(order) });
+                }
+                Action::AskFullReport { node } => {
+                    let Some(life) = &self.coordinator.life else { return };
+                    let message = ToAgent::SendFullReport { epoch: life.world.epoch };
+                    batch.effects.push(Effect::Down { node, message });
+                }
+                Action::Answer(answer) => batch.effects.push(Effect::Answer { to: asker, answer }),
+                Action::Explain(reason) => *self.stats.refusals.entry(reason.code()).or_default() += 1,
+            }
+        }
+        self.finish(batch);
+    }
+
+    fn record(&mut self, at: Tick, change: Change, batch: &mut Batch) {
+        let leaked = matches!(&change, Change::TaskEnded { outcome, .. } if is_cancelled(outcome));
+        if self.breaks(Mutant::SlotLeaked) && leaked {
+            return;
+        }
+        self.check_decision(&change);
+        let Some(life) = &mut self.coordinator.life else { return };
+        let ended = match &change {
+            Change::TaskEnded { tablet, task, outcome } => {
+                let found = life.world.tasks.get(tablet).filter(|found| found.id == *task);
+                found.cloned().map(|task| DeskEvent::Ended { task, outcome: outcome.clone(), wall_ms: WALL_MS })
+            }
+            _ => None,
+        };
+        note_dirty(life, &change);
+        life.world.apply(&change);
+        if let Some(ended) = ended {
+            self.desk(at, ended);
+        }
+        if change.is_durable() {
+            self.stats.decisions += 1;
+            self.trace.decision(self.now, &format!("{change:?}"));
+            self.victim_chosen(&change, batch);
+            batch.durable.push(change);
+        }
+    }
+
+    /// [`Mutant::DeleteWithoutEvidence`].
+    fn victim_chosen(&self, change: &Change, batch: &mut Batch) {
+        let Change::TaskStarted { task } = change else { return };
+        let stele_coordinator_rules::world::Work::Delete { replica, node, .. } = task.work else { return };
+        let Some(life) = self.coordinator.life.as_ref().filter(|_| self.breaks(Mutant::DeleteWithoutEvidence)) else {
+            return;
+        };
+        let evidence = stele_common::Evidence::Others { replicas: Vec::new(), wanted: 0 };
+        let body = stele_common::OrderBody::Drop { tablet: task.tablet, replica, evidence };
+        let message = ToAgent::Order(Order { epoch: life.world.epoch, body });
+        batch.effects.push(Effect::Down { node, message });
+    }
+
+    fn finish(&mut self, mut batch: Batch) {
+        if self.breaks(Mutant::SentBeforeStored) {
+            let effects = std::mem::take(&mut batch.effects);
+            self.carry_effects(effects);
+        }
+        let Some(life) = &mut self.coordinator.life else { return };
+        if batch.durable.is_empty() && life.batches.is_empty() {
+            self.carry_effects(batch.effects);
+        } else {
+            life.batches.push_back(batch);
+            self.begin_commit();
+        }
+        self.ask_check();
+    }
+
+    fn begin_commit(&mut self) {
+        let mut took = 1 + self.work.below(12);
+        if self.work.permille(5) || self.breaks(Mutant::SentBeforeStored) {
+            took += self.work.below(3 * SECOND);
+        }
+        let Some(life) = self.coordinator.life.as_mut().filter(|life| life.storing == 0) else { return };
+        life.storing = life.batches.len();
+        if life.storing > 0 {
+            let life = life.number;
+            self.queue.put(self.now + took, Next::Stored { life });
+        }
+    }
+
+    /// A commit came back: now, and only now, the world outside hears of it.
+    pub fn stored(&mut self, number: u64) {
+        let Some(life) = self.coordinator.life.as_mut().filter(|life| life.number == number) else { return };
+        let count = std::mem::take(&mut life.storing);
+        let batches: Vec<Batch> = life.batches.drain(..count).collect();
+        for batch in batches {
+            self.store(batch.durable);
+            self.carry_effects(batch.effects);
+        }
+        self.begin_commit();
+        self.ask_check();
+    }
+
+    fn store(&mut self, durable: Vec<Change>) {
+        for change in durable {
+            if self.breaks(Mutant::CounterNotPersisted) && matches!(change, Change::IdsReserved { .. }) {
+                continue;
+            }
+            self.learn_committed(&change);
+            self.coordinator.log.push(change);
+        }
+    }
+
+    fn carry_effects(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Down { node, message } => {
+                    self.check_order(&message);
+                    let Some((agent, conn)) = self.conn_of(node) else { continue };
+                    self.down(agent, conn, DownBody::Message(message));
+                }
+                Effect::Answer { to, answer } => self.answer(to, answer),
+            }
+        }
+    }
+
+    fn conn_of(&self, node: NodeId) -> Option<(usize, u64)> {
+        self.coordinator.life.as_ref()?.conns.get(&node).copied()
+    }
+
+    fn down(&mut self, agent: usize, conn: u64, body: DownBody) {
+        self.send(Place::Coordinator, Place::Agent(agent), || Next::Down { agent, conn, body: body.clone() });
+    }
+
+    fn answer(&mut self, to: Asker, answer: Answer) {
+        match (to, answer) {
+            (Asker::Agent { agent, conn, boot }, Answer::Handshake(answer)) => {
+                if let Handshake::Welcome(welcome) = &answer {
+                    let node = welcome.node;
+                    if let Some(life) = &mut self.coordinator.life {
+                        life.conns.insert(node, (agent, conn));
+                    }
+                    self.down(agent, conn, DownBody::Handshake(Box::new(answer)));
+                    self.roster(RosterEvent::Connected { node, boot });
+                } else {
+                    self.down(agent, conn, DownBody::Handshake(Box::new(answer)));
+                }
+            }
+            (Asker::Client { client, attempt }, answer) => {
+                let step = match answer {
+                    Answer::Load(opened) => ClientNext::Opened { attempt, opened: Box::new(opened) },
+                    Answer::Refused(reason) => ClientNext::Refused { attempt, reason: reason.code() },
+                    Answer::Done | Answer::Table(_) | Answer::Verification(_) | Answer::Started(_) => return,
+                    Answer::Handshake(_) => return,
+                };
+                let to = Place::Client(client);
+                self.send(Place::Coordinator, to, || Next::Client { client, step: step.clone() });
+            }
+            (Asker::Desk { tablet }, answer) => {
+                let answer = match answer {
+                    Answer::Started(task) => Ok(task),
+                    Answer::Refused(reason) => Err(reason),
+                    Answer::Done | Answer::Handshake(_) | Answer::Table(_) | Answer::Load(_) => return,
+                    Answer::Verification(_) => return,
+                };
+                if let Some(at) = self.tick_of() {
+                    self.desk(at, DeskEvent::Answered { tablet, answer });
+                }
+            }
+            (Asker::Nobody | Asker::Agent { .. }, _) => {}
+        }
+    }
+
+    /// A message of an agent arrives; nobody is there to hear it while the process is down.
+    pub fn coordinator_hears(&mut self, agent: usize, conn: u64, body: UpBody) {
+        self.trace.event(6, self.now, agent as u64, conn);
+        match body {
+            UpBody::Hello(hello) => {
+                let asker = Asker::Agent { agent, conn, boot: hello.boot };
+                self.coordinate(EventBody::Hello { hello: *hello, proof: [0; 32] }, asker);
+            }
+            UpBody::Beat { node, boot } => {
+                let Some(life) = self.coordinator.life.as_ref() else { return };
+                if life.conns.get(&node) != Some(&(agent, conn)) {
+                    return;
+                }
+                let heard = ToAgent::Heard { epoch: life.world.epoch };
+                self.roster(RosterEvent::Beat { node, boot });
+                self.down(agent, conn, DownBody::Message(heard));
+            }
+            UpBody::Report { node, report } => {
+                let report = self.bend_report(node, report);
+                self.coordinate(EventBody::Reported { node, report }, Asker::Nobody);
+            }
+        }
+    }
+
+    /// [`Mutant::StaleReportAccepted`] and [`Mutant::LateCloneCounts`].
+    fn bend_report(&self, node: NodeId, mut report: Report) -> Report {
+        let Some(life) = &self.coordinator.life else { return report };
+        let Some(known) = life.world.nodes.get(&node) else { return report };
+        if self.breaks(Mutant::StaleReportAccepted)
+            && let Some(boot) = known.boot
+            && (boot != report.boot || report.seq <= known.seq)
+        {
+            (report.boot, report.seq) = (boot, known.seq + 1);
+        }
+        if self.breaks(Mutant::LateCloneCounts) {
+            for fact in &mut report.facts {
+                let stele_common::Fact::Replica(fact) = fact else { continue };
+                let Some(tablet) = life.world.tablets.get(fact.tablet) else { continue };
+                if tablet.replicas.iter().any(|replica| replica.id == fact.replica) {
+                    continue;
+                }
+                if let Some(wanted) = tablet.replicas.iter().find(|replica| replica.node == node) {
+                    (fact.replica, fact.disk) = (wanted.id, wanted.disk);
+                }
+            }
+        }
+        report
+    }
+
+    /// A connection's end is noticed.
+    pub fn link_closed(&mut self, agent: usize, boot: BootId, conn: u64) {
+        let Some(life) = &mut self.coordinator.life else { return };
+        let found = life.conns.iter().find(|(_, there)| **there == (agent, conn)).map(|(node, _)| *node);
+        if let Some(node) = found {
+            life.conns.remove(&node);
+            self.roster(RosterEvent::Closed { node, boot });
+        }
+    }
+
+    fn roster(&mut self, event: RosterEvent) {
+        let Some(at) = self.tick_of() else { return };
+        let knobs = &self.mix.knobs;
+        let Some(life) = &mut self.coordinator.life else { return };
+        for (node, liveness) in life.roster.step(at, knobs, event) {
+            if liveness == stele_common::Liveness::Lost && self.breaks(Mutant::DeadHostCounts) {
+                continue;
+            }
+            self.trace.decision(self.now, &format!("node {node} is {liveness}"));
+            self.coordinate(EventBody::NodeTurned { node, liveness }, Asker::Nobody);
+        }
+    }
+
+    /// Beats are counted and the catalog looks at its clock.
+    pub fn coordinator_tick(&mut self, number: u64) {
+        if self.coordinator.life.as_ref().is_none_or(|life| life.number != number) {
+            return;
+        }
+        self.roster(RosterEvent::Tick);
+        self.coordinate(EventBody::Tick, Asker::Nobody);
+        self.queue.put(self.now + TICK_MS, Next::CoordinatorTick { life: number });
+    }
+
+    fn ask_check(&mut self) {
+        let after = 10 + self.work.below(150);
+        let Some(life) = self.coordinator.life.as_mut().filter(|life| !life.check_due && !life.dirty.is_empty()) else {
+            return;
+        };
+        life.check_due = true;
+        let life = life.number;
+        self.queue.put(self.now + after, Next::Check { life });
+    }
+
+    /// Verdicts for what changed.
+    pub fn check_dirty(&mut self, number: u64) {
+        let Some(at) = self.tick_of() else { return };
+        let Some(life) = self.coordinator.life.as_mut().filter(|life| life.number == number) else { return };
+        life.check_due = false;
+        let dirty = std::mem::take(&mut life.dirty);
+        let found = dirty.into_iter().filter_map(|id| {
+            let tablet = life.world.tablets.get(id)?;
+            Some((id, checkup::verdict(&life.world, tablet, at)))
+        });
+        let verdicts = found.collect();
+        self.desk(at, DeskEvent::Verdicts(verdicts));
+    }
+
+    /// The slow look at everything.
+    pub fn sweep(&mut self, number: u64) {
+        let Some(life) = self.coordinator.life.as_mut().filter(|life| life.number == number) else { return };
+        life.dirty = life.world.tablets.iter().map(|tablet| tablet.id).collect();
+        self.ask_check();
+        self.queue.put(self.now + SWEEP_MS, Next::Sweep { life: number });
+    }
+
+    /// The desk hands out what may start.
+    pub fn desk_round(&mut self, number: u64) {
+        let Some(at) = self.tick_of() else { return };
+        if self.coordinator.life.as_ref().is_none_or(|life| life.number != number) {
+            return;
+        }
+        self.desk(at, DeskEvent::Round);
+        self.ask_check();
+        self.queue.put(self.now + ROUND_MS, Next::Round { life: number });
+    }
+
+    fn desk(&mut self, at: Tick, event: DeskEvent) {
+        let Some(life) = &mut self.coordinator.life else { return };
+        let number = life.number;
+        for action in life.desk.step(&life.world, at, event) {
+            match action {
+                DeskAction::Propose(proposal) => {
+                    let after = 1 + self.work.below(200);
+                    self.queue.put(self.now + after, Next::Propose { life: number, proposal });
+                }
+                DeskAction::Explain { reason, .. } => *self.stats.refusals.entry(reason.code()).or_default() += 1,
+            }
+        }
+    }
+
+    /// A wish of the desk reaches the catalog, some time after it was decided on.
+    pub fn propose(&mut self, number: u64, proposal: Proposal) {
+        if self.coordinator.life.as_ref().is_none_or(|life| life.number != number) {
+            return;
+        }
+        let tablet = match &proposal {
+            Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => {
+                *tablet
+            }
+        };
+        self.coordinate(EventBody::Propose(proposal), Asker::Desk { tablet });
+    }
+
+    /// A client's request arrives.
+    pub fn client_asks(&mut self, client: usize, attempt: u64, event: EventBody) {
+        self.coordinate(event, Asker::Client { client, attempt });
+    }
+
+    /// What a client would read of its load.
+    pub fn load_phase(&self, key: &LoadKey) -> Option<LoadPhase> {
+        let life = self.coordinator.life.as_ref()?;
+        let load = life.world.loads.get(key)?;
+        let settled = life.is_settled(key) || self.breaks(Mutant::SentBeforeStored);
+        settled.then(|| load.phase.clone())
+    }
+}
+
+fn is_cancelled(outcome: &stele_coordinator_rules::world::Outcome) -> bool {
+    match outcome {
+        stele_coordinator_rules::world::Outcome::Cancelled { .. } => true,
+        stele_coordinator_rules::world::Outcome::Finished { .. } => false,
+    }
+}
+
+/// The tablets whose verdict may differ after a change.
+fn note_dirty(life: &mut Life, change: &Change) {
+    if let Some(tablet) = change.tablet() {
+        life.dirty.insert(tablet);
+        return;
+    }
+    match change {
+        Change::LoadCommitted { load, .. } => life.dirty.extend(load.tablets.keys()),
+        Change::LoadVisible { key, .. } => {
+            if let Some(load) = life.world.loads.get(key) {
+                life.dirty.extend(load.tablets.keys());
+            }
+        }
+        Change::NodeLive { .. }
+        | Change::NodeConnected { .. }
+        | Change::FullReportTaken { .. }
+        | Change::DiskSeen { .. }
+        | Change::DiskUnseen { .. }
+        | Change::DiskAdded { .. }
+        | Change::DiskMoved { .. }
+        | Change::DiskReplaced { .. }
+        | Change::TableAdded { .. }
+        | Change::TabletsAdded { .. }
+        | Change::LevelTurned { .. } => life.dirty.extend(life.world.tablets.iter().map(|tablet| tablet.id)),
+        _ => {}
+    }
+}

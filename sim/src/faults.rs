@@ -1,0 +1,420 @@
+//! Faults, and the budget that keeps them fair: at most so much at once that a cluster which keeps its promises still
+//! has one good copy of every committed version. Before each damage the truth is asked whether another good copy stays.
+
+use crate::net::Place;
+use crate::options::{HOUR, MINUTE, SECOND};
+use crate::sim::{Next, Phase, Sim};
+use crate::truth::Spot;
+use std::collections::BTreeSet;
+use stele_common::{Digest, ReplicaId, ReplicaState, TabletId, api};
+use stele_coordinator_rules::EventBody;
+
+/// What may go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    AgentCrash,
+    CoordinatorCrash,
+    HostGone,
+    Cut,
+    DiskFull,
+    DiskError,
+    Rot,
+    Unmount,
+    Emptied,
+    OldStore,
+    Regress,
+}
+
+/// How it is over.
+#[derive(Clone, Debug)]
+pub enum Undo {
+    Cut(Vec<(Place, Place)>),
+    Full { agent: usize, disk: usize },
+    Error { agent: usize, disk: usize },
+    Mount { agent: usize, disk: usize },
+    Emptied { agent: usize, disk: usize },
+    TrueStore,
+}
+
+impl Fault {
+    const ALL: [Fault; 11] = [
+        Fault::AgentCrash,
+        Fault::CoordinatorCrash,
+        Fault::HostGone,
+        Fault::Cut,
+        Fault::DiskFull,
+        Fault::DiskError,
+        Fault::Rot,
+        Fault::Unmount,
+        Fault::Emptied,
+        Fault::OldStore,
+        Fault::Regress,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Fault::AgentCrash => "agent_crash",
+            Fault::CoordinatorCrash => "coordinator_crash",
+            Fault::HostGone => "host_gone",
+            Fault::Cut => "cut",
+            Fault::DiskFull => "disk_full",
+            Fault::DiskError => "disk_error",
+            Fault::Rot => "rot",
+            Fault::Unmount => "unmount",
+            Fault::Emptied => "emptied",
+            Fault::OldStore => "old_store",
+            Fault::Regress => "regress",
+        }
+    }
+}
+
+impl Sim {
+    fn mean(&self, fault: Fault) -> Option<u64> {
+        let mix = &self.mix.faults;
+        match fault {
+            Fault::AgentCrash => mix.agent_crash,
+            Fault::CoordinatorCrash => mix.coordinator_crash,
+            Fault::HostGone => mix.host_gone,
+            Fault::Cut => mix.cut,
+            Fault::DiskFull => mix.disk_full,
+            Fault::DiskError => mix.disk_error,
+            Fault::Rot => mix.rot,
+            Fault::Unmount => mix.unmount,
+            Fault::Emptied => mix.emptied,
+            Fault::OldStore => mix.old_store,
+            Fault::Regress => mix.regress,
+        }
+    }
+
+    /// Puts the first of each kind into the queue.
+    pub fn plan_faults(&mut self) {
+        for fault in Fault::ALL {
+            self.plan(fault);
+        }
+    }
+
+    fn plan(&mut self, fault: Fault) {
+        if let Some(mean) = self.mean(fault) {
+            let at = self.now + 2 * MINUTE + self.fate.around(mean);
+            self.queue.put(at, Next::Fault { fault });
+        }
+    }
+
+    /// One fault, if the budget has room for it.
+    pub fn fault(&mut self, fault: Fault) {
+        if self.phase == Phase::Calm {
+            return;
+        }
+        self.plan(fault);
+        let agent = self.fate.below(self.agents.len() as u64) as usize;
+        let disk = self.fate.below(self.agents[agent].disks.len() as u64) as usize;
+        if self.agents[agent].gone && fault != Fault::CoordinatorCrash && fault != Fault::OldStore {
+            return;
+        }
+        let happened = match fault {
+            Fault::AgentCrash => self.crash_for_a_while(agent),
+            Fault::CoordinatorCrash => self.restart_coordinator(),
+            Fault::HostGone => self.lose_host(agent),
+            Fault::Cut => self.cut_some(agent),
+            Fault::DiskFull => self.fill(agent, disk),
+            Fault::DiskError => self.break_disk(agent, disk),
+            Fault::Rot => self.rot(agent, disk),
+            Fault::Unmount => self.unmount(agent, disk),
+            Fault::Emptied => self.empty(agent, disk),
+            Fault::OldStore => self.old_store(),
+            Fault::Regress => self.regress(agent, disk),
+        };
+        if happened {
+            *self.stats.faults.entry(fault.name()).or_default() += 1;
+            self.trace.decision(self.now, &format!("fault {} host-{} disk-{}", fault.name(), agent + 1, disk + 1));
+        }
+    }
+
+    fn undo_later(&mut self, after: u64, undo: Undo) {
+        self.queue.put(self.now + after, Next::Undo { undo });
+    }
+
+    fn crash_for_a_while(&mut self, agent: usize) -> bool {
+        if self.agents[agent].life.is_none() {
+            return false;
+        }
+        self.agent_crash(agent);
+        let down = match self.fate.below(4) {
+            0 => self.fate.below(2 * SECOND),
+            1 | 2 => self.fate.below(2 * MINUTE),
+            _ => self.fate.below(30 * MINUTE),
+        };
+        self.queue.put(self.now + down, Next::AgentStart { agent });
+        true
+    }
+
+    fn restart_coordinator(&mut self) -> bool {
+        if self.coordinator.life.is_none() || self.on_old_store {
+            return false;
+        }
+        self.coordinator_crash();
+        let down = if self.fate.coin() { self.fate.below(3 * SECOND) } else { self.fate.below(2 * MINUTE) };
+        self.queue.put(self.now + down, Next::CoordinatorStart);
+        true
+    }
+
+    fn lose_host(&mut self, agent: usize) -> bool {
+        let left = self.agents.iter().filter(|agent| !agent.gone).count() as u64;
+        let needed = self.mix.tables.iter().map(|(replication, _)| u64::from(*replication)).max().unwrap_or(1);
+        let all: Vec<usize> = (0..self.agents[agent].disks.len()).collect();
+        if left <= needed.max(2) || !all.iter().all(|disk| self.may_lose(agent, *disk)) {
+            return false;
+        }
+        self.agent_crash(agent);
+        self.agents[agent].gone = true;
+        for disk in all {
+            self.agents[agent].disks[disk].destroyed = true;
+            self.touch_disk(agent, disk);
+        }
+        true
+    }
+
+    fn cut_some(&mut self, agent: usize) -> bool {
+        let me = Place::Agent(agent);
+        let other = self.fate.below(self.agents.len() as u64) as usize;
+        let coordinator = Place::Coordinator;
+        let cut = match self.fate.below(5) {
+            0 => vec![(me, coordinator)],
+            1 => vec![(coordinator, me)],
+            2 => vec![(me, coordinator), (coordinator, me)],
+            3 => vec![(me, Place::Agent(other))],
+            _ => {
+                let others = (0..self.agents.len()).filter(|other| *other != agent).map(Place::Agent);
+                others.chain([coordinator]).flat_map(|place| [(me, place), (place, me)]).collect()
+            }
+        };
+        cut.iter().for_each(|(from, to)| self.net.cut(*from, *to));
+        let after = 5 * SECOND + self.fate.below(10 * MINUTE);
+        self.undo_later(after, Undo::Cut(cut));
+        true
+    }
+
+    fn fill(&mut self, agent: usize, disk: usize) -> bool {
+        self.agents[agent].disks[disk].full = true;
+        let after = MINUTE + self.fate.below(40 * MINUTE);
+        self.undo_later(after, Undo::Full { agent, disk });
+        true
+    }
+
+    fn break_disk(&mut self, agent: usize, disk: usize) -> bool {
+        self.agents[agent].disks[disk].failing = true;
+        let after = MINUTE + self.fate.below(30 * MINUTE);
+        self.undo_later(after, Undo::Error { agent, disk });
+        true
+    }
+
+    fn unmount(&mut self, agent: usize, disk: usize) -> bool {
+        let model = &mut self.agents[agent].disks[disk];
+        if !model.mounted {
+            return false;
+        }
+        model.mounted = false;
+        let after = 10 * SECOND + self.fate.below(40 * MINUTE);
+        self.undo_later(after, Undo::Mount { agent, disk });
+        true
+    }
+
+    /// The disk still exists and another good copy of everything on it stays without it.
+    fn may_lose(&self, agent: usize, disk: usize) -> bool {
+        let model = &self.agents[agent].disks[disk];
+        let here = model.replicas.iter().map(|(replica, dir)| (dir.label.tablet, *replica));
+        let here = here.chain(model.staged.iter().map(|((_, tablet), staged)| (*tablet, staged.replica)));
+        let tablets: BTreeSet<TabletId> = here.map(|(tablet, _)| tablet).collect();
+        let is_lost = |spot: &Spot| spot.agent == agent && spot.disk == disk;
+        tablets.into_iter().all(|tablet| self.stays_good(tablet, is_lost) && !self.is_sick(tablet))
+    }
+
+    /// Whether a good copy of the committed version stays, in the catalog and not on its way out, without those lost.
+    fn stays_good(&self, tablet: TabletId, is_lost: impl Fn(&Spot) -> bool) -> bool {
+        let Some(truth) = self.truth.tablets.get(&tablet) else { return true };
+        let Some(life) = self.coordinator.life.as_ref().filter(|_| !self.on_old_store) else { return false };
+        let Some(known) = life.world.tablets.get(tablet) else { return false };
+        let is_kept = |replica: ReplicaId| {
+            let mut found = known.replicas.iter().filter(|known| known.id == replica);
+            found.any(|known| known.state == ReplicaState::Normal && known.bad.is_none())
+        };
+        let holders = self.truth.holders(&self.agents, tablet, truth.committed);
+        holders.iter().any(|spot| !is_lost(spot) && is_kept(spot.replica))
+    }
+
+    /// Damage that nobody has mended yet: a second one would be unfair.
+    fn is_sick(&self, tablet: TabletId) -> bool {
+        self.truth.is_damaged_somewhere(&self.agents, tablet)
+    }
+
+    fn rot(&mut self, agent: usize, disk: usize) -> bool {
+        let model = &self.agents[agent].disks[disk];
+        let replicas: Vec<ReplicaId> = model.replicas.keys().copied().collect();
+        let Some(replica) = self.fate.pick(&replicas) else { return false };
+        let dir = &model.replicas[&replica];
+        let places: Vec<usize> = (0..dir.data.len()).collect();
+        let Some(place) = self.fate.pick(&places) else { return false };
+        let tablet = dir.label.tablet;
+        let is_lost = |spot: &Spot| spot.replica == replica;
+        if self.is_sick(tablet) || !self.stays_good(tablet, is_lost) {
+            return false;
+        }
+        let vanishes = self.fate.below(4) == 0;
+        let now = self.now;
+        let dir = self.agents[agent].disks[disk].replicas.get_mut(&replica).expect("picked above");
+        dir.damaged = Some(now);
+        let file = dir.data.keys().nth(place).cloned().expect("picked below the length");
+        if vanishes {
+            dir.data.remove(&file);
+        } else if let Some(body) = dir.data.get_mut(&file) {
+            body.digest = Digest::of(format!("rot {now}").as_bytes());
+        }
+        self.touched.insert(tablet);
+        true
+    }
+
+    fn empty(&mut self, agent: usize, disk: usize) -> bool {
+        if !self.agents[agent].disks[disk].mounted || !self.may_lose(agent, disk) {
+            return false;
+        }
+        self.touch_disk(agent, disk);
+        let model = &mut self.agents[agent].disks[disk];
+        *model = crate::disk::ModelDisk::blank(model.total);
+        let after = 10 * MINUTE + self.fate.below(HOUR);
+        self.undo_later(after, Undo::Emptied { agent, disk });
+        true
+    }
+
+    /// A replica's directory is put back from an older copy while its agent is down.
+    fn regress(&mut self, agent: usize, disk: usize) -> bool {
+        let model = &self.agents[agent].disks[disk];
+        if !model.mounted || model.identity.is_none() {
+            return false;
+        }
+        let older = model.replicas.iter().filter(|(_, dir)| dir.versions.len() > 1);
+        let replicas: Vec<ReplicaId> = older.map(|(replica, _)| *replica).collect();
+        let Some(replica) = self.fate.pick(&replicas) else { return false };
+        let tablet = model.replicas[&replica].label.tablet;
+        if self.is_sick(tablet) || !self.stays_good(tablet, |spot| spot.replica == replica) {
+            return false;
+        }
+        self.agent_crash(agent);
+        let now = self.now;
+        let model = &mut self.agents[agent].disks[disk];
+        if let Some(dir) = model.replicas.get_mut(&replica) {
+            dir.damaged = Some(now);
+            let head = dir.head;
+            dir.versions.remove(&head);
+            dir.data.retain(|(added, _), _| *added != head);
+            dir.head = dir.versions.keys().next_back().copied().unwrap_or_default();
+        }
+        self.touched.insert(tablet);
+        self.queue.put(now + SECOND, Next::AgentStart { agent });
+        true
+    }
+
+    fn old_store(&mut self) -> bool {
+        if self.coordinator.life.is_none() || self.on_old_store {
+            return false;
+        }
+        let Some(backup) = self.coordinator.backup.take() else {
+            self.coordinator.backup = Some(self.coordinator.log.clone());
+            return false;
+        };
+        self.coordinator_crash();
+        self.on_old_store = true;
+        self.coordinator.true_log = Some(std::mem::replace(&mut self.coordinator.log, backup));
+        self.queue.put(self.now + SECOND, Next::CoordinatorStart);
+        let after = 10 * MINUTE + self.fate.below(20 * MINUTE);
+        self.undo_later(after, Undo::TrueStore);
+        true
+    }
+
+    fn touch_disk(&mut self, agent: usize, disk: usize) {
+        let now = self.now;
+        for dir in self.agents[agent].disks[disk].replicas.values_mut() {
+            dir.damaged = Some(now);
+            self.touched.insert(dir.label.tablet);
+        }
+    }
+
+    /// A fault is over.
+    pub fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Cut(cut) => cut.iter().for_each(|(from, to)| self.net.heal(*from, *to)),
+            Undo::Full { agent, disk } => self.agents[agent].disks[disk].full = false,
+            Undo::Error { agent, disk } => {
+                self.agents[agent].disks[disk].failing = false;
+                // Somebody changed the cable and restarts the agent, which judges the disk anew.
+                self.agent_crash(agent);
+                self.queue.put(self.now + SECOND, Next::AgentStart { agent });
+            }
+            Undo::Mount { agent, disk } => self.agents[agent].disks[disk].mounted = true,
+            Undo::Emptied { agent, disk } => self.replace_disk(agent, disk),
+            Undo::TrueStore => self.true_store(),
+        }
+    }
+
+    /// The operator gives the emptied directory's place away, and the agent is restarted.
+    fn replace_disk(&mut self, agent: usize, disk: usize) {
+        let host = &self.agents[agent];
+        if host.gone || host.disks[disk].identity.is_some() {
+            return;
+        }
+        let path = crate::agent::Agent::path(disk);
+        let known = self.coordinator.life.as_ref().and_then(|life| {
+            let of_host = |disk: &&stele_coordinator_rules::world::Disk| {
+                let node = life.world.nodes.get(&disk.node);
+                disk.path == path && disk.replaced_by.is_none() && node.is_some_and(|node| node.host == host.host)
+            };
+            life.world.disks.values().find(of_host).map(|disk| disk.id)
+        });
+        let host_name = host.host.clone();
+        if let Some(replace) = known.filter(|_| !self.on_old_store) {
+            let init = api::DiskInit { host: host_name, path, replace };
+            self.coordinate(EventBody::InitDisk(init), crate::coordinator::Asker::Nobody);
+        }
+        self.agent_crash(agent);
+        self.queue.put(self.now + SECOND, Next::AgentStart { agent });
+        self.undo_later(10 * MINUTE, Undo::Emptied { agent, disk });
+    }
+
+    fn true_store(&mut self) {
+        let Some(log) = self.coordinator.true_log.take() else { return };
+        self.coordinator_crash();
+        self.coordinator.log = log;
+        self.on_old_store = false;
+        self.queue.put(self.now + SECOND, Next::CoordinatorStart);
+    }
+
+    /// Faults are over: everything that is left runs, is connected and sound.
+    pub fn become_calm(&mut self) {
+        self.trace.decision(self.now, "calm");
+        self.phase = Phase::Calm;
+        self.true_store();
+        self.net.calm();
+        for agent in 0..self.agents.len() {
+            let mut restart = false;
+            for disk in 0..self.agents[agent].disks.len() {
+                let model = &mut self.agents[agent].disks[disk];
+                restart |= model.failing;
+                (model.failing, model.full, model.mounted) = (false, false, true);
+                if model.identity.is_none() {
+                    self.undo_later(MINUTE, Undo::Emptied { agent, disk });
+                }
+            }
+            let life = self.agents[agent].life.as_ref();
+            let suspect = |book: &stele_agent_rules::Book| book.suspected.is_some();
+            restart |= life.is_some_and(|life| life.books.values().any(suspect));
+            if restart {
+                self.agent_crash(agent);
+            }
+            self.queue.put(self.now + SECOND, Next::AgentStart { agent });
+        }
+        self.queue.put(self.now + 3 * SECOND, Next::CoordinatorStart);
+        // Rot that nobody has read yet is looked for at once.
+        let verify = EventBody::Verify(api::VerifyStart { table: None });
+        let event = Box::new(verify);
+        self.queue.put(self.now + 3 * MINUTE, Next::Asked { client: 0, attempt: 0, event });
+    }
+}

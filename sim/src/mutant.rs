@@ -1,0 +1,58 @@
+//! Named breaches of single laws, each made from a real incident. The harness commits them at its boundary, on what
+//! the rules say or hear, so that the rules hold no test-only branch. A suite that lets one live does not see enough.
+
+/// One broken law.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// A drop takes whatever replica of the tablet it finds (StarRocks 29530, Doris 6061).
+    DropIgnoresReplica,
+    /// A load stream is called durable when it begins (NATS 2.12.1).
+    AckBeforeDurable,
+    /// A report that comes again late is taken for a new one (Doris 38695, HDFS 16987).
+    StaleReportAccepted,
+    /// Orders of a leadership that is over are followed (Doris 3545).
+    OldEpochAccepted,
+    /// A task that was cancelled never ends, so its slot is never free again (Doris 6659).
+    SlotLeaked,
+    /// A directory that is gone is reported as a disk without replicas (Pegasus 895, MinIO 14053).
+    MissingReadAsEmpty,
+    /// A copy takes bytes that do not match their digest (Ceph 19.2, HostUp).
+    RottenSourceAccepted,
+    /// The drop goes out when the victim is chosen (SeaweedFS 5881).
+    DeleteWithoutEvidence,
+    /// The store does not keep how far ids were reserved (incarnations are used twice).
+    CounterNotPersisted,
+    /// A replica that failed its digest is removed at once (Pegasus 1572).
+    QuarantineDeletes,
+    /// A copy that was given up still counts as the replica that the catalog wants (Doris 9886).
+    LateCloneCounts,
+    /// A dead host is never noticed.
+    DeadHostCounts,
+    /// Answers and orders leave before their records are durable (Pegasus 719).
+    SentBeforeStored,
+    /// The agent frees trash on its own word.
+    PurgeWithoutOrder,
+    /// A crash during an install leaves the new head without its files (TiKV 11746).
+    HalfInstallVisible,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Mutant; 15] = [
+        Mutant::DropIgnoresReplica,
+        Mutant::AckBeforeDurable,
+        Mutant::StaleReportAccepted,
+        Mutant::OldEpochAccepted,
+        Mutant::SlotLeaked,
+        Mutant::MissingReadAsEmpty,
+        Mutant::RottenSourceAccepted,
+        Mutant::DeleteWithoutEvidence,
+        Mutant::CounterNotPersisted,
+        Mutant::QuarantineDeletes,
+        Mutant::LateCloneCounts,
+        Mutant::DeadHostCounts,
+        Mutant::SentBeforeStored,
+        Mutant::PurgeWithoutOrder,
+        Mutant::HalfInstallVisible,
+    ];
+}

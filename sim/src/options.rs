@@ -1,0 +1,148 @@
+//! What a run is made of: the options that a caller gives, and the mix that the seed draws (a swarm: each seed
+//! switches other faults on, so that rare pairs meet). Decides nothing later on.
+
+use crate::{Mutant, Rng};
+use stele_common::config::RepairKnobs;
+
+pub const SECOND: u64 = 1_000;
+pub const MINUTE: u64 = 60 * SECOND;
+pub const HOUR: u64 = 60 * MINUTE;
+
+/// What a caller chooses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Virtual hours of faults.
+    pub hours: u64,
+    /// Virtual minutes in which calm must come after them.
+    pub calm_minutes: u64,
+    /// Breaks one law on purpose.
+    pub mutant: Option<Mutant>,
+    /// Keep the latest lines of the log.
+    pub trace: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { hours: 24, calm_minutes: 150, mutant: None, trace: false }
+    }
+}
+
+/// What the seed chose.
+#[derive(Clone, Debug)]
+pub struct Mix {
+    pub hosts: u64,
+    pub disks_per_host: u64,
+    pub disk_bytes: u64,
+    /// Replication and buckets of each table.
+    pub tables: Vec<(u32, u32)>,
+    pub clients: u64,
+    /// Pause of a client between two loads, milliseconds.
+    pub think_ms: u64,
+    pub net: NetMix,
+    pub faults: FaultMix,
+    pub knobs: RepairKnobs,
+}
+
+/// How the network behaves while faults are on.
+#[derive(Clone, Debug)]
+pub struct NetMix {
+    pub delay_ms: u64,
+    /// Longest delay of the slow tail.
+    pub tail_ms: u64,
+    pub tail_permille: u64,
+    /// Messages that vanish, come twice or overtake others without the connection breaking.
+    pub loss_permille: u64,
+    pub twice_permille: u64,
+    pub overtake_permille: u64,
+}
+
+/// Mean time between faults of a kind over the whole cluster, milliseconds; `None`: this seed has none.
+#[derive(Clone, Debug)]
+pub struct FaultMix {
+    pub agent_crash: Option<u64>,
+    pub coordinator_crash: Option<u64>,
+    pub host_gone: Option<u64>,
+    pub cut: Option<u64>,
+    pub disk_full: Option<u64>,
+    pub disk_error: Option<u64>,
+    pub rot: Option<u64>,
+    pub unmount: Option<u64>,
+    pub emptied: Option<u64>,
+    pub old_store: Option<u64>,
+    pub regress: Option<u64>,
+}
+
+impl Mix {
+    /// The mix of a seed.
+    pub fn draw(seed: u64, hours: u64) -> Mix {
+        let rng = &mut Rng::new(seed, 1);
+        let hosts = rng.between(4, 7);
+        let tables = (0..rng.between(1, 2))
+            .map(|_| {
+                let replication = match rng.below(10) {
+                    0 => 1,
+                    1..=3 => 2,
+                    4..=8 => 3,
+                    _ => 4,
+                };
+                (replication.min(hosts as u32 - 1), rng.between(2, 6) as u32)
+            })
+            .collect();
+        // The shorter the run, the denser the faults, so that an hour of a mutant's run is worth something.
+        let dense = if hours < 12 { 3 } else { 1 };
+        let mut kind = |on_permille: u64, mean: u64| {
+            rng.permille(on_permille).then(|| (mean / dense / 2) + rng.below(mean / dense))
+        };
+        let faults = FaultMix {
+            agent_crash: kind(900, 25 * MINUTE),
+            coordinator_crash: kind(700, 40 * MINUTE),
+            host_gone: kind(400, 8 * HOUR),
+            cut: kind(600, 30 * MINUTE),
+            disk_full: kind(400, 90 * MINUTE),
+            disk_error: kind(400, 2 * HOUR),
+            rot: kind(700, 40 * MINUTE),
+            unmount: kind(500, 80 * MINUTE),
+            emptied: kind(300, 6 * HOUR),
+            old_store: kind(250, 9 * HOUR),
+            regress: kind(300, 3 * HOUR),
+        };
+        let harsh = rng.permille(400);
+        let net = NetMix {
+            delay_ms: rng.between(1, 20),
+            tail_ms: rng.pick(&[200, 2 * SECOND, 20 * SECOND, 2 * MINUTE]).unwrap_or(SECOND),
+            tail_permille: rng.below(15),
+            loss_permille: if harsh { rng.below(12) } else { 0 },
+            twice_permille: if harsh { rng.below(20) } else { 0 },
+            overtake_permille: if harsh { rng.below(15) } else { 0 },
+        };
+        Mix {
+            hosts,
+            disks_per_host: rng.between(1, 2),
+            disk_bytes: 4 << 30,
+            tables,
+            clients: rng.between(1, 3),
+            think_ms: rng.between(60, 600) * SECOND,
+            net,
+            faults,
+            knobs: knobs(rng),
+        }
+    }
+}
+
+/// The product's defaults, slower beats (fewer events a virtual hour) and shorter periods (more of each law a run).
+fn knobs(rng: &mut Rng) -> RepairKnobs {
+    RepairKnobs {
+        beat_ms: 4 * SECOND,
+        silent_ms: 12 * SECOND,
+        lost_ms: 40 * SECOND,
+        lease_ms: 24 * SECOND,
+        assign_delay_ms: rng.pick(&[5 * SECOND, MINUTE, 5 * MINUTE]).unwrap_or(MINUTE),
+        schedule_slot_num_per_path: rng.between(1, 3) as u32,
+        scrub_period_ms: 4 * HOUR,
+        keep_for_ms: 10 * MINUTE,
+        trash_ms: rng.pick(&[30 * MINUTE, 24 * HOUR]).unwrap_or(HOUR),
+        load_timeout_ms: 2 * MINUTE,
+        load_results_ms: HOUR,
+        ..RepairKnobs::default()
+    }
+}

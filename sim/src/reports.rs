@@ -1,0 +1,94 @@
+//! What an agent tells: facts of its books and disks, in full after connecting and when asked, else what changed.
+
+use crate::Mutant;
+use crate::agent::{Agent, Life};
+use crate::coordinator::UpBody;
+use crate::net::Place;
+use crate::sim::{Next, Sim};
+use std::collections::BTreeMap;
+use stele_agent_rules::report::{self, Key};
+use stele_agent_rules::trash;
+use stele_common::{BootId, DiskFact, DiskState, Fact, Medium, Report, ReportKind, Space, Tick};
+
+/// Facts a page: few, so that full reports have several pages and a crash or a gap may fall between two.
+const PAGE: usize = 24;
+
+impl Sim {
+    /// A report will be made soon; changes until then go with it.
+    pub fn ask_report(&mut self, agent: usize) {
+        let after = 100 + self.work.below(400);
+        let Some(life) = self.agents[agent].life.as_mut().filter(|life| !life.report_due) else { return };
+        life.report_due = true;
+        let boot = life.boot;
+        self.queue.put(self.now + after, Next::AgentReport { agent, boot });
+    }
+
+    /// Tells what changed.
+    pub fn agent_report(&mut self, agent: usize, boot: BootId) {
+        let Some(life) = self.agents[agent].life.as_mut().filter(|life| life.boot == boot) else { return };
+        life.report_due = false;
+        let facts = self.facts(agent);
+        let Some(life) = self.agents[agent].life.as_mut().filter(|life| life.conn().is_some()) else { return };
+        let news = report::diff(&life.told, &facts);
+        if news.is_empty() {
+            return;
+        }
+        life.told = facts;
+        self.tell(agent, ReportKind::Delta, news);
+    }
+
+    /// Tells everything.
+    pub fn report_in_full(&mut self, agent: usize) {
+        let facts = self.facts(agent);
+        let Some(life) = self.agents[agent].life.as_mut().filter(|life| life.conn().is_some()) else { return };
+        let pages = report::full(&facts, PAGE);
+        life.told = facts;
+        for (kind, facts) in pages {
+            self.tell(agent, kind, facts);
+        }
+    }
+
+    fn tell(&mut self, agent: usize, kind: ReportKind, facts: Vec<Fact>) {
+        let Some(life) = &mut self.agents[agent].life else { return };
+        let (Some(conn), Some(node)) = (life.conn(), life.node) else { return };
+        life.seq += 1;
+        let report = Report { boot: life.boot, seq: life.seq, kind, facts };
+        self.trace.event(5, self.now, agent as u64, report.seq);
+        let body = UpBody::Report { node, report };
+        self.send(Place::Agent(agent), Place::Coordinator, || Next::Up { agent, conn, body: body.clone() });
+    }
+
+    fn facts(&self, agent: usize) -> BTreeMap<Key, Fact> {
+        let host = &self.agents[agent];
+        let Some(life) = &host.life else { return BTreeMap::new() };
+        let now = Tick(self.now - life.began);
+        let mut facts = BTreeMap::new();
+        for (index, book) in &life.books {
+            let lies = self.breaks(Mutant::MissingReadAsEmpty) && book.state == DiskState::Unavailable;
+            facts.insert(Key::Disk(book.disk), Fact::Disk(disk_fact(host, life, *index, lies)));
+            if lies {
+                continue;
+            }
+            let mut of_book = report::facts(book, now);
+            let model = &host.disks[*index];
+            trash::mark(&mut of_book, &trash::due(book, now, self.mix.knobs.trash_ms, model.full));
+            facts.extend(of_book);
+        }
+        facts
+    }
+}
+
+fn disk_fact(host: &Agent, life: &Life, index: usize, lies: bool) -> DiskFact {
+    let (book, model) = (&life.books[&index], &host.disks[index]);
+    let used = model.used();
+    let total = if model.full { used } else { model.total };
+    DiskFact {
+        disk: book.disk,
+        path: Agent::path(index),
+        medium: Medium::Hdd,
+        state: if lies { DiskState::Online } else { book.state },
+        cause: book.cause.clone(),
+        space: Space { total, used, raw_total: model.total, raw_free: total - used },
+        device: index as u64 + 1,
+    }
+}

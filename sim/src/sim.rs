@@ -1,0 +1,280 @@
+//! The whole simulation as one value, and its loop: take what is next, let its owner act, look at what was touched.
+//!
+//! ```text
+//! chaos (faults, clients, crashes) ──▶ calm (all links healed, all hosts that are left run) ──▶ at rest?
+//! ```
+//!
+//! Acting is spread over `impl Sim` in the files named after who acts; nothing here decides.
+
+use crate::agent::Agent;
+use crate::clients::{Client, ClientNext};
+use crate::coordinator::{Coordinator, UpBody};
+use crate::faults::{Fault, Undo};
+use crate::net::{Net, Place};
+use crate::options::{HOUR, MINUTE, Mix, Options};
+use crate::queue::Queue;
+use crate::streams::Stream;
+use crate::trace::Trace;
+use crate::truth::Truth;
+use crate::{Mutant, Rng, Stats, Violation};
+use std::collections::BTreeSet;
+use stele_common::handshake::Answer as Handshake;
+use stele_common::{BootId, TabletId, ToAgent};
+use stele_coordinator_rules::Proposal;
+
+/// What happens next.
+#[derive(Clone, Debug)]
+pub enum Next {
+    AgentStart {
+        agent: usize,
+    },
+    AgentBeat {
+        agent: usize,
+        boot: BootId,
+    },
+    AgentTick {
+        agent: usize,
+        boot: BootId,
+    },
+    AgentReport {
+        agent: usize,
+        boot: BootId,
+    },
+    OpEnd {
+        agent: usize,
+        boot: BootId,
+        number: u64,
+    },
+    FetchStep {
+        agent: usize,
+        boot: BootId,
+        number: u64,
+    },
+    /// A message arrives at the coordinator, at the agent, on a connection.
+    Up {
+        agent: usize,
+        conn: u64,
+        body: UpBody,
+    },
+    Down {
+        agent: usize,
+        conn: u64,
+        body: DownBody,
+    },
+    /// The agent's system notices that its connection is gone; then the coordinator's.
+    LinkBroken {
+        agent: usize,
+        boot: BootId,
+        conn: u64,
+    },
+    LinkClosed {
+        agent: usize,
+        boot: BootId,
+        conn: u64,
+    },
+    CoordinatorStart,
+    Stored {
+        life: u64,
+    },
+    CoordinatorTick {
+        life: u64,
+    },
+    Check {
+        life: u64,
+    },
+    Sweep {
+        life: u64,
+    },
+    Round {
+        life: u64,
+    },
+    Propose {
+        life: u64,
+        proposal: Proposal,
+    },
+    Asked {
+        client: usize,
+        attempt: u64,
+        event: Box<stele_coordinator_rules::EventBody>,
+    },
+    Client {
+        client: usize,
+        step: ClientNext,
+    },
+    Stream {
+        stream: Box<Stream>,
+    },
+    Staged {
+        boot: BootId,
+        stream: Box<Stream>,
+    },
+    Fault {
+        fault: Fault,
+    },
+    Undo {
+        undo: Undo,
+    },
+    Calm,
+    /// Everything is looked at, not only what was touched.
+    FullCheck,
+    End,
+}
+
+/// What the coordinator sends on a connection.
+#[derive(Clone, Debug)]
+pub enum DownBody {
+    Handshake(Box<Handshake>),
+    Message(ToAgent),
+}
+
+/// Whether faults are still on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Chaos,
+    Calm,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub struct Sim {
+    pub now: u64,
+    pub phase: Phase,
+    pub queue: Queue<Next>,
+    pub net: Net,
+    pub trace: Trace,
+    pub mix: Mix,
+    pub options: Options,
+    /// Durations and crash points; faults; clients.
+    pub work: Rng,
+    pub fate: Rng,
+    pub wish: Rng,
+    pub agents: Vec<Agent>,
+    pub coordinator: Coordinator,
+    pub clients: Vec<Client>,
+    pub truth: Truth,
+    /// Tablets whose bytes changed in this step.
+    pub touched: BTreeSet<TabletId>,
+    pub violation: Option<Violation>,
+    pub stats: Stats,
+    pub next_conn: u64,
+    /// When a byte of a copy last moved.
+    pub moved_at: u64,
+    /// The coordinator runs on an older copy of its store.
+    pub on_old_store: bool,
+}
+
+impl Sim {
+    pub fn new(seed: u64, options: Options) -> Sim {
+        let mix = Mix::draw(seed, options.hours);
+        let agents = (0..mix.hosts as usize).map(|i| Agent::new(i, mix.disks_per_host, mix.disk_bytes)).collect();
+        let mut sim = Sim {
+            now: 0,
+            phase: Phase::Chaos,
+            queue: Queue::new(seed),
+            net: Net::new(seed, mix.net.clone()),
+            trace: Trace::new(options.trace),
+            options,
+            work: Rng::new(seed, 4),
+            fate: Rng::new(seed, 5),
+            wish: Rng::new(seed, 6),
+            agents,
+            coordinator: Coordinator::new(),
+            clients: (0..mix.clients).map(|_| Client::default()).collect(),
+            truth: Truth::default(),
+            touched: BTreeSet::new(),
+            violation: None,
+            stats: Stats::default(),
+            next_conn: 0,
+            moved_at: 0,
+            on_old_store: false,
+            mix,
+        };
+        sim.begin();
+        sim
+    }
+
+    fn begin(&mut self) {
+        self.queue.put(0, Next::CoordinatorStart);
+        for agent in 0..self.agents.len() {
+            let at = self.work.below(3_000);
+            self.queue.put(at, Next::AgentStart { agent });
+        }
+        for client in 0..self.clients.len() {
+            let at = 20_000 + self.wish.below(20_000);
+            self.queue.put(at, Next::Client { client, step: ClientNext::Think });
+        }
+        self.plan_faults();
+        let calm = self.options.hours * HOUR;
+        self.queue.put(calm, Next::Calm);
+        self.queue.put(calm + self.options.calm_minutes * MINUTE, Next::End);
+        self.queue.put(10 * MINUTE, Next::FullCheck);
+    }
+
+    /// Runs until the end or the first violation.
+    pub fn run(&mut self) {
+        while let Some((at, next)) = self.queue.next() {
+            self.now = at;
+            let is_end = matches!(next, Next::End);
+            self.step(next);
+            self.check_touched();
+            if is_end || self.violation.is_some() {
+                break;
+            }
+        }
+    }
+
+    fn step(&mut self, next: Next) {
+        match next {
+            Next::AgentStart { agent } => self.agent_start(agent),
+            Next::AgentBeat { agent, boot } => self.agent_beat(agent, boot),
+            Next::AgentTick { agent, boot } => self.agent_tick(agent, boot),
+            Next::AgentReport { agent, boot } => self.agent_report(agent, boot),
+            Next::OpEnd { agent, boot, number } => self.op_end(agent, boot, number),
+            Next::FetchStep { agent, boot, number } => self.fetch_step(agent, boot, number),
+            Next::Up { agent, conn, body } => self.coordinator_hears(agent, conn, body),
+            Next::Down { agent, conn, body } => self.agent_hears(agent, conn, body),
+            Next::LinkBroken { agent, boot, conn } => self.link_broken(agent, boot, conn),
+            Next::LinkClosed { agent, boot, conn } => self.link_closed(agent, boot, conn),
+            Next::CoordinatorStart => self.coordinator_start(),
+            Next::Stored { life } => self.stored(life),
+            Next::CoordinatorTick { life } => self.coordinator_tick(life),
+            Next::Check { life } => self.check_dirty(life),
+            Next::Sweep { life } => self.sweep(life),
+            Next::Round { life } => self.desk_round(life),
+            Next::Propose { life, proposal } => self.propose(life, proposal),
+            Next::Asked { client, attempt, event } => self.client_asks(client, attempt, *event),
+            Next::Client { client, step } => self.client_step(client, step),
+            Next::Stream { stream } => self.stream_arrives(*stream),
+            Next::Staged { boot, stream } => self.stream_staged(boot, *stream),
+            Next::Fault { fault } => self.fault(fault),
+            Next::Undo { undo } => self.undo(undo),
+            Next::Calm => self.become_calm(),
+            Next::FullCheck => {
+                self.check_everything();
+                self.queue.put(self.now + 10 * MINUTE, Next::FullCheck);
+            }
+            Next::End => self.check_rest(),
+        }
+    }
+
+    /// Whether this run breaks the law `mutant` names.
+    pub fn breaks(&self, mutant: Mutant) -> bool {
+        self.options.mutant == Some(mutant)
+    }
+
+    /// The first violation stays; later ones follow from it.
+    pub fn violate(&mut self, law: &'static str, detail: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            let violation = Violation { law, detail: detail(), at_ms: self.now };
+            self.trace.line(self.now, format_args!("VIOLATION {violation}"));
+            self.violation = Some(violation);
+        }
+    }
+
+    /// A message goes out; it arrives never, once or twice.
+    pub fn send(&mut self, from: Place, to: Place, next: impl Fn() -> Next) {
+        for at in self.net.arrivals(self.now, from, to) {
+            self.queue.put(at, next());
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What is really so, known to nobody inside the simulation: every committed version's true content, what was
+//! acknowledged, what was ever durable where, and which drops were ordered. The oracle and the fault budget read it.
+
+use crate::agent::Agent;
+use crate::disk::{ModelDisk, Papers, ReplicaDir};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use stele_common::{Delta, LoadId, LoadKey, ReplicaId, TabletId, Version};
+
+/// Everything that is known to be so.
+#[derive(Debug, Default)]
+pub struct Truth {
+    pub tablets: BTreeMap<TabletId, TabletTruth>,
+    /// What each load brings to each tablet.
+    pub deltas: BTreeMap<LoadKey, BTreeMap<TabletId, Arc<Delta>>>,
+    /// Loads whose durable stage was reached, per replica.
+    pub durable: BTreeSet<(LoadId, ReplicaId)>,
+    /// Versions that a replica ever had installed whole.
+    pub installed: BTreeSet<(ReplicaId, Version)>,
+    /// Replicas that the coordinator ordered to the trash, and out of it.
+    pub dropped: BTreeSet<ReplicaId>,
+    pub purged: BTreeSet<ReplicaId>,
+    /// Every id ever given to a replica, task, load or disk.
+    pub ids: BTreeSet<u64>,
+}
+
+/// One tablet.
+#[derive(Debug, Default)]
+pub struct TabletTruth {
+    pub wanted: u32,
+    /// Highest version whose commit record is durable.
+    pub committed: Version,
+    /// Highest version that a client was told is safe.
+    pub acked: Version,
+    pub versions: BTreeMap<Version, (Arc<Papers>, LoadId)>,
+}
+
+/// Where a replica lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    pub agent: usize,
+    pub disk: usize,
+    pub replica: ReplicaId,
+}
+
+impl Truth {
+    /// The highest version that `dir` has whole, or would have after installing the committed loads staged beside it;
+    /// `None` when what it has is wrong.
+    pub fn reach(&self, tablet: TabletId, replica: ReplicaId, disk: &ModelDisk, dir: &ReplicaDir) -> Option<Version> {
+        if !dir.is_whole(dir.head) {
+            return None;
+        }
+        let truth = self.tablets.get(&tablet)?;
+        if let Some((papers, _)) = truth.versions.get(&dir.head)
+            && papers.hash != dir.hash()
+        {
+            return None;
+        }
+        let mut reached = dir.head;
+        while let Some((_, load)) = truth.versions.get(&reached.next()) {
+            match disk.staged.get(&(*load, tablet)) {
+                Some(staged) if staged.replica == replica && staged.parent == reached => reached = reached.next(),
+                Some(_) | None => break,
+            }
+        }
+        Some(reached)
+    }
+
+    /// Replicas on disks that still exist and hold `version` (or a later one) with every byte right.
+    pub fn holders(&self, agents: &[Agent], tablet: TabletId, version: Version) -> Vec<Spot> {
+        let mut found = Vec::new();
+        for (agent, disk, model) in disks(agents) {
+            let here = model.replicas.iter().filter(|(_, dir)| dir.label.tablet == tablet);
+            for (replica, dir) in here {
+                if self.reach(tablet, *replica, model, dir).is_some_and(|reached| reached >= version) {
+                    found.push(Spot { agent, disk, replica: *replica });
+                }
+            }
+        }
+        found
+    }
+
+    /// Replicas of a tablet with wrong bytes somewhere: damage that is not mended yet.
+    pub fn is_damaged_somewhere(&self, agents: &[Agent], tablet: TabletId) -> bool {
+        let mut dirs = disks(agents).flat_map(|(_, _, model)| &model.replicas);
+        dirs.any(|(_, dir)| {
+            dir.label.tablet == tablet
+                && (dir.bad.is_some() || dir.versions.keys().any(|version| !dir.is_whole(*version)))
+        })
+    }
+}
+
+/// Disks that still exist, with their places.
+pub fn disks(agents: &[Agent]) -> impl Iterator<Item = (usize, usize, &ModelDisk)> {
+    agents.iter().enumerate().flat_map(|(agent, host)| {
+        let here = host.disks.iter().enumerate().filter(|(_, model)| !model.destroyed);
+        here.map(move |(disk, model)| (agent, disk, model))
+    })
+}
+
+/// Where a replica lies, on whatever disk still exists.
+pub fn find(agents: &[Agent], replica: ReplicaId) -> Option<(Spot, &ModelDisk, &ReplicaDir)> {
+    disks(agents).find_map(|(agent, disk, model)| {
+        model.replicas.get(&replica).map(|dir| (Spot { agent, disk, replica }, model, dir))
+    })
+}
