@@ -1,0 +1,44 @@
+//! The disk: every file of a data directory is written, read, moved and removed in here, and nowhere else.
+//!
+//! ```text
+//! identity  whose directory is it?         dir      an opened one: probe, space, reading
+//! scan      disk ─▶ Book                    run      Op ─▶ OpResult
+//! load      stream ─▶ staged, prepared      fetch    peers ─▶ staged copy
+//! install   staged ─▶ head                  remove   drop, purge, collect, discard
+//! verify    bytes against digests
+//! beneath, tree, steps, papers, survey, trash, ledger: what these stand on
+//! ```
+//!
+//! Blocking code for named threads. It decides nothing about *what* to do (that is the law book's) and everything
+//! about *how* it survives a crash: nothing is called durable before its sync has succeeded, nothing is deleted that
+//! could not be read, and a directory that is not ours is not touched.
+
+mod beneath;
+mod dir;
+mod error;
+mod fetch;
+mod identity;
+mod install;
+mod ledger;
+mod load;
+mod papers;
+mod remove;
+mod run;
+mod scan;
+mod source;
+mod steps;
+mod survey;
+mod trash;
+mod tree;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use dir::{DiskDir, Reader};
+pub use error::DiskError;
+pub use identity::{FORMAT, IDENTITY, Identity, format, inspect};
+pub use load::LoadWriter;
+pub use papers::OpenVersion;
+pub use run::OpContext;
+pub use source::{FetchFailure, FileSink, Patience, PeerFailure, PeerSession, PeerSource};

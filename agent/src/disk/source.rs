@@ -1,0 +1,69 @@
+//! What a copy needs of another agent; the peer port's client is one, a test's own another.
+
+use super::error::DiskError;
+use std::io::BufRead;
+use std::sync::atomic::AtomicBool;
+use stele_common::peer::{FileHeader, PeerError};
+use stele_common::{RelPath, Source, TabletId, Version};
+
+/// Where copies come from.
+pub trait PeerSource: Send + Sync {
+    /// Connects to the agent of a source; what is asked on the session is about this source's replica.
+    fn connect<'a>(
+        &self,
+        source: &Source,
+        tablet: TabletId,
+        patience: Patience<'a>,
+    ) -> Result<Box<dyn PeerSession + 'a>, PeerFailure>;
+}
+
+/// How long a silent peer is waited for.
+#[derive(Clone, Copy)]
+pub struct Patience<'a> {
+    pub stall_ms: u64,
+    /// Set: give up at once.
+    pub cancelled: &'a AtomicBool,
+}
+
+/// One connection; the source keeps what it named until this is dropped.
+pub trait PeerSession {
+    /// The two texts of the head (`None`) or of a kept version.
+    fn manifest(&mut self, version: Option<Version>) -> Result<(String, String), PeerFailure>;
+    /// Streams the files, in this order, into the sink.
+    fn fetch(&mut self, version: Version, files: &[RelPath], sink: &mut dyn FileSink) -> Result<(), FetchFailure>;
+}
+
+/// Takes files as they come.
+pub trait FileSink {
+    /// Takes exactly `header.size` bytes from `body`.
+    fn file(&mut self, header: &FileHeader, body: &mut dyn BufRead) -> Result<(), FetchFailure>;
+}
+
+/// Why a peer gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerFailure {
+    /// It could not be reached, broke off, or was silent too long.
+    #[error("{detail}")]
+    Lost { detail: String },
+    /// It answered, and said no.
+    #[error("the peer refused: {0}")]
+    Refused(#[from] PeerError),
+    /// What it said makes no sense.
+    #[error("the peer is not understood: {detail}")]
+    Malformed { detail: String },
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Why a stream of files ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchFailure {
+    #[error(transparent)]
+    Peer(#[from] PeerFailure),
+    /// The bytes of this file fail their digest.
+    #[error("the bytes of `{path}` do not match their digest")]
+    WrongBytes { path: String },
+    /// Our own disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
