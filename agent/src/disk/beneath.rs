@@ -7,6 +7,7 @@
 use super::error::{DiskError, Tried};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -50,7 +51,7 @@ impl Beneath {
     }
 
     /// Opens the directory `name`, making what is missing of it; tells the directories whose entries changed.
-    pub fn make_dirs(&self, name: &str, touched: &mut impl FnMut(&str)) -> io::Result<OwnedFd> {
+    pub fn make_dirs(&self, name: &str, touched: &mut BTreeSet<String>) -> io::Result<OwnedFd> {
         match self.open_at(name, DIR_FLAGS) {
             Ok(dir) => return Ok(dir),
             Err(Errno::NOENT) => {}
@@ -62,8 +63,7 @@ impl Beneath {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        touched(parent);
-        touched(name);
+        touched.extend([parent.to_string(), name.to_string()]);
         self.dir(name)
     }
 

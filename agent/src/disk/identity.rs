@@ -9,6 +9,7 @@
 use super::beneath::Beneath;
 use super::error::{DiskError, Tried};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::Path;
 use stele_common::handshake::DiskFound;
 use stele_common::{ClusterId, DiskId, Epoch, Medium};
@@ -57,7 +58,7 @@ pub fn format(path: &Path, cluster: &ClusterId, disk: DiskId, medium: Medium) ->
         return Err(DiskError::Unusable { cause });
     }
     for dir in DIRS {
-        beneath.make_dirs(dir, &mut |_| {}).tried(|| format!("make `{dir}`"))?;
+        beneath.make_dirs(dir, &mut BTreeSet::new()).tried(|| format!("make `{dir}`"))?;
     }
     // The identity comes last: a crash before it leaves a directory that still counts as blank.
     let identity = Identity { format: FORMAT, cluster: cluster.clone(), disk, medium, epoch: Epoch(0) };

@@ -61,7 +61,9 @@ pub(crate) fn perform(beneath: &Beneath, steps: &[Step]) -> Result<(), DiskError
             Step::Write { dir, files } => write_all(beneath, dir, files)?,
             Step::RemoveFile(name) => beneath.remove_file(name).tried(|| format!("remove `{name}`"))?,
             Step::RemoveTree(name) => beneath.remove_tree(name).tried(|| format!("remove `{name}`"))?,
-            Step::RemoveEmpty(name) => drop(beneath.remove_empty(name).tried(|| format!("remove `{name}`"))?),
+            Step::RemoveEmpty(name) => {
+                beneath.remove_empty(name).tried(|| format!("remove `{name}`"))?;
+            }
         }
     }
     Ok(())
@@ -69,7 +71,7 @@ pub(crate) fn perform(beneath: &Beneath, steps: &[Step]) -> Result<(), DiskError
 
 fn make_dir(beneath: &Beneath, dir: &str) -> Result<(), DiskError> {
     let mut touched = BTreeSet::new();
-    beneath.make_dirs(dir, &mut |dir| drop(touched.insert(dir.to_string()))).tried(|| format!("make `{dir}`"))?;
+    beneath.make_dirs(dir, &mut touched).tried(|| format!("make `{dir}`"))?;
     touched.iter().try_for_each(|dir| beneath.sync_dir(dir))
 }
 

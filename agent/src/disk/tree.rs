@@ -45,8 +45,7 @@ impl Tree {
         beneath.fit()?;
         let handle = beneath.dir(".").tried(|| "open the data directory".to_string())?;
         let mut dirs = BTreeSet::new();
-        let mut touched = |dir: &str| drop(dirs.insert(dir.to_string()));
-        beneath.make_dirs(base, &mut touched).tried(|| format!("make `{base}`"))?;
+        beneath.make_dirs(base, &mut dirs).tried(|| format!("make `{base}`"))?;
         Ok(Tree {
             beneath: Arc::clone(beneath),
             base: base.to_string(),
@@ -67,9 +66,9 @@ impl Tree {
     pub fn create(&mut self, name: &str, size: u64) -> Result<Incoming, DiskError> {
         let name = self.name(name);
         let (dir, leaf) = split(&name);
-        let mut made = Vec::new();
+        let mut made = BTreeSet::new();
         let beneath = &self.beneath;
-        let handle = self.last.get(dir, || beneath.make_dirs(dir, &mut |dir| made.push(dir.to_string())));
+        let handle = self.last.get(dir, || beneath.make_dirs(dir, &mut made));
         let file = handle.and_then(|handle| create_in(handle, leaf)).tried(|| format!("create `{name}`"))?;
         if !self.many {
             self.dirs.extend(made);
