@@ -5,7 +5,7 @@
 //! change may happen was asked before, in [`crate::catalog`].
 
 use crate::Change;
-use crate::world::{Disk, Node, Replica, Round, Tablet, Tablets, World};
+use crate::world::{Disk, Finding, Node, Replica, Round, Tablet, Tablets, Verification, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stele_common::config::RepairKnobs;
@@ -352,6 +352,14 @@ fn replicas(world: &mut World, change: &Change) {
         }
         ReplicaBad { replica, cause, .. } => {
             change_replica(tablet, *replica, |replica| replica.bad = Some(cause.clone()));
+            let node = tablet.replicas.iter().find(|known| known.id == *replica).map(|known| known.node);
+            if let Some(node) = node {
+                found_bad(
+                    &mut world.verifications,
+                    *replica,
+                    Finding { tablet: tablet.id, node, cause: cause.clone() },
+                );
+            }
         }
         ReplicaGood { replica, version, .. } => {
             change_replica(tablet, *replica, |replica| {
@@ -414,8 +422,8 @@ fn housekeeping(world: &mut World, change: &Change) {
         Acquitted { replica } => {
             world.condemned.remove(replica);
         }
-        RoundBegan { replica, nonce, at } => {
-            world.rounds.insert(*replica, Round { nonce: *nonce, began: *at });
+        RoundBegan { tablet, replica, nonce, at } => {
+            world.rounds.insert(*replica, Round { tablet: *tablet, nonce: *nonce, began: *at });
         }
         RoundEnded { replica } => {
             world.rounds.remove(replica);
@@ -424,13 +432,25 @@ fn housekeeping(world: &mut World, change: &Change) {
         LevelTurned { level, cause } => (world.level, world.level_cause) = (*level, cause.clone()),
         VerificationBegan { id, at, replicas, unreachable } => {
             let unreachable = unreachable.iter().cloned().collect();
-            let (id, started, replicas) = (*id, *at, replicas.clone());
-            world.verifications.insert(id, crate::world::Verification { id, started, replicas, unreachable });
+            let (id, started, replicas) = (*id, *at, Arc::new(replicas.clone()));
+            let found = BTreeMap::new();
+            world.verifications.insert(id, Verification { id, started, replicas, unreachable, found });
             while world.verifications.len() > VERIFICATIONS_MAX {
                 world.verifications.pop_first();
             }
         }
         _ => unreachable!("{change:?} is not about housekeeping"),
+    }
+}
+
+/// A verification that reads this replica remembers what it found, whatever is done about it later.
+fn found_bad(verifications: &mut BTreeMap<u64, Verification>, replica: ReplicaId, finding: Finding) {
+    for verification in verifications.values_mut() {
+        let first = verification.replicas.partition_point(|(tablet, ..)| *tablet < finding.tablet);
+        let mut asked = verification.replicas[first..].iter().take_while(|(tablet, ..)| *tablet == finding.tablet);
+        if asked.any(|(_, id, _)| *id == replica) {
+            verification.found.entry(replica).or_insert_with(|| finding.clone());
+        }
     }
 }
 

@@ -297,6 +297,7 @@ pub enum Change {
         replica: ReplicaId,
     },
     RoundBegan {
+        tablet: TabletId,
         replica: ReplicaId,
         nonce: u64,
         at: Tick,

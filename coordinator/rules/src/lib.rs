@@ -12,10 +12,12 @@
 
 pub mod action;
 pub mod apply;
+pub mod catalog;
 pub mod change;
 pub mod checkup;
 pub mod event;
 pub mod explain;
+pub mod invariants;
 pub mod reason;
 mod reason_text;
 pub mod replay;

@@ -71,9 +71,14 @@ pub struct World {
     pub orphans: BTreeMap<(LoadId, NodeId), BTreeSet<TabletId>>,
 }
 
+/// No Confirm is ever sent with this nonce: nonces are issued ids.
+pub const NO_NONCE: u64 = 0;
+
 /// Witnesses were asked under this nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Round {
+    pub tablet: TabletId,
+    /// [`NO_NONCE`] once the order has been given: then it only keeps the next round waiting.
     pub nonce: u64,
     pub began: Tick,
 }
@@ -338,9 +343,20 @@ pub struct Stray {
 pub struct Verification {
     pub id: u64,
     pub started: Tick,
-    pub replicas: Vec<(TabletId, ReplicaId, u64)>,
+    /// With their bytes, by tablet; shared, because every snapshot clones the world.
+    pub replicas: Arc<Vec<(TabletId, ReplicaId, u64)>>,
     /// Could not be asked, and why.
     pub unreachable: BTreeMap<ReplicaId, String>,
+    /// Turned bad since it began: stays here when they are mended or dropped.
+    pub found: BTreeMap<ReplicaId, Finding>,
+}
+
+/// One bad replica that a verification has brought to light.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub tablet: TabletId,
+    pub node: NodeId,
+    pub cause: String,
 }
 
 /// Tablets in chunks that snapshots share: a change copies one chunk of at most [`CHUNK`] tablets.
@@ -389,6 +405,12 @@ impl Tablets {
     /// In id order.
     pub fn iter(&self) -> impl Iterator<Item = &Tablet> {
         self.chunks.values().flat_map(|chunk| chunk.values())
+    }
+
+    /// In id order, from `first` on.
+    pub fn iter_from(&self, first: TabletId) -> impl Iterator<Item = &Tablet> {
+        let chunks = self.chunks.range(first.0 / CHUNK..).flat_map(|(_, chunk)| chunk.values());
+        chunks.skip_while(move |tablet| tablet.id < first)
     }
 
     /// The chunks, for walking or storing piece by piece.

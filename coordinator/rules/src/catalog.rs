@@ -1,0 +1,93 @@
+//! The catalog's decisions: the only place where durable changes, orders and answers come from.
+//!
+//! In: the world and one event, stamped with its time. Out: actions in the order in which they are to be carried out.
+//! Everything that others decided on a snapshot is checked again here, against the current tablet.
+//!
+//! | event | file |
+//! |---|---|
+//! | an agent introduces itself; a disk's place is given away | [`hello`] |
+//! | reports: replicas, loads, copies, trash; what is absent | [`ingest`], [`facts`] |
+//! | tables come and go; where first replicas are placed | [`tables`] |
+//! | loads, in six steps | [`loads`], [`commit`] |
+//! | copies: start, end, adoption | [`tasks`] |
+//! | deletions: guards and evidence | [`deletion`], [`evidence`] |
+//! | replicas that the catalog does not know; trash | [`strays`] |
+//! | everything that only time brings about | [`housekeeping`] |
+//! | how much may be done at all | [`level`] |
+
+use crate::{Action, Answer, Change, Event, EventBody, Proposal, World};
+use stele_common::ClusterId;
+
+pub(crate) mod commit;
+pub(crate) mod deletion;
+mod draft;
+pub(crate) mod evidence;
+pub(crate) mod facts;
+pub(crate) mod hello;
+pub(crate) mod housekeeping;
+pub(crate) mod ingest;
+pub(crate) mod level;
+pub(crate) mod loads;
+pub(crate) mod strays;
+pub(crate) mod tables;
+pub(crate) mod tasks;
+pub(crate) mod verify;
+
+pub(crate) use draft::Draft;
+
+/// What is to be done about `event`; the caller applies the records.
+pub fn decide(world: &World, event: &Event) -> Vec<Action> {
+    step(&mut world.clone(), event)
+}
+
+/// The same for the owner of the world: the records among the actions have been applied to `world` already.
+pub fn step(world: &mut World, event: &Event) -> Vec<Action> {
+    let mut draft = Draft::new(world, event);
+    match &event.body {
+        EventBody::Began { cluster_if_new } => began(&mut draft, cluster_if_new),
+        EventBody::Hello { hello, proof } => hello::hello(&mut draft, hello, *proof),
+        EventBody::Reported { node, report } => ingest::reported(&mut draft, *node, report),
+        EventBody::HigherEpoch { node, epoch } => level::higher_epoch(&mut draft, *node, *epoch),
+        EventBody::NodeTurned { node, liveness } => {
+            let (node, liveness, at) = (*node, *liveness, draft.at);
+            draft.record(Change::NodeLive { node, liveness, at });
+        }
+        EventBody::CreateTable(wish) => tables::create(&mut draft, wish),
+        EventBody::DropTable { db, name } => tables::drop(&mut draft, db, name),
+        EventBody::InitDisk(wish) => hello::init_disk(&mut draft, wish),
+        EventBody::OpenLoad(wish) => loads::open(&mut draft, wish),
+        EventBody::CommitLoad { key } => commit::asked(&mut draft, key),
+        EventBody::AbortLoad { key } => loads::abort_asked(&mut draft, key),
+        EventBody::Verify(wish) => verify::start(&mut draft, wish),
+        EventBody::Propose(proposal) => proposed(&mut draft, proposal),
+        EventBody::Tick => housekeeping::tick(&mut draft),
+    }
+    draft.into_actions()
+}
+
+/// A leadership begins: its epoch is durable before anything else happens under it.
+fn began(draft: &mut Draft, cluster_if_new: &str) {
+    if draft.world.cluster.0.is_empty() {
+        draft.record(Change::Born { cluster: ClusterId(cluster_if_new.into()) });
+    }
+    let (epoch, at) = (draft.world.epoch.next(), draft.at);
+    draft.record(Change::EpochBegan { epoch });
+    draft.record(Change::LeadershipBegan { at });
+}
+
+fn proposed(draft: &mut Draft, proposal: &Proposal) {
+    let answer = match proposal {
+        Proposal::Clone { tablet, revision, status, priority, source, target } => {
+            let wish = tasks::Wish { tablet: *tablet, revision: *revision, status: *status, priority: *priority };
+            tasks::start_copy(draft, wish, *source, *target).map(Answer::Started)
+        }
+        Proposal::Delete { tablet, revision, status, priority, victim } => {
+            let wish = tasks::Wish { tablet: *tablet, revision: *revision, status: *status, priority: *priority };
+            deletion::start(draft, wish, *victim).map(Answer::Started)
+        }
+        Proposal::Cancel { tablet, task, cause } => {
+            tasks::cancel(draft, *tablet, *task, cause.clone()).map(|()| Answer::Done)
+        }
+    };
+    draft.answer(answer.unwrap_or_else(Answer::Refused));
+}
