@@ -1,11 +1,11 @@
 //! The log line of each change that people want to read of: one line a state change, with the same keys everywhere.
 //!
-//! In: a change, with the world before it. Out: lines and counters. It must never decide anything.
+//! In: a change, with the world as it was last published. Out: lines and counters. It must never decide anything.
 
 use stele_coordinator_rules::world::Outcome;
 use stele_coordinator_rules::{Change, Reason, World};
 
-/// The log line and the counter of a change, if it is one that people want to read of. `world` is the one before it.
+/// The log line and the counter of a change, if it is one that people want to read of. `world` does not show it yet.
 pub fn recorded(world: &World, change: &Change) {
     use Change::*;
     match change {

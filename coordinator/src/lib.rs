@@ -15,10 +15,15 @@
 
 pub mod actors;
 pub mod clock;
-
+pub mod front;
 pub mod journal;
 pub mod link;
 pub mod published;
-
+pub mod start;
 pub mod store;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
+pub mod wiring;
+
+pub use start::{Addresses, run, run_until};

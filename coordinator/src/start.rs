@@ -106,7 +106,8 @@ fn read_token(path: &Path) -> anyhow::Result<[u8; 32]> {
 
 /// Binds; outside loopback only with a token.
 fn bind(address: &str, key: &str, has_token: bool) -> anyhow::Result<TcpListener> {
-    let resolved = address.to_socket_addrs().with_context(|| format!("coordinator.{key}: `{address}` is no address"))?;
+    let resolved =
+        address.to_socket_addrs().with_context(|| format!("coordinator.{key}: `{address}` is no address"))?;
     let resolved: Vec<SocketAddr> = resolved.collect();
     if !has_token && resolved.iter().any(|address| !address.ip().is_loopback()) {
         bail!(

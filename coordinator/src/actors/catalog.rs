@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            inbox (everything that happened while the batch before was being committed)
-//!              │ turn: for each event: stamp, decide, apply its records to the private world
+//!              │ turn: for each event: stamp, decide; its records are applied to the private world
 //!              ▼
 //!            batch ── its durable changes ──▶ store thread ──▶ committed
 //!              │                                                   │
@@ -59,6 +59,8 @@ pub struct Begin {
 pub struct Catalog {
     clock: Clock,
     world: World,
+    /// The world as last published: what changes are held against.
+    before: Arc<World>,
     writer: Option<Writer>,
     outlets: Option<Outlets>,
     inbox: VecDeque<Waiting>,
@@ -83,6 +85,7 @@ struct Batch {
     durable: Vec<Change>,
     orders: Vec<(NodeId, ToAgent)>,
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    started: Vec<Task>,
     ended: Vec<(Task, Outcome, u64)>,
 }
 
@@ -91,6 +94,7 @@ impl Catalog {
     pub fn new(clock: Clock, world: World, writer: Writer) -> Catalog {
         Catalog {
             clock,
+            before: Arc::new(world.clone()),
             world,
             writer: Some(writer),
             outlets: None,
@@ -149,12 +153,12 @@ impl Catalog {
         ctx.spawn(waits);
     }
 
-    /// Decides one event and applies what it records; everything else waits in the batch.
+    /// Decides one event; what it records is applied by then, everything else waits in the batch.
     fn decide(&mut self, waiting: Waiting, batch: &mut Batch) {
         let Waiting { body, answer: mut asker, .. } = waiting;
         metrics::counter!("stele_events_total", "kind" => telemetry::event_kind(&body)).increment(1);
         let event = Event { at: self.clock.tick(), wall_ms: self.clock.wall_ms(), body };
-        for action in catalog::decide(&self.world, &event) {
+        for action in catalog::step(&mut self.world, &event) {
             match action {
                 Action::Record(change) => self.record(change, event.wall_ms, batch),
                 Action::Send { node, order } => {
@@ -178,14 +182,20 @@ impl Catalog {
     }
 
     fn record(&mut self, change: Change, wall_ms: u64, batch: &mut Batch) {
-        self.dirty.note(&self.world, &change);
-        journal::recorded(&self.world, &change);
-        if let Change::TaskEnded { tablet, task, outcome } = &change
-            && let Some(ended) = self.world.tasks.get(tablet).filter(|running| running.id == *task)
-        {
-            batch.ended.push((ended.clone(), outcome.clone(), wall_ms));
+        self.dirty.note(&self.before, &change);
+        journal::recorded(&self.before, &change);
+        if let Change::TaskStarted { task } = &change {
+            batch.started.push(task.clone());
         }
-        self.world.apply(&change);
+        if let Change::TaskEnded { tablet, task, outcome } = &change {
+            let known = self.before.tasks.get(tablet).filter(|running| running.id == *task).cloned();
+            // Started and ended in one batch: no snapshot has shown it.
+            let known = known.or_else(|| {
+                let started = batch.started.iter();
+                started.rev().find(|started| started.id == *task).cloned()
+            });
+            batch.ended.extend(known.map(|task| (task, outcome.clone(), wall_ms)));
+        }
         if change.is_durable() {
             batch.durable.push(change);
         }
@@ -196,7 +206,8 @@ impl Catalog {
         let Some(outlets) = &self.outlets else { return };
         self.published += 1;
         let (at, wall_ms) = (self.clock.tick(), self.clock.wall_ms());
-        let published = Published { world: Arc::new(self.world.clone()), at, wall_ms, number: self.published };
+        self.before = Arc::new(self.world.clone());
+        let published = Published { world: self.before.clone(), at, wall_ms, number: self.published };
         let published = Arc::new(published);
         outlets.published.send_replace(published.clone());
         if !batch.orders.is_empty() {
@@ -345,3 +356,6 @@ impl Handler<Close> for Catalog {
         self.close_if_asked(ctx);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Which tablets must be checked anew after a change: kept by the Catalog until the Checker takes it.
 //!
-//! In: each change, with the world before it. Out: tablets, tables and nodes; the Checker resolves the latter two.
+//! In: each change, with the world as it was last published. Out: tablets, tables and nodes; the Checker resolves the latter two.
 //! It may name too much, never too little.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ impl Dirty {
         self.tablets.is_empty() && self.nodes.is_empty() && self.tables.is_empty()
     }
 
-    /// Notes what `change` touches in `world`, which it has not been applied to yet.
+    /// Notes what `change` touches in `world`, which does not show it yet.
     pub fn note(&mut self, world: &World, change: &Change) {
         use Change::*;
         match change {
@@ -51,7 +51,7 @@ impl Dirty {
                 self.tables.insert(table.id);
             }
             TabletsAdded { tablets } => self.tablets.extend(tablets.iter().map(|tablet| tablet.id)),
-            // Its tablets are gone after the change, so they are named before it.
+            // Its tablets are named while there still is a world that has them.
             TableDropped { table } => {
                 let tablets = world.tables.get(table).into_iter().flat_map(|table| &table.partitions);
                 self.tablets.extend(tablets.flat_map(|partition| &partition.tablets));

@@ -10,9 +10,9 @@
 //! ```
 
 pub mod agents;
-
+pub mod catalog;
 pub mod checker;
 pub mod dirty;
 pub mod roster;
-
+pub mod scheduler;
 pub mod words;

@@ -11,7 +11,7 @@ use crate::telemetry;
 use actix::prelude::*;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use stele_common::{TabletId, api};
+use stele_common::TabletId;
 use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
 use stele_coordinator_rules::{Answer, EventBody, Proposal, Reason, explain};
 use tokio::sync::oneshot;
@@ -79,11 +79,9 @@ impl Scheduler {
             Answer::Started(task) => Ok(task),
             Answer::Refused(reason) => Err(reason),
             // A cancelled task answers so; its end comes as an end of a task.
-            Answer::Done
-            | Answer::Handshake(_)
-            | Answer::Table(_)
-            | Answer::Load(_)
-            | Answer::Verification(_) => return self.propose(ctx),
+            Answer::Done | Answer::Handshake(_) | Answer::Table(_) | Answer::Load(_) | Answer::Verification(_) => {
+                return self.propose(ctx);
+            }
         };
         let word = if answer.is_ok() { "started" } else { "refused" };
         metrics::counter!("stele_proposals_total", "answer" => word).increment(1);
@@ -155,5 +153,22 @@ impl Handler<CountPending> for Scheduler {
 
     fn handle(&mut self, _: CountPending, _: &mut Context<Self>) -> Self::Result {
         MessageResult(self.desk.pending().count() as u64)
+    }
+}
+
+impl Handler<ListTasks> for Scheduler {
+    type Result = MessageResult<ListTasks>;
+
+    fn handle(&mut self, ListTasks(filter): ListTasks, _: &mut Context<Self>) -> Self::Result {
+        let (published, at) = (self.snapshots.borrow().clone(), self.clock.tick());
+        let world = &*published.world;
+        let running = || explain::running_tasks(world, at);
+        let pending = || explain::pending_tasks(world, &self.desk, at);
+        MessageResult(match filter {
+            TaskFilter::Open => running().chain(pending()).collect(),
+            TaskFilter::Running => running().collect(),
+            TaskFilter::Pending => pending().collect(),
+            TaskFilter::History => explain::history_tasks(world, &self.desk, self.clock.wall_ms()).collect(),
+        })
     }
 }

@@ -50,7 +50,16 @@ pub struct Doors {
 impl Ask {
     pub fn new(clock: Clock, snapshots: Snapshots, doors: Doors) -> Ask {
         let Doors { catalog, explain, tasks, pending, silences } = doors;
-        Ask { catalog, explain, tasks, pending, silences, snapshots, clock, room: Arc::new(Semaphore::new(REQUESTS_MAX)) }
+        Ask {
+            catalog,
+            explain,
+            tasks,
+            pending,
+            silences,
+            snapshots,
+            clock,
+            room: Arc::new(Semaphore::new(REQUESTS_MAX)),
+        }
     }
 
     pub fn clock(&self) -> Clock {

@@ -1,4 +1,4 @@
-//! Sums over all tablets for lists and `status`: verdicts, complete copies, healthy tablets and bytes per table.
+//! Sums over all tablets for lists and `status`: verdicts, complete copies, problems, healthy tablets and bytes per table.
 //!
 //! Computed from a snapshot when somebody asks. A million tablets take a second or so; then the sums are kept for
 //! twenty times as long as they took, so that watching a large cluster costs a twentieth of a core at most. Small
@@ -8,17 +8,19 @@ use crate::published::Published;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use stele_common::api::Problem;
 use stele_common::{TableId, TabletStatus, Tick};
-use stele_coordinator_rules::checkup;
 use stele_coordinator_rules::world::Tablet;
+use stele_coordinator_rules::{checkup, explain};
 
 /// Sums at one snapshot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     pub verdicts: BTreeMap<TabletStatus, u64>,
     /// Tablets by number of complete copies.
     pub copies: BTreeMap<u32, u64>,
     pub tables: BTreeMap<TableId, TableTally>,
+    pub problems: Vec<Problem>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +34,8 @@ pub struct TableTally {
 
 impl Tally {
     pub fn of(published: &Published, at: Tick) -> Tally {
-        let mut tally = Tally::default();
+        let problems = explain::problems(&published.world, at);
+        let mut tally = Tally { problems, ..Tally::default() };
         for tablet in published.world.tablets.iter() {
             let verdict = checkup::verdict(&published.world, tablet, at);
             *tally.verdicts.entry(verdict.status).or_default() += 1;
@@ -80,7 +83,8 @@ impl TallyCell {
         }
         let began = Instant::now();
         let tally = Arc::new(Tally::of(published, at));
-        *kept = Some(Kept { number: published.number, made: Instant::now(), took: began.elapsed(), tally: tally.clone() });
+        *kept =
+            Some(Kept { number: published.number, made: Instant::now(), took: began.elapsed(), tally: tally.clone() });
         tally
     }
 }

@@ -9,9 +9,9 @@ use stele_common::api::{
     DiskCounts, DiskInfo, LoadResult, NodeCounts, NodeInfo, PartitionInfo, Status, TableInfo, VerifyFinding,
 };
 use stele_common::{DiskId, DiskState, Liveness, NodeId, ReplicaId, TabletId, Tick, api};
-use stele_coordinator_rules::world::{Disk, Load, LoadPhase, Node, Replica, Table, Verification};
 use stele_coordinator_rules::schedule::slots::Ledger;
-use stele_coordinator_rules::{Reason, World, explain};
+use stele_coordinator_rules::world::{Disk, Load, LoadPhase, Node, Replica, Table, Verification};
+use stele_coordinator_rules::{Reason, World};
 
 /// `GET /v1/status`.
 pub fn status(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) -> Status {
@@ -51,7 +51,7 @@ pub fn status(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick
         tasks_running: world.tasks.len() as u64,
         loads_open: loads_open(world),
         strays: world.strays.len() as u64,
-        problems: explain::problems(world, at),
+        problems: tally.problems.clone(),
     }
 }
 
@@ -210,26 +210,26 @@ pub fn verification(world: &World, verification: &Verification) -> api::Verifica
         unreachable: Vec::new(),
         done: true,
     };
-    for (tablet, id, bytes) in &verification.replicas {
+    for (tablet, id, bytes) in verification.replicas.iter() {
         let replica = world.tablets.get(*tablet).and_then(|tablet| tablet.replicas.iter().find(|r| r.id == *id));
-        let host = replica.and_then(|replica| world.nodes.get(&replica.node)).map(|node| node.host.clone());
-        let finding = |cause: &str| VerifyFinding {
+        let finding = |node: Option<NodeId>, cause: &str| VerifyFinding {
             tablet: *tablet,
             replica: *id,
-            host: host.clone().unwrap_or_default(),
+            host: node.and_then(|node| world.nodes.get(&node)).map(|node| node.host.clone()).unwrap_or_default(),
             cause: cause.to_string(),
         };
+        let on = replica.map(|replica| replica.node);
         match judge(world, verification, *id, replica) {
             Reading::Under => view.done = false,
             Reading::Clean => {
                 view.clean += 1;
                 view.bytes_done += bytes;
             }
-            Reading::Found(cause) => {
-                view.found.push(finding(&cause));
+            Reading::Found(node, cause) => {
+                view.found.push(finding(Some(node), &cause));
                 view.bytes_done += bytes;
             }
-            Reading::Unreachable(cause) => view.unreachable.push(finding(&cause)),
+            Reading::Unreachable(cause) => view.unreachable.push(finding(on, &cause)),
         }
     }
     view
@@ -238,11 +238,14 @@ pub fn verification(world: &World, verification: &Verification) -> api::Verifica
 enum Reading {
     Under,
     Clean,
-    Found(String),
+    Found(NodeId, String),
     Unreachable(String),
 }
 
 fn judge(world: &World, verification: &Verification, id: ReplicaId, replica: Option<&Replica>) -> Reading {
+    if let Some(found) = verification.found.get(&id) {
+        return Reading::Found(found.node, found.cause.clone());
+    }
     if let Some(cause) = verification.unreachable.get(&id) {
         return Reading::Unreachable(cause.clone());
     }
@@ -250,7 +253,7 @@ fn judge(world: &World, verification: &Verification, id: ReplicaId, replica: Opt
         return Reading::Unreachable("it left the catalog while it was being read".into());
     };
     if let Some(cause) = &replica.bad {
-        return Reading::Found(cause.clone());
+        return Reading::Found(replica.node, cause.clone());
     }
     let verified = replica.seen.as_ref().and_then(|seen| seen.verified);
     if verified.is_some_and(|verified| verified >= verification.started) {

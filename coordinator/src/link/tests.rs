@@ -160,7 +160,7 @@ impl Caller {
     }
 
     /// Whatever still comes, then the end.
-    async fn is_closed(mut self) -> bool {
+    async fn ends(mut self) -> bool {
         while let Some(Ok(_)) = self.frames.next().await {}
         true
     }
@@ -200,7 +200,7 @@ async fn refused_before_the_catalog() {
     caller.say(&hello).await;
     let handshake::Answer::Refused(refused) = caller.hear().await else { panic!("welcomed") };
     assert_eq!(refused.code, RefusedCode::BadProof);
-    assert!(caller.is_closed().await);
+    assert!(caller.ends().await);
 
     let mut caller = Caller::connect(&port).await;
     let hello = Hello { min: 90, max: 91, ..caller.hello(&TOKEN) };
@@ -219,7 +219,7 @@ async fn refused_by_the_catalog() {
     caller.say(&hello).await;
     let handshake::Answer::Refused(refused) = caller.hear().await else { panic!("welcomed") };
     assert_eq!(refused.code, RefusedCode::StoreIsOld);
-    assert!(caller.is_closed().await);
+    assert!(caller.ends().await);
     assert_eq!(port.heard(), ["hello h"]);
 }
 
@@ -242,7 +242,7 @@ async fn a_session() {
     assert!(matches!(caller.hear().await, ToAgent::Heard { .. }));
     let oversize = u32::try_from(handshake::FRAME_MAX + 1).unwrap().to_be_bytes();
     caller.frames.get_mut().write_all(&oversize).await.unwrap();
-    assert!(caller.is_closed().await);
+    assert!(caller.ends().await);
     let expected = ["hello h", "opened", "beat of 1", "report 1 of node 1", "beat of 1", "closed 1"];
     assert_eq!(port.heard(), expected);
 }
@@ -256,6 +256,6 @@ async fn anothers_beat() {
     caller.say(&hello).await;
     let handshake::Answer::Welcome(_) = caller.hear().await else { panic!("refused") };
     caller.say(&ToCoordinator::Beat { node: NodeId(2), boot: BootId(4) }).await;
-    assert!(caller.is_closed().await);
+    assert!(caller.ends().await);
     assert_eq!(port.heard(), ["hello h", "opened", "closed 1"]);
 }

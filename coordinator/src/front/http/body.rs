@@ -18,7 +18,8 @@ pub async fn read<T: DeserializeOwned>(payload: Payload) -> Result<T, Problem> {
         Ok(bytes) => bytes?,
         Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took longer than 10 s")),
     };
-    serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request(format!("the body is not what this path takes: {error}")))
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::bad_request(format!("the body is not what this path takes: {error}")))
 }
 
 async fn gather(mut payload: Payload) -> Result<BytesMut, Problem> {

@@ -20,7 +20,9 @@ pub async fn open(front: Data<Front>, payload: Payload) -> Result<Json<api::Load
     let open: api::LoadOpen = body::read(payload).await?;
     match front.ask.catalog(EventBody::OpenLoad(open)).await? {
         Answer::Load(opened) => Ok(Json(opened)),
-        Answer::Handshake(_) | Answer::Table(_) | Answer::Verification(_) | Answer::Started(_) => Err(Sorry::Ending.into()),
+        Answer::Handshake(_) | Answer::Table(_) | Answer::Verification(_) | Answer::Started(_) => {
+            Err(Sorry::Ending.into())
+        }
         Answer::Done | Answer::Refused(_) => Err(Sorry::Ending.into()),
     }
 }
@@ -33,7 +35,11 @@ pub struct Wait {
 
 /// Commits as soon as a quorum of every tablet has it, and waits for that; the answer tells how far it is.
 #[post("/v1/loads/{key}/commit")]
-pub async fn commit(front: Data<Front>, key: Path<LoadKey>, wait: Query<Wait>) -> Result<Json<api::LoadResult>, Problem> {
+pub async fn commit(
+    front: Data<Front>,
+    key: Path<LoadKey>,
+    wait: Query<Wait>,
+) -> Result<Json<api::LoadResult>, Problem> {
     let key = key.into_inner();
     match front.ask.catalog(EventBody::CommitLoad { key: key.clone() }).await {
         // Committed before, by an earlier poll: there is only the end to wait for.

@@ -23,7 +23,8 @@ pub async fn readyz(front: Data<Front>) -> Result<Json<Value>, Problem> {
     let age_ms = front.ask.clock().tick().since(published.at);
     if published.number == 0 || age_ms > STALE_MS {
         let detail = format!("the newest snapshot is {age_ms} ms old");
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).next("see the log: the store may be stuck"));
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail)
+            .next("see the log: the store may be stuck"));
     }
     Ok(Json(json!({"leader": true, "store": "ok", "epoch": published.world.epoch, "level": published.world.level})))
 }

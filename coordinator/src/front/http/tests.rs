@@ -1,0 +1,237 @@
+//! The HTTP face over a whole house with a store in memory and agents that are only their words.
+
+use super::*;
+use crate::store::memory::MemoryStore;
+use crate::testing::{WordyAgent, hello};
+use crate::wiring::{self, House};
+use actix_web::http::{Method, StatusCode};
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use serde_json::{Value, json};
+use stele_common::config::RepairKnobs;
+use stele_common::{
+    BootId, Digest, DiskId, Epoch, Fact, LoadFact, LoadState, ReplicaId, ReportKind, TabletId, Version, VersionHash,
+};
+use stele_coordinator_rules::{EventBody, World};
+
+struct Scene {
+    house: House,
+    agents: Vec<WordyAgent>,
+}
+
+impl Scene {
+    async fn new(agents: u64) -> Scene {
+        let fatal = |cause: String| panic!("{cause}");
+        let store = Box::new(MemoryStore::default());
+        let house = wiring::start(RepairKnobs::default(), None, store, Box::new(fatal)).await.unwrap();
+        let mut scene = Scene { house, agents: vec![] };
+        for number in 1..=agents {
+            let boot = BootId(number);
+            let body = EventBody::Hello { hello: hello(&format!("h{number}"), boot, Epoch(0)), proof: [0; 32] };
+            let mut agent = WordyAgent::of(boot, scene.house.ask.catalog(body).await.unwrap());
+            scene.tell(agent.first_report()).await;
+            scene.agents.push(agent);
+        }
+        scene
+    }
+
+    async fn tell(&self, body: EventBody) {
+        self.house.ask.catalog(body).await.unwrap();
+    }
+
+    fn front(&self) -> Data<Front> {
+        let metrics = crate::telemetry::metrics_handle();
+        Data::new(Front { ask: self.house.ask.clone(), tally: TallyCell::default(), metrics })
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        ask(self.front(), method, path, body.map(|body| body.to_string().into_bytes())).await
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        self.ask(Method::GET, path, None).await
+    }
+
+    /// All agents report what the catalog has placed on them, at `version`.
+    async fn report_replicas(&mut self, version: Version) {
+        let world = self.house.ask.now().world.clone();
+        let mut agents = std::mem::take(&mut self.agents);
+        for agent in &mut agents {
+            let report = agent.replicas(&world, version, |tablet| hash_of(tablet, version));
+            self.tell(report).await;
+        }
+        self.agents = agents;
+    }
+
+    /// A table with two tablets, reported by all.
+    async fn table(&mut self) {
+        let front = self.front();
+        let body = json!({"db": "d", "name": "t", "replication": 3, "buckets": 2}).to_string().into_bytes();
+        let created = actix_rt::spawn(ask(front, Method::POST, "/v1/tables", Some(body)));
+        let is_there = |world: &World| (!world.tables.is_empty()).then_some(());
+        self.house.ask.until(Duration::from_secs(5), |published| is_there(&published.world)).await.unwrap();
+        self.report_replicas(Version::EMPTY).await;
+        let (status, table) = created.await.unwrap();
+        assert_eq!((status, &table["tablets"], &table["healthy"]), (StatusCode::OK, &json!(2), &json!(2)), "{table}");
+    }
+}
+
+fn hash_of(tablet: TabletId, version: Version) -> VersionHash {
+    if version == Version::EMPTY { Digest::ZERO } else { Digest::of(format!("{tablet} {version}").as_bytes()) }
+}
+
+async fn ask(front: Data<Front>, method: Method, path: &str, body: Option<Vec<u8>>) -> (StatusCode, Value) {
+    let app = init_service(app(front)).await;
+    let mut request = TestRequest::default().method(method).uri(path);
+    if let Some(body) = body {
+        request = request.set_payload(body);
+    }
+    let response = call_service(&app, request.to_request()).await;
+    let status = response.status();
+    let is_problem = response.headers().get("content-type").is_some_and(|it| it == "application/problem+json");
+    let bytes = read_body(response).await;
+    let value =
+        serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+    assert_eq!(is_problem, !status.is_success(), "{path}: {status} {value}");
+    (status, value)
+}
+
+/// An empty cluster answers everything, and is ready.
+#[actix::test]
+async fn an_empty_cluster() {
+    let scene = Scene::new(0).await;
+    let (status, body) = scene.get("/v1/status").await;
+    assert_eq!((status, &body["epoch"], &body["tablets"]), (StatusCode::OK, &json!(1), &json!(0)), "{body}");
+    assert_eq!(scene.get("/v1/nodes").await.1, json!({"nodes": []}));
+    assert_eq!(scene.get("/v1/disks").await.1, json!({"disks": []}));
+    assert_eq!(scene.get("/v1/tables").await.1, json!({"tables": []}));
+    assert_eq!(scene.get("/v1/tablets").await.1, json!({"tablets": []}));
+    for state in ["open", "pending", "running", "history"] {
+        assert_eq!(scene.get(&format!("/v1/tasks?state={state}")).await.1, json!({"tasks": []}));
+    }
+    assert_eq!(scene.get("/livez").await, (StatusCode::OK, json!("ok\n")));
+    assert_eq!(scene.get("/readyz").await.0, StatusCode::OK);
+    let (status, text) = scene.get("/metrics").await;
+    let text = text.as_str().unwrap_or_default().to_string();
+    assert!(status.is_success() && text.contains("# HELP stele_events_total"), "{text}");
+    scene.house.close().await;
+}
+
+/// Each kind of refusal has its status, a stable code and words.
+#[actix::test]
+async fn refusals() {
+    let scene = Scene::new(1).await;
+    let table = json!({"db": "d", "name": "t", "replication": 3, "buckets": 2});
+    let load = json!({"key": "k", "db": "d", "table": "x", "partition": "p0", "mode": "add",
+        "content": "0".repeat(64), "buckets": {"0": 1}});
+    let cases = [
+        (Method::GET, "/v1/nothing", None, 404, "no_such_path"),
+        (Method::GET, "/v1/nodes/5", None, 404, "no_such_node"),
+        (Method::GET, "/v1/nodes/five", None, 400, "bad_request"),
+        (Method::GET, "/v1/tables/d/t", None, 404, "no_such_table"),
+        (Method::DELETE, "/v1/tables/d/t", None, 404, "no_such_table"),
+        (Method::GET, "/v1/tablets?table=d.t", None, 404, "no_such_table"),
+        (Method::GET, "/v1/tablets?tabel=d.t", None, 400, "bad_request"),
+        (Method::GET, "/v1/tablets/7", None, 404, "no_such_tablet"),
+        (Method::GET, "/v1/tablets/7/explain", None, 404, "no_such_tablet"),
+        (Method::GET, "/v1/tasks?state=odd", None, 400, "bad_request"),
+        (Method::POST, "/v1/tables", Some(table), 409, "too_few_hosts"),
+        (Method::POST, "/v1/tables", Some(json!({"db": "d"})), 400, "bad_request"),
+        (Method::POST, "/v1/loads", Some(load), 404, "no_such_table"),
+        (Method::POST, "/v1/loads/k/commit", None, 404, "no_such_load"),
+        (Method::GET, "/v1/loads/k", None, 404, "no_such_load"),
+        (Method::POST, "/v1/verify", Some(json!({"table": "d.t"})), 404, "no_such_table"),
+        (Method::GET, "/v1/verify/3", None, 404, "no_such_verification"),
+        (Method::POST, "/v1/disks/init", Some(json!({"host": "h", "path": "/p", "replace": 9})), 404, "no_such_disk"),
+    ];
+    for (method, path, body, expected, code) in cases {
+        let (status, problem) = scene.ask(method, path, body).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (expected, &json!(code)), "{path}: {problem}");
+        assert_eq!(problem["status"], json!(expected));
+        assert!(!problem["detail"].as_str().unwrap_or_default().is_empty(), "{path}: {problem}");
+    }
+    scene.house.close().await;
+}
+
+/// A body beyond the bound is refused without being kept.
+#[actix::test]
+async fn oversize_body() {
+    let scene = Scene::new(0).await;
+    let big = vec![b' '; body::BODY_MAX + 1];
+    let (status, problem) = ask(scene.front(), Method::POST, "/v1/tables", Some(big)).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (413, &json!("too_large")));
+    scene.house.close().await;
+}
+
+/// A table is answered once its replicas have been reported; lists and explanations show it.
+#[actix::test]
+async fn a_table() {
+    let mut scene = Scene::new(3).await;
+    scene.table().await;
+    let (_, tablets) = scene.get("/v1/tablets?table=d.t&status=HEALTHY&partition=p0").await;
+    let tablets = tablets["tablets"].as_array().unwrap().clone();
+    assert_eq!(tablets.len(), 2);
+    let id = &tablets[0]["id"];
+    assert_eq!(scene.get(&format!("/v1/tablets/{id}")).await.1["replicas"].as_array().unwrap().len(), 3);
+    let (status, explained) = scene.get(&format!("/v1/tablets/{id}/explain")).await;
+    assert_eq!((status, &explained["tablet"]["status"]), (StatusCode::OK, &json!("HEALTHY")), "{explained}");
+    let (_, status) = scene.get("/v1/status").await;
+    assert_eq!((&status["verdicts"]["HEALTHY"], &status["copies"]["3"]), (&json!(2), &json!(2)), "{status}");
+    assert_eq!((&status["nodes"]["alive"], &status["disks"]["online"]), (&json!(3), &json!(3)));
+    let (_, nodes) = scene.get("/v1/nodes").await;
+    assert_eq!(nodes["nodes"][0]["replicas"], json!(2), "{nodes}");
+    assert_eq!(scene.ask(Method::DELETE, "/v1/tables/d/t", None).await.0, StatusCode::OK);
+    assert_eq!(scene.get("/v1/tables/d/t").await.0, StatusCode::NOT_FOUND);
+    scene.house.close().await;
+}
+
+/// A load from opening to acknowledgement: the commit answers VISIBLE only after a quorum has installed it.
+#[actix::test]
+async fn a_load() {
+    let mut scene = Scene::new(3).await;
+    scene.table().await;
+    let open = json!({"key": "k", "db": "d", "table": "t", "partition": "p0", "mode": "add",
+        "content": "0".repeat(64), "buckets": {"0": 10, "1": 10}});
+    let (status, opened) = scene.ask(Method::POST, "/v1/loads", Some(open.clone())).await;
+    assert_eq!((status, opened["tablets"].as_array().map(Vec::len)), (StatusCode::OK, Some(2)), "{opened}");
+    let (_, result) = scene.ask(Method::POST, "/v1/loads/k/commit?wait_ms=0", None).await;
+    assert_eq!(result["state"], json!("OPEN"), "{result}");
+
+    let world = scene.house.ask.now().world.clone();
+    let load = world.loads.values().next().unwrap().clone();
+    let mut agents = std::mem::take(&mut scene.agents);
+    for agent in &mut agents {
+        let placed = |tablet: TabletId| -> Option<(ReplicaId, DiskId)> {
+            let replicas = &world.tablets.get(tablet)?.replicas;
+            replicas.iter().find(|replica| replica.disk == agent.disk).map(|replica| (replica.id, replica.disk))
+        };
+        let prepared = load.tablets.iter().filter_map(|(tablet, part)| {
+            let (replica, disk) = placed(*tablet)?;
+            Some(Fact::Load(LoadFact {
+                load: load.id,
+                tablet: *tablet,
+                replica,
+                disk,
+                ballot: part.ballot,
+                parent: part.parent,
+                version: part.version,
+                hash: hash_of(*tablet, part.version),
+                bytes: 10,
+                state: LoadState::Prepared,
+            }))
+        });
+        let prepared = prepared.collect();
+        let report = agent.report(ReportKind::Delta, prepared);
+        scene.tell(report).await;
+    }
+    scene.agents = agents;
+    let (_, result) = scene.get("/v1/loads/k").await;
+    assert_eq!(result["state"], json!("COMMITTED"), "{result}");
+    let waiting = actix_rt::spawn(ask(scene.front(), Method::POST, "/v1/loads/k/commit?wait_ms=20000", None));
+    scene.report_replicas(Version(1)).await;
+    let (status, result) = waiting.await.unwrap();
+    assert_eq!((status, &result["state"]), (StatusCode::OK, &json!("VISIBLE")), "{result}");
+    assert!(result["versions"].as_object().unwrap().values().all(|version| *version == json!(1)), "{result}");
+    let (_, again) = scene.ask(Method::POST, "/v1/loads", Some(open)).await;
+    assert_eq!(again["done"]["state"], json!("VISIBLE"), "{again}");
+    scene.house.close().await;
+}
