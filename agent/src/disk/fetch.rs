@@ -91,6 +91,10 @@ impl DiskDir {
         for source in &order.sources {
             match copy.from(source) {
                 Ok(done) => return Ok(done),
+                // However the line ended: it was cut for this.
+                Err(Setback::Source(_)) if ctx.cancelled.load(Ordering::Relaxed) => {
+                    return Err(OpFailure::Copy(TaskFailure::Cancelled));
+                }
                 Err(Setback::Source(failure)) => {
                     tracing::warn!(
                         task = order.task.0,
