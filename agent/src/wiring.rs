@@ -180,7 +180,8 @@ async fn live(
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
-        _ = stopped.recv() => {}
+        // A caller that let go of its end does not mean to stop us.
+        Some(()) = stopped.recv() => {}
     }
     // Nothing needs to be finished: every step on disk may be cut off. Clients get a moment for a clean end.
     tracing::info!("agent stops");
