@@ -7,10 +7,10 @@
 
 use crate::Mutant;
 use crate::clients::ClientNext;
+use crate::desk::{ROUND_MS, SWEEP_MS, note_dirty};
 use crate::net::Place;
-use crate::options::{MINUTE, SECOND};
+use crate::options::SECOND;
 use crate::sim::{DownBody, Next, Sim};
-use crate::standin::catalog;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use stele_common::handshake::{Answer as Handshake, Hello};
@@ -18,14 +18,10 @@ use stele_common::{BootId, LoadKey, NodeId, Order, Report, TabletId, Tick, ToAge
 use stele_coordinator_rules::roster::{Roster, RosterEvent};
 use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
 use stele_coordinator_rules::world::LoadPhase;
-use stele_coordinator_rules::{Action, Answer, Change, Event, EventBody, Proposal, World, checkup, replay};
+use stele_coordinator_rules::{Action, Answer, Change, Event, EventBody, Proposal, World, catalog, checkup, replay};
 
 /// The catalog's tick; the real shell's 100 ms would only add events.
 const TICK_MS: u64 = 2 * SECOND;
-/// The desk's round.
-const ROUND_MS: u64 = SECOND;
-/// Everything is looked at again this often.
-const SWEEP_MS: u64 = MINUTE;
 /// A log longer than this is written anew as a snapshot.
 const LOG_MAX: usize = 20_000;
 /// Wall clock when the simulation begins; decides nothing.
@@ -53,7 +49,7 @@ pub struct Life {
     pub desk: Desk,
     pub roster: Roster,
     pub dirty: BTreeSet<TabletId>,
-    check_due: bool,
+    pub check_due: bool,
     batches: VecDeque<Batch>,
     /// Batches in the commit that is under way.
     storing: usize,
@@ -164,7 +160,7 @@ impl Sim {
         }
     }
 
-    fn tick_of(&self) -> Option<Tick> {
+    pub fn tick_of(&self) -> Option<Tick> {
         self.coordinator.life.as_ref().map(|life| Tick(self.now - life.began))
     }
 
@@ -303,119 +299,8 @@ impl Sim {
         self.coordinator.life.as_ref()?.conns.get(&node).copied()
     }
 
-    fn down(&mut self, agent: usize, conn: u64, body: DownBody) {
+    pub fn down(&mut self, agent: usize, conn: u64, body: DownBody) {
         self.send(Place::Coordinator, Place::Agent(agent), || Next::Down { agent, conn, body: body.clone() });
-    }
-
-    fn answer(&mut self, to: Asker, answer: Answer) {
-        match (to, answer) {
-            (Asker::Agent { agent, conn, boot }, Answer::Handshake(answer)) => {
-                if let Handshake::Welcome(welcome) = &answer {
-                    let node = welcome.node;
-                    if let Some(life) = &mut self.coordinator.life {
-                        life.conns.insert(node, (agent, conn));
-                    }
-                    self.down(agent, conn, DownBody::Handshake(Box::new(answer)));
-                    self.roster(RosterEvent::Connected { node, boot });
-                } else {
-                    self.down(agent, conn, DownBody::Handshake(Box::new(answer)));
-                }
-            }
-            (Asker::Client { client, attempt }, answer) => {
-                let step = match answer {
-                    Answer::Load(opened) => ClientNext::Opened { attempt, opened: Box::new(opened) },
-                    Answer::Refused(reason) => ClientNext::Refused { attempt, reason: reason.code() },
-                    Answer::Done | Answer::Table(_) | Answer::Verification(_) | Answer::Started(_) => return,
-                    Answer::Handshake(_) => return,
-                };
-                let to = Place::Client(client);
-                self.send(Place::Coordinator, to, || Next::Client { client, step: step.clone() });
-            }
-            (Asker::Desk { tablet }, answer) => {
-                let answer = match answer {
-                    Answer::Started(task) => Ok(task),
-                    Answer::Refused(reason) => Err(reason),
-                    Answer::Done | Answer::Handshake(_) | Answer::Table(_) | Answer::Load(_) => return,
-                    Answer::Verification(_) => return,
-                };
-                if let Some(at) = self.tick_of() {
-                    self.desk(at, DeskEvent::Answered { tablet, answer });
-                }
-            }
-            (Asker::Nobody | Asker::Agent { .. }, _) => {}
-        }
-    }
-
-    /// A message of an agent arrives; nobody is there to hear it while the process is down.
-    pub fn coordinator_hears(&mut self, agent: usize, conn: u64, body: UpBody) {
-        self.trace.event(6, self.now, agent as u64, conn);
-        match body {
-            UpBody::Hello(hello) => {
-                let asker = Asker::Agent { agent, conn, boot: hello.boot };
-                self.coordinate(EventBody::Hello { hello: *hello, proof: [0; 32] }, asker);
-            }
-            UpBody::Beat { node, boot } => {
-                let Some(life) = self.coordinator.life.as_ref() else { return };
-                if life.conns.get(&node) != Some(&(agent, conn)) {
-                    return;
-                }
-                let heard = ToAgent::Heard { epoch: life.world.epoch };
-                self.roster(RosterEvent::Beat { node, boot });
-                self.down(agent, conn, DownBody::Message(heard));
-            }
-            UpBody::Report { node, report } => {
-                let report = self.bend_report(node, report);
-                self.coordinate(EventBody::Reported { node, report }, Asker::Nobody);
-            }
-        }
-    }
-
-    /// [`Mutant::StaleReportAccepted`] and [`Mutant::LateCloneCounts`].
-    fn bend_report(&self, node: NodeId, mut report: Report) -> Report {
-        let Some(life) = &self.coordinator.life else { return report };
-        let Some(known) = life.world.nodes.get(&node) else { return report };
-        if self.breaks(Mutant::StaleReportAccepted)
-            && let Some(boot) = known.boot
-            && (boot != report.boot || report.seq <= known.seq)
-        {
-            (report.boot, report.seq) = (boot, known.seq + 1);
-        }
-        if self.breaks(Mutant::LateCloneCounts) {
-            for fact in &mut report.facts {
-                let stele_common::Fact::Replica(fact) = fact else { continue };
-                let Some(tablet) = life.world.tablets.get(fact.tablet) else { continue };
-                if tablet.replicas.iter().any(|replica| replica.id == fact.replica) {
-                    continue;
-                }
-                if let Some(wanted) = tablet.replicas.iter().find(|replica| replica.node == node) {
-                    (fact.replica, fact.disk) = (wanted.id, wanted.disk);
-                }
-            }
-        }
-        report
-    }
-
-    /// A connection's end is noticed.
-    pub fn link_closed(&mut self, agent: usize, boot: BootId, conn: u64) {
-        let Some(life) = &mut self.coordinator.life else { return };
-        let found = life.conns.iter().find(|(_, there)| **there == (agent, conn)).map(|(node, _)| *node);
-        if let Some(node) = found {
-            life.conns.remove(&node);
-            self.roster(RosterEvent::Closed { node, boot });
-        }
-    }
-
-    fn roster(&mut self, event: RosterEvent) {
-        let Some(at) = self.tick_of() else { return };
-        let knobs = &self.mix.knobs;
-        let Some(life) = &mut self.coordinator.life else { return };
-        for (node, liveness) in life.roster.step(at, knobs, event) {
-            if liveness == stele_common::Liveness::Lost && self.breaks(Mutant::DeadHostCounts) {
-                continue;
-            }
-            self.trace.decision(self.now, &format!("node {node} is {liveness}"));
-            self.coordinate(EventBody::NodeTurned { node, liveness }, Asker::Nobody);
-        }
     }
 
     /// Beats are counted and the catalog looks at its clock.
@@ -426,76 +311,6 @@ impl Sim {
         self.roster(RosterEvent::Tick);
         self.coordinate(EventBody::Tick, Asker::Nobody);
         self.queue.put(self.now + TICK_MS, Next::CoordinatorTick { life: number });
-    }
-
-    fn ask_check(&mut self) {
-        let after = 10 + self.work.below(150);
-        let Some(life) = self.coordinator.life.as_mut().filter(|life| !life.check_due && !life.dirty.is_empty()) else {
-            return;
-        };
-        life.check_due = true;
-        let life = life.number;
-        self.queue.put(self.now + after, Next::Check { life });
-    }
-
-    /// Verdicts for what changed.
-    pub fn check_dirty(&mut self, number: u64) {
-        let Some(at) = self.tick_of() else { return };
-        let Some(life) = self.coordinator.life.as_mut().filter(|life| life.number == number) else { return };
-        life.check_due = false;
-        let dirty = std::mem::take(&mut life.dirty);
-        let found = dirty.into_iter().filter_map(|id| {
-            let tablet = life.world.tablets.get(id)?;
-            Some((id, checkup::verdict(&life.world, tablet, at)))
-        });
-        let verdicts = found.collect();
-        self.desk(at, DeskEvent::Verdicts(verdicts));
-    }
-
-    /// The slow look at everything.
-    pub fn sweep(&mut self, number: u64) {
-        let Some(life) = self.coordinator.life.as_mut().filter(|life| life.number == number) else { return };
-        life.dirty = life.world.tablets.iter().map(|tablet| tablet.id).collect();
-        self.ask_check();
-        self.queue.put(self.now + SWEEP_MS, Next::Sweep { life: number });
-    }
-
-    /// The desk hands out what may start.
-    pub fn desk_round(&mut self, number: u64) {
-        let Some(at) = self.tick_of() else { return };
-        if self.coordinator.life.as_ref().is_none_or(|life| life.number != number) {
-            return;
-        }
-        self.desk(at, DeskEvent::Round);
-        self.ask_check();
-        self.queue.put(self.now + ROUND_MS, Next::Round { life: number });
-    }
-
-    fn desk(&mut self, at: Tick, event: DeskEvent) {
-        let Some(life) = &mut self.coordinator.life else { return };
-        let number = life.number;
-        for action in life.desk.step(&life.world, at, event) {
-            match action {
-                DeskAction::Propose(proposal) => {
-                    let after = 1 + self.work.below(200);
-                    self.queue.put(self.now + after, Next::Propose { life: number, proposal });
-                }
-                DeskAction::Explain { reason, .. } => *self.stats.refusals.entry(reason.code()).or_default() += 1,
-            }
-        }
-    }
-
-    /// A wish of the desk reaches the catalog, some time after it was decided on.
-    pub fn propose(&mut self, number: u64, proposal: Proposal) {
-        if self.coordinator.life.as_ref().is_none_or(|life| life.number != number) {
-            return;
-        }
-        let tablet = match &proposal {
-            Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => {
-                *tablet
-            }
-        };
-        self.coordinate(EventBody::Propose(proposal), Asker::Desk { tablet });
     }
 
     /// A client's request arrives.
@@ -516,33 +331,5 @@ fn is_cancelled(outcome: &stele_coordinator_rules::world::Outcome) -> bool {
     match outcome {
         stele_coordinator_rules::world::Outcome::Cancelled { .. } => true,
         stele_coordinator_rules::world::Outcome::Finished { .. } => false,
-    }
-}
-
-/// The tablets whose verdict may differ after a change.
-fn note_dirty(life: &mut Life, change: &Change) {
-    if let Some(tablet) = change.tablet() {
-        life.dirty.insert(tablet);
-        return;
-    }
-    match change {
-        Change::LoadCommitted { load, .. } => life.dirty.extend(load.tablets.keys()),
-        Change::LoadVisible { key, .. } => {
-            if let Some(load) = life.world.loads.get(key) {
-                life.dirty.extend(load.tablets.keys());
-            }
-        }
-        Change::NodeLive { .. }
-        | Change::NodeConnected { .. }
-        | Change::FullReportTaken { .. }
-        | Change::DiskSeen { .. }
-        | Change::DiskUnseen { .. }
-        | Change::DiskAdded { .. }
-        | Change::DiskMoved { .. }
-        | Change::DiskReplaced { .. }
-        | Change::TableAdded { .. }
-        | Change::TabletsAdded { .. }
-        | Change::LevelTurned { .. } => life.dirty.extend(life.world.tablets.iter().map(|tablet| tablet.id)),
-        _ => {}
     }
 }

@@ -14,8 +14,10 @@ mod agents;
 mod clients;
 mod coordinator;
 mod copying;
+mod desk;
 pub mod disk;
 mod faults;
+mod hub;
 mod mutant;
 mod net;
 mod ops;
@@ -96,19 +98,5 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
         hash: sim.trace.hash(),
         stats: sim.stats,
         lines: sim.trace.into_lines(),
-    }
-}
-pub mod standin {
-    pub mod catalog {
-        use stele_coordinator_rules::*;
-        pub fn decide(_: &World, _: &Event) -> Vec<Action> {
-            vec![]
-        }
-    }
-    pub mod invariants {
-        use stele_coordinator_rules::*;
-        pub fn check(_: &World) -> Vec<String> {
-            vec![]
-        }
     }
 }

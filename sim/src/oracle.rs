@@ -7,14 +7,13 @@ use crate::disk::Papers;
 use crate::disk::ReplicaDir;
 use crate::ops;
 use crate::sim::Sim;
-use crate::standin::invariants;
 use crate::truth::{TabletTruth, find};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use stele_agent_rules::{Op, OpResult};
 use stele_common::{Evidence, LoadKey, OrderBody, ReplicaId, ReplicaState, TabletId, ToAgent, Version, Witness};
 use stele_coordinator_rules::world::{Load, Task, VersionRecord, Work};
-use stele_coordinator_rules::{Change, World};
+use stele_coordinator_rules::{Change, World, invariants};
 
 impl Sim {
     fn held(&mut self, law: &'static str) {

@@ -1,0 +1,114 @@
+//! The coordinator's checker and scheduler actors: verdicts for what changed, rounds of the desk, its wishes on their way
+//! to the catalog some time after they were decided on.
+
+use crate::coordinator::{Asker, Life};
+use crate::options::{MINUTE, SECOND};
+use crate::sim::{Next, Sim};
+use stele_common::Tick;
+use stele_coordinator_rules::schedule::{DeskAction, DeskEvent};
+use stele_coordinator_rules::{Change, EventBody, Proposal, checkup};
+
+/// The desk's round.
+pub const ROUND_MS: u64 = SECOND;
+/// Everything is looked at again this often.
+pub const SWEEP_MS: u64 = MINUTE;
+
+impl Sim {
+    pub fn ask_check(&mut self) {
+        let after = 10 + self.work.below(150);
+        let Some(life) = self.coordinator.life.as_mut().filter(|life| !life.check_due && !life.dirty.is_empty()) else {
+            return;
+        };
+        life.check_due = true;
+        let life = life.number;
+        self.queue.put(self.now + after, Next::Check { life });
+    }
+
+    /// Verdicts for what changed.
+    pub fn check_dirty(&mut self, number: u64) {
+        let Some(at) = self.tick_of() else { return };
+        let Some(life) = self.coordinator.life.as_mut().filter(|life| life.number == number) else { return };
+        life.check_due = false;
+        let dirty = std::mem::take(&mut life.dirty);
+        let found = dirty.into_iter().filter_map(|id| {
+            let tablet = life.world.tablets.get(id)?;
+            Some((id, checkup::verdict(&life.world, tablet, at)))
+        });
+        let verdicts = found.collect();
+        self.desk(at, DeskEvent::Verdicts(verdicts));
+    }
+
+    /// The slow look at everything.
+    pub fn sweep(&mut self, number: u64) {
+        let Some(life) = self.coordinator.life.as_mut().filter(|life| life.number == number) else { return };
+        life.dirty = life.world.tablets.iter().map(|tablet| tablet.id).collect();
+        self.ask_check();
+        self.queue.put(self.now + SWEEP_MS, Next::Sweep { life: number });
+    }
+
+    /// The desk hands out what may start.
+    pub fn desk_round(&mut self, number: u64) {
+        let Some(at) = self.tick_of() else { return };
+        if self.coordinator.life.as_ref().is_none_or(|life| life.number != number) {
+            return;
+        }
+        self.desk(at, DeskEvent::Round);
+        self.ask_check();
+        self.queue.put(self.now + ROUND_MS, Next::Round { life: number });
+    }
+
+    pub fn desk(&mut self, at: Tick, event: DeskEvent) {
+        let Some(life) = &mut self.coordinator.life else { return };
+        let number = life.number;
+        for action in life.desk.step(&life.world, at, event) {
+            match action {
+                DeskAction::Propose(proposal) => {
+                    let after = 1 + self.work.below(200);
+                    self.queue.put(self.now + after, Next::Propose { life: number, proposal });
+                }
+                DeskAction::Explain { reason, .. } => *self.stats.refusals.entry(reason.code()).or_default() += 1,
+            }
+        }
+    }
+
+    /// A wish of the desk reaches the catalog, some time after it was decided on.
+    pub fn propose(&mut self, number: u64, proposal: Proposal) {
+        if self.coordinator.life.as_ref().is_none_or(|life| life.number != number) {
+            return;
+        }
+        let tablet = match &proposal {
+            Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => {
+                *tablet
+            }
+        };
+        self.coordinate(EventBody::Propose(proposal), Asker::Desk { tablet });
+    }
+}
+
+/// The tablets whose verdict may differ after a change.
+pub fn note_dirty(life: &mut Life, change: &Change) {
+    if let Some(tablet) = change.tablet() {
+        life.dirty.insert(tablet);
+        return;
+    }
+    match change {
+        Change::LoadCommitted { load, .. } => life.dirty.extend(load.tablets.keys()),
+        Change::LoadVisible { key, .. } => {
+            if let Some(load) = life.world.loads.get(key) {
+                life.dirty.extend(load.tablets.keys());
+            }
+        }
+        Change::NodeLive { .. }
+        | Change::NodeConnected { .. }
+        | Change::FullReportTaken { .. }
+        | Change::DiskSeen { .. }
+        | Change::DiskUnseen { .. }
+        | Change::DiskAdded { .. }
+        | Change::DiskMoved { .. }
+        | Change::DiskReplaced { .. }
+        | Change::TableAdded { .. }
+        | Change::TabletsAdded { .. }
+        | Change::LevelTurned { .. } => life.dirty.extend(life.world.tablets.iter().map(|tablet| tablet.id)),
+        _ => {}
+    }
+}
