@@ -269,3 +269,109 @@ impl Handler<LinkDown> for Reporter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix::Addr;
+    use stele_common::{Digest, ReplicaFact, ReplicaId, TabletId, Version};
+
+    const DISK: DiskId = DiskId(1);
+
+    fn replica(id: u64, version: u64) -> (Key, Fact) {
+        let fact = ReplicaFact {
+            tablet: TabletId(id),
+            replica: ReplicaId(id),
+            disk: DISK,
+            version: Version(version),
+            hash: Digest::ZERO,
+            pending: Version(version),
+            bad: None,
+            size: 1,
+            files: 1,
+            verified_age_ms: None,
+            oldest: Version(version),
+        };
+        (Key::Replica(ReplicaId(id), None), Fact::Replica(fact))
+    }
+
+    fn news(facts: impl IntoIterator<Item = (Key, Fact)>) -> DiskNews {
+        DiskNews { disk: DISK, facts: Arc::new(facts.into_iter().collect()) }
+    }
+
+    async fn report(line: &mut mpsc::Receiver<ToCoordinator>) -> Report {
+        match line.recv().await.expect("the reporter lives") {
+            ToCoordinator::Report(report) => report,
+            ToCoordinator::Beat { .. } => panic!("the reporter does not beat"),
+        }
+    }
+
+    fn link(reporter: &Addr<Reporter>, session: u64, room: usize) -> mpsc::Receiver<ToCoordinator> {
+        let (out, line) = mpsc::channel(room);
+        reporter.do_send(LinkUp { session, out });
+        line
+    }
+
+    /// Nothing is said before the disks have settled; then everything in pages, then only what changed; numbers rise
+    /// by one; asked, or connected anew, everything is said again.
+    #[actix_rt::test]
+    async fn full_then_deltas() {
+        let reporter = Reporter::new(BootId(4)).start();
+        let mut line = link(&reporter, 1, 8);
+        let many = || (1..=(PAGE_MAX as u64) * 2 + 1).map(|id| replica(id, 1));
+        reporter.send(news(many())).await.unwrap();
+        assert!(line.try_recv().is_err(), "a disk may still be missing");
+        reporter.do_send(Settled { session: 1 });
+        let kinds = [ReportKind::FullFirst, ReportKind::FullMore, ReportKind::FullLast];
+        for (number, kind) in kinds.into_iter().enumerate() {
+            let page = report(&mut line).await;
+            assert_eq!((page.boot, page.seq, page.kind), (BootId(4), number as u64 + 1, kind));
+        }
+        reporter.send(news(many())).await.unwrap();
+        assert!(line.try_recv().is_err(), "nothing changed");
+        reporter.do_send(news(many().skip(1).chain([replica(2, 9)])));
+        let delta = report(&mut line).await;
+        assert_eq!((delta.seq, delta.kind), (4, ReportKind::Delta));
+        let gone = Fact::ReplicaGone { tablet: TabletId(1), replica: ReplicaId(1), disk: DISK };
+        assert_eq!(delta.facts, [gone, replica(2, 9).1]);
+        reporter.do_send(news([replica(2, 9)]));
+        assert_eq!(report(&mut line).await.kind, ReportKind::Delta, "all the others are gone, in pages");
+        while let Ok(more) = line.try_recv() {
+            assert!(matches!(more, ToCoordinator::Report(Report { kind: ReportKind::Delta, .. })));
+        }
+        reporter.do_send(FullWanted { session: 1 });
+        let full = report(&mut line).await;
+        assert_eq!((full.kind, full.facts), (ReportKind::FullOnly, vec![replica(2, 9).1]));
+        reporter.do_send(LinkDown { session: 1 });
+        let mut line = link(&reporter, 2, 8);
+        reporter.do_send(Settled { session: 1 });
+        reporter.send(FullWanted { session: 1 }).await.unwrap();
+        assert!(line.try_recv().is_err(), "words of an old session mean nothing");
+        reporter.do_send(Settled { session: 2 });
+        let again = report(&mut line).await;
+        assert_eq!((again.kind, again.seq), (ReportKind::FullOnly, full.seq + 1));
+    }
+
+    /// A link that takes nothing makes reports fewer, not a queue longer, and the last state arrives.
+    #[actix_rt::test]
+    async fn a_slow_link_gets_the_last_state() {
+        let reporter = Reporter::new(BootId(4)).start();
+        let mut line = link(&reporter, 1, 1);
+        reporter.do_send(Settled { session: 1 });
+        for version in 1..=50 {
+            reporter.send(news([replica(1, version)])).await.unwrap();
+        }
+        let mut reports = 0;
+        let mut seq = 0;
+        loop {
+            let next = report(&mut line).await;
+            reports += 1;
+            assert_eq!(next.seq, seq + 1, "numbers have no gap");
+            seq = next.seq;
+            if next.facts == [replica(1, 50).1] {
+                break;
+            }
+        }
+        assert!(reports < 10, "{reports} reports for 50 changes");
+    }
+}

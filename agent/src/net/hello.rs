@@ -122,3 +122,136 @@ where
         None => Err(HelloError::Closed("the coordinator closed the connection in the handshake".to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stele_common::handshake::{DiskFound, DiskWord, FRAME_MAX, HANDSHAKE_FRAME_MAX, RefusedCode};
+    use stele_common::{DiskId, Medium, NodeId};
+    use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex, split};
+
+    const TOKEN: [u8; 32] = [7; 32];
+
+    fn me() -> Identity {
+        let disk = |path: &str| DiskHello { path: path.to_string(), medium: Medium::Ssd, found: DiskFound::Blank };
+        Identity {
+            host: "h".into(),
+            name: "n".into(),
+            rack: String::new(),
+            tag: "default".into(),
+            boot: BootId(3),
+            peer: "127.0.0.1:1".into(),
+            http: "127.0.0.1:2".into(),
+            cluster: None,
+            epoch_seen: Epoch(4),
+            disks: vec![disk("/a"), disk("/b")],
+        }
+    }
+
+    fn challenge(open: bool) -> Challenge {
+        Challenge { magic: MAGIC.into(), min: PROTOCOL_MIN, max: PROTOCOL_MAX, nonce: [9; 16], open }
+    }
+
+    fn welcome(hello: &Hello, token: Option<&[u8; 32]>) -> Welcome {
+        Welcome {
+            version: PROTOCOL_MAX,
+            cluster: ClusterId("c".into()),
+            node: NodeId(10_001),
+            epoch: Epoch(5),
+            proof: proof(token, Speaker::Coordinator, &hello.nonce, &[9; 16]),
+            disks: vec![DiskWord::Format { disk: DiskId(1) }, DiskWord::Refuse { cause: "no".into() }],
+            beat_ms: 1_000,
+            lease_ms: 6_000,
+        }
+    }
+
+    /// Runs the agent's side against `coordinator`, which gets the other end of the line.
+    async fn against<F>(
+        token: Option<[u8; 32]>,
+        coordinator: impl FnOnce(DuplexStream) -> F,
+    ) -> Result<Welcome, HelloError>
+    where
+        F: Future<Output = ()>,
+    {
+        let (ours, theirs) = duplex(256 * 1024);
+        let (read, write) = split(ours);
+        let codec = |max| LengthDelimitedCodec::builder().max_frame_length(max).new_codec();
+        let mut read = FramedRead::new(read, codec(HANDSHAKE_FRAME_MAX));
+        let mut write = FramedWrite::new(write, codec(FRAME_MAX));
+        // Its end of the line goes with its verdict: the coordinator sees that it hung up.
+        let agent = async move { shake(&mut read, &mut write, token.as_ref(), me()).await };
+        let (result, ()) = tokio::join!(agent, coordinator(theirs));
+        result
+    }
+
+    /// A coordinator that says `challenge`, hears the hello, and answers what `answer` makes of it.
+    async fn play(line: DuplexStream, challenge: Challenge, answer: impl FnOnce(Hello) -> Answer) {
+        let mut line = tokio_util::codec::Framed::new(line, LengthDelimitedCodec::new());
+        line.send(Bytes::from(wire::encode(&challenge))).await.unwrap();
+        let Some(Ok(frame)) = line.next().await else { return };
+        let hello: Hello = wire::decode(&frame).unwrap();
+        line.send(Bytes::from(wire::encode(&answer(hello)))).await.unwrap();
+    }
+
+    /// Both sides prove the token; the agent says who it is; the coordinator's word on each disk comes back.
+    #[actix_rt::test]
+    async fn a_good_handshake() {
+        let result = against(Some(TOKEN), |line| {
+            play(line, challenge(false), |hello| {
+                let expected = proof(Some(&TOKEN), Speaker::Agent, &[9; 16], &hello.nonce);
+                assert!(proof_holds(&expected, &hello.proof));
+                assert_eq!((hello.name.as_str(), hello.epoch_seen, hello.disks.len()), ("n", Epoch(4), 2));
+                Answer::Welcome(welcome(&hello, Some(&TOKEN)))
+            })
+        });
+        assert_eq!(result.await.unwrap().node, NodeId(10_001));
+    }
+
+    /// A refusal keeps its code and text.
+    #[actix_rt::test]
+    async fn a_refusal() {
+        let refused = Refused { code: RefusedCode::DuplicateNode, detail: "`n` is connected already".into() };
+        let answer = refused.clone();
+        let result = against(None, |line| play(line, challenge(true), |_| Answer::Refused(answer))).await;
+        assert!(matches!(result, Err(HelloError::Refused(found)) if found == refused));
+    }
+
+    /// An impostor, a stranger, another protocol and a missing token are each told apart.
+    #[actix_rt::test]
+    async fn who_is_not_believed() {
+        let forged = |hello: Hello| Answer::Welcome(welcome(&hello, Some(&[1; 32])));
+        let result = against(Some(TOKEN), |line| play(line, challenge(false), forged)).await;
+        assert!(matches!(result, Err(HelloError::BadProof)), "{result:?}");
+
+        // A proof that is merely our own, sent back.
+        let reflected = |hello: Hello| Answer::Welcome(Welcome { proof: hello.proof, ..welcome(&hello, None) });
+        let result = against(Some(TOKEN), |line| play(line, challenge(false), reflected)).await;
+        assert!(matches!(result, Err(HelloError::BadProof)), "{result:?}");
+
+        let other = Challenge { magic: "other".into(), ..challenge(true) };
+        let result = against(None, |line| play(line, other, |_| unreachable!("it hung up"))).await;
+        assert!(matches!(result, Err(HelloError::Stranger(_))), "{result:?}");
+
+        let newer = Challenge { min: PROTOCOL_MAX + 1, max: PROTOCOL_MAX + 9, ..challenge(true) };
+        let result = against(None, |line| play(line, newer, |_| unreachable!("it hung up"))).await;
+        assert!(matches!(result, Err(HelloError::NoCommonVersion { .. })), "{result:?}");
+
+        let result = against(None, |line| play(line, challenge(false), |_| unreachable!("it hung up"))).await;
+        assert!(matches!(result, Err(HelloError::NoToken)), "{result:?}");
+
+        let short = |hello: Hello| Answer::Welcome(Welcome { disks: vec![], ..welcome(&hello, None) });
+        let result = against(None, |line| play(line, challenge(true), short)).await;
+        assert!(matches!(result, Err(HelloError::Disks { asked: 2, found: 0 })), "{result:?}");
+    }
+
+    /// Garbage, an oversize frame and a line that is cut are errors at once, and none of them is believed.
+    #[actix_rt::test]
+    async fn nonsense_on_the_line() {
+        for bytes in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], &[0, 0, 0, 3, 0xc1, 0xc1, 0xc1], &[0xff; 64]] {
+            let result = against(None, |mut line| async move { line.write_all(bytes).await.unwrap() }).await;
+            assert!(matches!(result, Err(HelloError::Stranger(_))), "{result:?}");
+        }
+        let result = against(None, |line| async move { drop(line) }).await;
+        assert!(matches!(result, Err(HelloError::Closed(_))), "{result:?}");
+    }
+}
