@@ -267,3 +267,80 @@ fn with_wishes(book: &mut Book, replica: ReplicaId, change: impl FnOnce(&mut Hel
         change(held);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check;
+    use crate::testing::*;
+    use stele_common::{Epoch, TaskFailure};
+
+    fn replica(replica: u64, step: ReplicaStep) -> Change {
+        Change::Replica { replica: ReplicaId(replica), step }
+    }
+
+    fn load(step: LoadStep) -> Change {
+        Change::Load { load: LoadId(4), tablet: TabletId(10), step }
+    }
+
+    /// Whoever asks: an epoch, a head and a commit do not go back, and an aborted load is not committed.
+    #[test]
+    fn nothing_goes_back() {
+        let mut book = book_of(vec![held(1, 10, 5)]);
+        let lower = ReplicaStep::Headed { version: Version(4), hash: hash(4), size: 1, files: 1, verified: None };
+        apply(&mut book, &Change::EpochSeen { epoch: Epoch(1) });
+        apply(&mut book, &replica(1, lower));
+        assert_eq!(book, book_of(vec![held(1, 10, 5)]));
+
+        apply(&mut book, &load(LoadStep::Staged(Staged { committed: true, aborted: true, ..staged(1, 6) })));
+        assert_eq!(book.staged[&(LoadId(4), TabletId(10))], staged(1, 6), "staging decides nothing");
+        let mut aborted = book.clone();
+        for (book, first, second) in [
+            (&mut book, LoadStep::Committed, LoadStep::Aborted),
+            (&mut aborted, LoadStep::Aborted, LoadStep::Committed),
+        ] {
+            apply(book, &load(first));
+            let before = book.clone();
+            apply(book, &load(second));
+            assert_eq!(*book, before);
+        }
+    }
+
+    /// A change about something that is not there does nothing.
+    #[test]
+    fn unknown_things() {
+        let before = book_of(vec![held(1, 10, 5)]);
+        let changes = [
+            replica(9, ReplicaStep::Gone),
+            replica(9, ReplicaStep::WishVerify),
+            replica(9, ReplicaStep::Bad { cause: "rot".into() }),
+            replica(1, ReplicaStep::Unpinned { version: Version(1) }),
+            replica(1, ReplicaStep::Found(Box::new(held(1, 10, 1)))),
+            load(LoadStep::Committed),
+            load(LoadStep::Failed { cause: "x".into() }),
+            Change::Copy { task: TaskId(7), step: CopyStep::Done },
+            Change::Copy { task: TaskId(7), step: CopyStep::Failed { cause: TaskFailure::Cancelled } },
+            Change::Leftover { tablet: TabletId(10), step: LeftoverStep::Due },
+            Change::Trash { replica: ReplicaId(9), step: TrashStep::WishPurge { evidence: evidence() } },
+            Change::Ended { op: fetch(7, 8, 30, 2, false) },
+        ];
+        for change in changes {
+            let mut book = before.clone();
+            apply(&mut book, &change);
+            assert_eq!(book, before, "{change:?}");
+            assert_eq!(check(&book), Vec::<String>::new());
+        }
+    }
+
+    /// The newest head pushes the old one among the kept versions; the empty version is never kept.
+    #[test]
+    fn heads_leave_their_versions() {
+        let mut book = book_of(vec![held(1, 10, 0)]);
+        for version in [1, 2, 2] {
+            let (version, hash) = (Version(version), hash(version));
+            apply(&mut book, &replica(1, ReplicaStep::Headed { version, hash, size: 1, files: 1, verified: None }));
+        }
+        let kept: Vec<_> = book.replicas[&ReplicaId(1)].older.keys().map(|version| version.0).collect();
+        assert_eq!(kept, [1]);
+    }
+}

@@ -149,3 +149,120 @@ fn busy(book: &Book, id: ReplicaId, op: &Op) -> Option<&'static str> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::book::{Copying, Leftover};
+    use crate::testing::*;
+    use stele_common::{LoadId, TaskId, Tick};
+
+    /// Each way to break a book is named; the book before it is clean.
+    #[test]
+    fn broken_books_are_named() {
+        type Break = fn(&mut Book);
+        let rows: &[(Break, &str)] = &[
+            (|book| book.suspected = Some("EIO".into()), "ONLINE though it failed"),
+            (|book| first(book).label.replica = ReplicaId(2), "its label names another"),
+            (
+                |book| {
+                    book.trash.insert(ReplicaId(1), trashed(10, 0));
+                },
+                "here and in the trash",
+            ),
+            (|book| first(book).head = Version(0), "the empty version has a hash"),
+            (
+                |book| {
+                    first(book).older.insert(Version(5), hash(5));
+                },
+                "not below the head",
+            ),
+            (
+                |book| {
+                    first(book).pins.insert(Version(5), 0);
+                },
+                "pinned by nobody",
+            ),
+            (|book| load(book).aborted = true, "committed and aborted"),
+            (
+                |book| {
+                    book.discarding.insert((LoadId(9), TabletId(10)));
+                },
+                "is not staged",
+            ),
+            (
+                |book| {
+                    load(book).committed = false;
+                    book.discarding.insert((LoadId(4), TabletId(10)));
+                },
+                "without the coordinator's word",
+            ),
+            (|book| copy(book, 8, 9, 30).phase = CopyPhase::Queued, "is copied twice"),
+            (|book| copy(book, 8, 9, 30).cancelled = true, "share a staging directory"),
+            (|book| copy(book, 7, 8, 30).order.task = TaskId(6), "the order of another task"),
+            (
+                |book| copy(book, 7, 8, 30).phase = CopyPhase::Installing { bytes_copied: 0, bytes_reused: 0 },
+                "disagree",
+            ),
+            (|book| leftover(book, LeftoverState::Removing), "removed under a copy"),
+            (|book| leftover(book, LeftoverState::Kept), "counts as left over"),
+            (
+                |book| {
+                    book.reading.insert(ReplicaId(9));
+                },
+                "is not there",
+            ),
+            (
+                |book| {
+                    book.reading.insert(ReplicaId(1));
+                    let op = Op::Drop { tablet: TabletId(10), replica: ReplicaId(1), evidence: evidence() };
+                    book.busy.insert(ReplicaId(1), op);
+                },
+                "while they are being verified",
+            ),
+            (
+                |book| {
+                    book.busy.insert(ReplicaId(1), Op::Create { label: label(1, 10) });
+                },
+                "it is there already",
+            ),
+            (
+                |book| {
+                    book.busy.insert(ReplicaId(2), Op::Create { label: label(3, 10) });
+                },
+                "about another replica",
+            ),
+        ];
+        for (spoil, named) in rows {
+            let mut book = book_of(vec![held(1, 10, 5)]);
+            let mut loaded = staged(1, 7);
+            loaded.committed = true;
+            book.staged.insert((LoadId(4), TabletId(10)), loaded);
+            copy(&mut book, 7, 8, 30);
+            assert_eq!(check(&book), Vec::<String>::new());
+            spoil(&mut book);
+            let notes = check(&book);
+            assert!(notes.iter().any(|note| note.contains(named)), "`{named}` is not in {notes:?}");
+        }
+    }
+
+    fn first(book: &mut Book) -> &mut Held {
+        book.replicas.get_mut(&ReplicaId(1)).unwrap()
+    }
+
+    fn load(book: &mut Book) -> &mut crate::book::Staged {
+        book.staged.get_mut(&(LoadId(4), TabletId(10))).unwrap()
+    }
+
+    fn copy(book: &mut Book, task: u64, replica: u64, tablet: u64) -> &mut Copying {
+        let copy = Copying::new(clone_order(task, replica, tablet, 2));
+        let copy = book.copies.entry(TaskId(task)).or_insert(copy);
+        copy.phase = CopyPhase::Fetching;
+        copy
+    }
+
+    fn leftover(book: &mut Book, state: LeftoverState) {
+        let leftover = Leftover { task: TaskId(7), replica: ReplicaId(8), since: Tick(0), state };
+        book.leftovers.insert(TabletId(30), leftover);
+    }
+}

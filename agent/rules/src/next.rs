@@ -17,10 +17,13 @@ use crate::{collect, copies};
 use std::collections::BTreeSet;
 use stele_common::{DiskState, LoadId, ReplicaId, TabletId};
 
-/// Everything that may be done now. After [`crate::handle`] nothing is left of it.
+/// Everything that may be done now, looked for at every replica. After [`crate::handle`] nothing is left of it.
 pub fn ops(book: &Book) -> Vec<Action> {
     let mut actions = for_disk(book);
-    for replica in wanted(book) {
+    let coming = book.copies.values().map(|copy| copy.order.label.replica);
+    let all: BTreeSet<ReplicaId> =
+        coming.chain(book.replicas.keys().copied()).chain(book.trash.keys().copied()).collect();
+    for replica in all {
         actions.extend(for_replica(book, replica));
     }
     actions

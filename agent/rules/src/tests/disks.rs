@@ -82,6 +82,15 @@ fn wishes_wait_for_the_disk() {
     assert!(world.book.replicas.contains_key(&ReplicaId(1)), "cannot see is not gone");
     assert_eq!(world.turn(at(3000, EventBody::Tick)), "");
     assert_eq!(world.turn(turned(ONLINE, "")), "drop 1");
+
+    let mut world = World::new(vec![held(1, 10, 2)]);
+    world.book.trash.insert(ReplicaId(2), trashed(20, 0));
+    world.order(confirm_of(1, 10, 1));
+    world.turn(load_staged(4, 1, 10, 3));
+    world.order(commit_of(4, 1, 10, 3));
+    world.turn(turned(UNAVAILABLE, "gone"));
+    world.done(1, OpResult::Failed(OpFailure::NotFound));
+    assert_eq!(world.turn(turned(ONLINE, "")), "install load 4 v3");
 }
 
 /// Not found: gone on a disk that is ONLINE and when nothing else works on the replica, unknown otherwise.

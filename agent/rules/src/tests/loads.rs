@@ -93,6 +93,8 @@ fn another_hash_was_committed() {
     assert_eq!(world.end(crate::Op::Fetch { order, mend: false }, result), "install copy 7 v3");
     let result = OpResult::Installed { version: Version(3), hash: hash(99), size: 1, files: 1, content_checked: true };
     assert_eq!(world.done(1, result), "discard load 4");
+    assert_eq!(world.turn(load_staged(4, 1, 10, 3)), "");
+    assert!(world.book.staged[&KEY(4)].failed.is_some(), "staged again while it is removed: it goes all the same");
 }
 
 /// A replica that holds another content under a committed number is bad, whoever else agrees with it.
