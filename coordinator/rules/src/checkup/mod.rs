@@ -12,3 +12,6 @@ pub mod waits;
 
 pub use count::{Counts, Flaw, Judged, count, judge, proven};
 pub use verdict::{Verdict, because, verdict};
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //!
 //! | verdict | what is tried, in this order |
 //! |---|---|
-//! | REPLICA_MISSING | bring up one that is alive but behind; a new one; delete a useless one at n + 2; mend a bad one in place |
+//! | REPLICA_MISSING | bring up one that is alive but behind; a new one; delete a useless one that is in the way (at n + 2, or on the only host with room), or mend it |
 //! | VERSION_INCOMPLETE | bring up the most complete of those behind |
 //! | REDUNDANT, FORCE_REDUNDANT | delete one |
 
@@ -110,8 +110,19 @@ impl Visitor<'_> {
             };
         }
         match self.make_new() {
-            // No disk anywhere: a bad one is in its own way, so it is mended where it lies.
-            Visit::Refused(reason) => self.mendable().map_or(Visit::Refused(reason), |bad| self.bring_up(bad)),
+            Visit::Refused(reason) => self.unblock(reason),
+            visit => visit,
+        }
+    }
+
+    /// No disk anywhere, perhaps because a useless replica is in the way of a good one on its own host: a bad one is
+    /// mended where it lies; one on a disk that stays away leaves the catalog, so that another disk there can be used.
+    fn unblock(&self, reason: Reason) -> Visit {
+        if let Some(bad) = self.mendable() {
+            return self.bring_up(bad);
+        }
+        match self.delete(Purpose::FreeHost) {
+            Visit::NotReady { .. } => Visit::Refused(reason),
             visit => visit,
         }
     }

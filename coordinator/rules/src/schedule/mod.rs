@@ -18,6 +18,7 @@ pub mod admit;
 pub mod lifecycle;
 pub mod priority;
 pub mod queue;
+mod round;
 pub mod slots;
 pub mod source;
 pub mod target;
@@ -29,16 +30,13 @@ mod property;
 mod tests;
 
 use crate::checkup::{Verdict, verdict};
-use crate::world::{Outcome, Task, Work};
+use crate::world::{Outcome, Task};
 use crate::{Proposal, Reason, World};
-use admit::{Desktop, Visit};
 use priority::Urgency;
 use queue::{After, Entry, Place, Queue};
 use slots::{Grant, Ledger};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use stele_common::status::Level;
 use stele_common::{DiskId, TabletId, TaskId, Tick};
-use target::Board;
 
 #[derive(Clone, Debug)]
 pub enum DeskEvent {
@@ -97,19 +95,13 @@ pub struct Past {
     pub took_ms: u64,
 }
 
-/// Tablets looked at in one round at most: some 3 µs each keep a round below 10 ms.
-const VISITS_MAX: usize = 2_000;
-/// Looks that ended in nothing, of which each may have walked over all disks.
-const MISSES_MAX: usize = 200;
-/// Deletions under way at once: each asks n agents to confirm a replica.
-const DELETIONS_MAX: usize = 256;
-/// Entries aged in one round: 100 000 are through in ten seconds.
-const WALK: usize = 1_000;
 /// A proposal whose answer, or whose task, does not show in this time was lost with its actor: it is forgotten. The
 /// Catalog checks everything again, so proposing twice does no harm.
 const FLIGHT_MS: u64 = 10_000;
 /// A tablet that waits is looked at this often even if nobody says that anything changed.
 const LOOK_AGAIN_MS: u64 = 30_000;
+/// An end may overtake the answer to its proposal: so many ends are looked through for it.
+const ENDED_LATELY: usize = 1_000;
 const BACKOFF_MIN_MS: u64 = 1_000;
 const BACKOFF_MAX_MS: u64 = 60_000;
 
@@ -226,7 +218,7 @@ impl Desk {
     fn answered(&mut self, at: Tick, tablet: TabletId, answer: Result<TaskId, Reason>, actions: &mut Vec<DeskAction>) {
         match answer {
             Ok(task) => {
-                let is_over = self.history.iter().rev().take(WALK).any(|past| past.task.id == task);
+                let is_over = self.history.iter().rev().take(ENDED_LATELY).any(|past| past.task.id == task);
                 if is_over {
                     self.flights.remove(&tablet);
                 } else if let Some(flight) = self.flights.get_mut(&tablet) {
@@ -287,163 +279,6 @@ impl Desk {
                 }
             });
         }
-    }
-
-    fn round(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
-        self.forget_lost_flights(world, at);
-        match world.level {
-            Level::Stopped | Level::Blind | Level::Freezed => return,
-            Level::Steady | Level::Lively => {}
-        }
-        self.end_tasks(world, at, actions);
-        let mut ledger = self.ledger(world);
-        let mut board = Board::of(world, &ledger);
-        self.wake(world, at, &ledger);
-        self.walk(world, at);
-        let running = world.tasks.values().filter(|task| matches!(task.work, Work::Delete { .. })).count();
-        let mut deletions = running + self.flights.values().filter(|flight| flight.grant.is_none()).count();
-        let mut misses = 0;
-        for _ in 0..VISITS_MAX {
-            // No disk can take anything: copies need not even be looked at.
-            let copy = if board.is_empty() { None } else { self.queue.next_copy() };
-            let deletion = if deletions < DELETIONS_MAX { self.queue.next_deletion() } else { None };
-            let Some(key) = [copy, deletion].into_iter().flatten().min() else { break };
-            let desktop = Desktop { world, ledger: &ledger, board: &board, at };
-            match self.visit(&desktop, key.tablet, actions) {
-                Some(Some(grant)) => {
-                    ledger.take(world, &grant);
-                    board.refresh(world, &ledger, grant.disk);
-                    board.refresh(world, &ledger, grant.source_disk);
-                }
-                Some(None) => deletions += 1,
-                None => misses += 1,
-            }
-            if misses >= MISSES_MAX {
-                break;
-            }
-        }
-    }
-
-    /// Looks at one tablet; `Some` with what it takes when something was proposed.
-    fn visit(&mut self, desktop: &Desktop, id: TabletId, actions: &mut Vec<DeskAction>) -> Option<Option<Grant>> {
-        let Desktop { world, at, .. } = *desktop;
-        let priority = self.queue.get(id)?.urgency.now;
-        let Some(tablet) = world.tablets.get(id) else {
-            self.queue.remove(id);
-            return None;
-        };
-        if world.tasks.contains_key(&id) || self.flights.contains_key(&id) {
-            self.queue.update(id, |entry| entry.place = Place::Away);
-            return None;
-        }
-        match admit::visit(desktop, tablet, priority) {
-            Visit::Propose { proposal, grant } => {
-                self.flights.insert(id, Flight { grant, since: at, task: None });
-                self.queue.update(id, |entry| {
-                    entry.urgency.scheduled(at);
-                    (entry.visited, entry.refusals, entry.reason, entry.place) = (at, 0, None, Place::Away);
-                });
-                actions.push(DeskAction::Propose(proposal));
-                return Some(grant);
-            }
-            Visit::Gone(reason) => {
-                self.queue.remove(id);
-                actions.push(DeskAction::Explain { tablet: id, reason });
-            }
-            Visit::NotReady { ms } => {
-                let until = at.plus(ms.min(LOOK_AGAIN_MS));
-                self.explain(id, admit::not_ready(ms), actions);
-                self.queue.update(id, |entry| {
-                    (entry.visited, entry.place) = (at, Place::Later { until, after: After::Wait });
-                });
-            }
-            Visit::Busy { reason, disks } => {
-                self.explain(id, reason, actions);
-                self.queue.update(id, |entry| {
-                    entry.urgency.failed(at);
-                    (entry.visited, entry.place) = (at, Place::Busy { disks });
-                });
-            }
-            Visit::Refused(reason) => self.refuse(at, id, reason, actions),
-        }
-        None
-    }
-
-    /// Not now: it stands back, longer each time.
-    fn refuse(&mut self, at: Tick, tablet: TabletId, reason: Reason, actions: &mut Vec<DeskAction>) {
-        self.explain(tablet, reason, actions);
-        self.queue.update(tablet, |entry| {
-            entry.refusals += 1;
-            entry.urgency.failed(at);
-            let until = at.plus(backoff_ms(entry.refusals));
-            (entry.visited, entry.place) = (at, Place::Later { until, after: After::Refusal });
-        });
-    }
-
-    fn explain(&mut self, tablet: TabletId, reason: Reason, actions: &mut Vec<DeskAction>) {
-        let Some(known) = self.queue.get(tablet) else { return };
-        let is_news = known.reason.as_ref().map(Reason::code) != Some(reason.code());
-        self.queue.update(tablet, |entry| entry.reason = Some(reason.clone()));
-        if is_news {
-            actions.push(DeskAction::Explain { tablet, reason });
-        }
-    }
-
-    /// What may be looked at again: its time has come, a slot has freed, a disk has come.
-    fn wake(&mut self, world: &World, at: Tick, ledger: &Ledger) {
-        self.queue.wake_due(at, VISITS_MAX);
-        self.queue.wake_busy(|disk| ledger.free(disk));
-        let disks = world.disks.values().filter(|disk| target::place_refusal(world, disk).is_none());
-        let usable: BTreeSet<DiskId> = disks.map(|disk| disk.id).collect();
-        self.wake_refused |= !usable.is_subset(&self.usable);
-        self.usable = usable;
-        if self.wake_refused {
-            self.wake_refused = !self.queue.wake_refused(VISITS_MAX);
-        }
-    }
-
-    /// Ages a piece of the queue, and sets free what is marked away while nothing runs for it.
-    fn walk(&mut self, world: &World, at: Tick) {
-        let piece = self.queue.after(self.walked, WALK);
-        self.walked = if piece.len() < WALK { None } else { piece.last().map(|entry| entry.tablet) };
-        let mut changed = Vec::new();
-        for entry in piece {
-            let mut urgency = entry.urgency;
-            let is_running = || world.tasks.contains_key(&entry.tablet) || self.flights.contains_key(&entry.tablet);
-            let is_stranded = entry.place == Place::Away && !is_running();
-            if is_stranded || (entry.place != Place::Away && urgency.aged(at)) {
-                changed.push((entry.tablet, urgency, is_stranded));
-            }
-        }
-        for (tablet, urgency, is_stranded) in changed {
-            self.queue.update(tablet, |entry| {
-                entry.urgency = urgency;
-                if is_stranded {
-                    entry.place = Place::Ready;
-                }
-            });
-        }
-    }
-
-    fn end_tasks(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
-        self.cancels.retain(|_, since| at.since(*since) < FLIGHT_MS);
-        for task in world.tasks.values() {
-            if self.cancels.contains_key(&task.id) {
-                continue;
-            }
-            if let Some(cause) = lifecycle::end_of(world, task, at) {
-                self.cancels.insert(task.id, at);
-                let (tablet, task) = (task.tablet, task.id);
-                actions.push(DeskAction::Propose(Proposal::Cancel { tablet, task, cause }));
-            }
-        }
-    }
-
-    fn forget_lost_flights(&mut self, world: &World, at: Tick) {
-        let shown = |tablet: &TabletId, flight: &Flight| {
-            flight.task.is_some() && world.tasks.get(tablet).map(|task| task.id) == flight.task
-        };
-        self.flights.retain(|tablet, flight| !shown(tablet, flight) && at.since(flight.since) < FLIGHT_MS);
     }
 }
 

@@ -1,1 +1,151 @@
+//! Properties of rounds on any world: limits hold, hosts are never shared, deciding twice changes nothing, and a house
+//! that can be healed heals without ever losing a complete copy.
 
+use super::tests::Shop;
+use super::*;
+use crate::checkup::count;
+use crate::checkup::count::host_of;
+use crate::event::Target;
+use proptest::prelude::*;
+use stele_common::{DiskState, Liveness, TabletStatus, Version};
+
+/// One thing that goes wrong.
+#[derive(Clone, Copy, Debug)]
+enum Ill {
+    Lost(usize),
+    Silent(usize),
+    DiskAway(usize),
+    Bad(usize, usize),
+    Behind(usize, usize),
+    Wait(u64),
+}
+
+fn ill() -> impl Strategy<Value = Ill> {
+    prop_oneof![
+        (0..20usize).prop_map(Ill::Lost),
+        (0..20usize).prop_map(Ill::Silent),
+        (0..40usize).prop_map(Ill::DiskAway),
+        (0..64usize, 0..3usize).prop_map(|(tablet, replica)| Ill::Bad(tablet, replica)),
+        (0..64usize, 0..3usize).prop_map(|(tablet, replica)| Ill::Behind(tablet, replica)),
+        (0..400_000u64).prop_map(Ill::Wait),
+    ]
+}
+
+fn befall(shop: &mut Shop, tablets: &[TabletId], ill: Ill) {
+    let nodes = shop.sample.nodes();
+    let disks: Vec<DiskId> = shop.sample.world.disks.keys().copied().collect();
+    match ill {
+        Ill::Lost(node) => shop.sample.turn(nodes[node % nodes.len()], Liveness::Lost),
+        Ill::Silent(node) => shop.sample.turn(nodes[node % nodes.len()], Liveness::Silent),
+        Ill::DiskAway(disk) => shop.sample.disk_state(disks[disk % disks.len()], DiskState::Unavailable),
+        Ill::Bad(tablet, replica) => {
+            let tablet = tablets[tablet % tablets.len()];
+            let replica = shop.sample.replicas(tablet)[replica];
+            shop.sample.bad(tablet, replica);
+        }
+        Ill::Behind(tablet, replica) => {
+            let tablet = tablets[tablet % tablets.len()];
+            let mut holders = shop.sample.replicas(tablet);
+            holders.remove(replica);
+            // A bad or lagging one holds nothing new: the version would not be theirs.
+            holders.retain(|id| {
+                let known = shop.sample.replica(tablet, *id);
+                known.bad.is_none() && known.version == shop.sample.tablet(tablet).committed
+            });
+            if holders.len() == 2 {
+                shop.sample.load(tablet, &holders);
+            }
+        }
+        Ill::Wait(ms) => shop.pass(ms),
+    }
+}
+
+/// What must hold of every proposal, on the world that it was made for.
+fn check(shop: &Shop, proposals: &[Proposal]) {
+    let world = &shop.sample.world;
+    let mut tablets = BTreeSet::new();
+    for proposal in proposals {
+        match proposal {
+            Proposal::Clone { tablet, target, source, .. } => {
+                assert!(tablets.insert(*tablet) && !world.tasks.contains_key(tablet), "one task a tablet");
+                let tablet = world.tablets.get(*tablet).expect("it is there");
+                let from = shop.sample.replica(tablet.id, *source);
+                assert!(from.bad.is_none() && from.seen.as_ref().is_some_and(|seen| seen.version >= tablet.visible));
+                match target {
+                    Target::NewOn { node, .. } => {
+                        let host = world.nodes[node].host.as_str();
+                        assert!(tablet.replicas.iter().all(|replica| host_of(world, replica) != Some(host)));
+                        assert!((tablet.replicas.len() as u32) < tablet.wanted + admit::SURPLUS_MAX);
+                    }
+                    Target::Existing(replica) => assert_ne!(replica, source),
+                }
+            }
+            Proposal::Delete { tablet, victim, .. } => {
+                assert!(tablets.insert(*tablet) && !world.tasks.contains_key(tablet), "one task a tablet");
+                let tablet = world.tablets.get(*tablet).expect("it is there");
+                let counts = count(world, tablet);
+                let others = tablet.replicas.iter().zip(&counts.judged).filter(|(r, j)| r.id != *victim && j.complete);
+                assert!(others.count() >= 1, "never the last complete copy");
+            }
+            Proposal::Cancel { .. } => {}
+        }
+    }
+    let ledger = shop.desk.ledger(world);
+    assert!(world.disks.keys().all(|disk| ledger.used(*disk) <= world.knobs.schedule_slot_num_per_path));
+}
+
+fn complete(shop: &Shop, tablet: TabletId) -> u32 {
+    count(&shop.sample.world, shop.sample.tablet(tablet)).complete
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Any ills, then calm: every round keeps its promises, a second look at the same world proposes nothing, no
+    /// repair lowers the number of complete copies below what is wanted, and what can be healed is healed.
+    #[test]
+    fn any_house_heals(hosts in 3u64..7, disks in 1u64..3, tablets in 1u32..24,
+                       ills in proptest::collection::vec(ill(), 0..14)) {
+        let (mut shop, ids) = Shop::new(hosts, disks, tablets);
+        ids.iter().for_each(|id| assert_eq!(shop.sample.tablet(*id).visible, Version(1)));
+        for ill in ills {
+            befall(&mut shop, &ids, ill);
+            let proposals = shop.round();
+            check(&shop, &proposals);
+            prop_assert_eq!(shop.round(), vec![], "deciding twice changes nothing");
+            proposals.iter().for_each(|proposal| shop.accept(proposal));
+        }
+        // Calm: who is silent becomes lost, waits end, every task succeeds.
+        for node in shop.sample.nodes() {
+            if shop.sample.world.nodes[&node].liveness == Liveness::Silent {
+                shop.lose(node);
+            }
+        }
+        let mut quiet = 0;
+        for _ in 0..2_000 {
+            let proposals = shop.round();
+            check(&shop, &proposals);
+            let before: Vec<u32> = ids.iter().map(|id| complete(&shop, *id)).collect();
+            proposals.iter().for_each(|proposal| shop.accept(proposal));
+            let running: Vec<TabletId> = shop.sample.world.tasks.keys().copied().collect();
+            running.iter().for_each(|tablet| shop.finish(*tablet));
+            for (id, before) in ids.iter().zip(before) {
+                prop_assert!(complete(&shop, *id) >= before.min(3), "tablet {} lost a complete copy", id);
+            }
+            shop.pass(20_000);
+            quiet = if proposals.is_empty() && running.is_empty() { quiet + 1 } else { 0 };
+            if quiet > 20 {
+                break;
+            }
+        }
+        prop_assert!(quiet > 20, "it never comes to rest");
+        let usable: BTreeSet<&str> = shop.sample.world.disks.values()
+            .filter(|disk| target::place_refusal(&shop.sample.world, disk).is_none())
+            .map(|disk| shop.sample.world.nodes[&disk.node].host.as_str()).collect();
+        for id in &ids {
+            let found = verdict(&shop.sample.world, shop.sample.tablet(*id), shop.sample.at);
+            let is_healed = matches!(found.status, TabletStatus::Healthy | TabletStatus::Unrecoverable);
+            prop_assert!(is_healed || usable.len() < 3, "{:?}\n{:#?}", found, shop.sample.tablet(*id).replicas);
+        }
+    }
+}

@@ -154,13 +154,16 @@ impl Queue {
     }
 
     /// For each free slot on a disk, the first two that wait for it stand ready again (one of the two may be stopped by
-    /// the other end).
-    pub fn wake_busy(&mut self, free: impl Fn(DiskId) -> u32) {
+    /// the other end), but for those that were looked at in this round. False: there were none.
+    pub fn wake_busy(&mut self, free: impl Fn(DiskId) -> u32, seen: &BTreeSet<TabletId>) -> bool {
         let mut woken = BTreeSet::new();
         for (disk, keys) in &self.busy {
-            woken.extend(keys.iter().take(free(*disk) as usize * 2).map(|key| key.tablet));
+            let unseen = keys.iter().filter(|key| !seen.contains(&key.tablet));
+            woken.extend(unseen.take(free(*disk) as usize * 2).map(|key| key.tablet));
         }
+        let is_any = !woken.is_empty();
         self.ready(woken);
+        is_any
     }
 
     fn ready(&mut self, tablets: impl IntoIterator<Item = TabletId>) {

@@ -4,8 +4,9 @@
 //! In: a tablet with its counts. Out: one replica, or none. It must never name a replica that is merely out of sight,
 //! nor a complete one unless more than n are complete.
 
-use super::target::used_ppb;
+use super::target::{place_refusal, used_ppb};
 use crate::World;
+use crate::checkup::count::host_of;
 use crate::checkup::{Counts, Flaw, Judged, waits};
 use crate::world::{Replica, Tablet};
 use stele_common::{ReplicaId, Tick};
@@ -19,6 +20,8 @@ pub enum Purpose {
     Unblock,
     /// No further surplus is allowed before one of these has left: only what is of no use.
     MakeRoom,
+    /// No host is free, but one that is there holds only a useless one: without it a good one could be made there.
+    FreeHost,
 }
 
 /// The first goes first; declaration order is the law's (the seed's list).
@@ -38,7 +41,8 @@ enum Rank {
 pub fn choose_victim(world: &World, tablet: &Tablet, counts: &Counts, at: Tick, purpose: Purpose) -> Option<ReplicaId> {
     let ranked = tablet.replicas.iter().zip(&counts.judged).filter_map(|(replica, judged)| {
         let rank = rank(world, tablet, counts, replica, judged, at)?;
-        serves(rank, purpose).then(|| (rank, tie(world, replica, rank), replica.id))
+        let serves = serves(rank, purpose) && (purpose != Purpose::FreeHost || host_has_a_disk(world, replica));
+        serves.then(|| (rank, tie(world, replica, rank), replica.id))
     });
     ranked.min().map(|(_, _, id)| id)
 }
@@ -70,7 +74,17 @@ fn serves(rank: Rank, purpose: Purpose) -> bool {
             Rank::NodeDropped | Rank::Bad | Rank::NodeGone | Rank::Leftover | Rank::SameHost => true,
             Rank::LowerVersion | Rank::FullestDisk => false,
         },
+        Purpose::FreeHost => match rank {
+            Rank::Bad | Rank::NodeGone | Rank::Leftover => true,
+            Rank::NodeDropped | Rank::LowerVersion | Rank::SameHost | Rank::FullestDisk => false,
+        },
     }
+}
+
+fn host_has_a_disk(world: &World, replica: &Replica) -> bool {
+    let host = host_of(world, replica);
+    let mut disks = world.disks.values().filter(|disk| place_refusal(world, disk).is_none());
+    disks.any(|disk| world.nodes.get(&disk.node).map(|node| node.host.as_str()) == host)
 }
 
 /// Among equals: the lowest version, or the fullest disk, first.

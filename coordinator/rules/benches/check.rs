@@ -1,0 +1,143 @@
+//! Times of the law book on a large house: a full check of 1 000 000 tablets with three replicas, a node's death, and
+//! rounds of the scheduler with 100 000 tablets pending. `cargo bench -p stele-coordinator-rules`.
+
+use std::time::{Duration, Instant};
+use stele_common::{
+    Ballot, DiskId, Liveness, LoadId, Medium, NodeId, PartitionId, ReplicaId, ReplicaState, TableId, TabletId,
+    TabletStatus, Tick, Version,
+};
+use stele_coordinator_rules::Change;
+use stele_coordinator_rules::checkup::verdict;
+use stele_coordinator_rules::sample::{Sample, hash_of};
+use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
+use stele_coordinator_rules::world::{Partition, Replica, SeenReplica, Table, Tablet, VersionRecord};
+
+const HOSTS: u64 = 250;
+const DISKS: u64 = 4;
+const TABLETS: u64 = 1_000_000;
+const PENDING: usize = 100_000;
+
+fn main() {
+    let mut sample = Sample::new(HOSTS, DISKS);
+    fill(&mut sample);
+    println!("{TABLETS} tablets x 3 on {} disks of {HOSTS} hosts; resident {} MiB", HOSTS * DISKS, resident_mib());
+
+    let healthy = timed("full check, all healthy", || check(&sample, TabletStatus::Healthy));
+    assert_eq!(healthy, TABLETS as usize);
+
+    let dead = sample.nodes()[0];
+    sample.turn(dead, Liveness::Lost);
+    let ill = timed("full check, one node lost", || check(&sample, TabletStatus::ReplicaMissing));
+    let of_node: Vec<TabletId> = sample.world.tablets.iter().filter(|t| has(t, dead)).map(|tablet| tablet.id).collect();
+    assert_eq!(ill, of_node.len());
+    let piece = &of_node[..of_node.len().min(10_000)];
+    timed(&format!("verdicts of {} tablets of the dead node", piece.len()), || {
+        let tablets = piece.iter().filter_map(|id| sample.world.tablets.get(*id));
+        tablets.map(|tablet| verdict(&sample.world, tablet, sample.at)).filter(|v| v.priority.is_some()).count()
+    });
+    rounds(&mut sample);
+}
+
+/// Takes further nodes away until enough is pending, then times rounds: full of grants, and with no slot left.
+fn rounds(sample: &mut Sample) {
+    std::sync::Arc::make_mut(&mut sample.world.knobs).queue_max = 1_000_000;
+    for node in sample.nodes().into_iter().take(9) {
+        sample.turn(node, Liveness::Lost);
+    }
+    sample.at = Tick(sample.at.0 + 400_000);
+    let (world, at) = (&sample.world, sample.at);
+    let ill = world.tablets.iter().map(|tablet| (tablet.id, verdict(world, tablet, at)));
+    let ill: Vec<_> = ill.filter(|(_, verdict)| verdict.priority.is_some()).take(PENDING).collect();
+    let mut desk = Desk::new();
+    timed(&format!("{} verdicts into the queue", ill.len()), || desk.step(world, at, DeskEvent::Verdicts(ill)).len());
+    println!("pending: {}", desk.pending().count());
+    for round in 1..=5 {
+        let actions = timed(&format!("round {round}"), || desk.step(world, at, DeskEvent::Round));
+        let granted = actions.iter().filter(|action| matches!(action, DeskAction::Propose(_))).count();
+        println!("    {granted} granted, {} in flight", desk.in_flight());
+    }
+}
+
+fn check(sample: &Sample, status: TabletStatus) -> usize {
+    let (world, at) = (&sample.world, sample.at);
+    world.tablets.iter().filter(|tablet| verdict(world, tablet, at).status == status).count()
+}
+
+fn has(tablet: &Tablet, node: NodeId) -> bool {
+    tablet.replicas.iter().any(|replica| replica.node == node)
+}
+
+fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let found = work();
+    let took: Duration = began.elapsed();
+    println!("{what}: {:.2} ms", took.as_secs_f64() * 1000.0);
+    found
+}
+
+/// One table, its tablets spread over all disks, each at version 1.
+fn fill(sample: &mut Sample) {
+    let disks: Vec<(NodeId, DiskId)> = sample.world.disks.values().map(|disk| (disk.node, disk.id)).collect();
+    let (table, partition) = (TableId(1_000_000), PartitionId(1_000_001));
+    let first = 10_000_000;
+    let ids: Vec<TabletId> = (0..TABLETS).map(|index| TabletId(first + index)).collect();
+    let parts =
+        Partition { id: partition, name: "p0".into(), medium: Medium::Hdd, replication: 3, tablets: ids.clone() };
+    let (db, db_id, name) = ("d".to_string(), stele_common::DatabaseId(999_999), "t".to_string());
+    let table_of = Table { id: table, db, db_id, name, buckets: TABLETS as u32, partitions: vec![parts] };
+    sample.apply(Change::TableAdded { table: table_of, tablets: Vec::new() });
+    for chunk in ids.chunks(10_000) {
+        let tablets = chunk.iter().map(|id| tablet(*id, table, partition, &disks)).collect();
+        sample.apply(Change::TabletsAdded { tablets });
+    }
+}
+
+fn tablet(id: TabletId, table: TableId, partition: PartitionId, disks: &[(NodeId, DiskId)]) -> Tablet {
+    let hash = hash_of(id, Version(1));
+    let replica = |index: u64| {
+        // Strides that are no multiple of the disks of a host: three different hosts, every disk used.
+        let (node, disk) = disks[((id.0 * 7 + index * 331) % disks.len() as u64) as usize];
+        let seen = SeenReplica {
+            boot: stele_common::BootId(node.0),
+            seq: 1,
+            version: Version(1),
+            hash,
+            pending: Version(1),
+            size: 1 << 20,
+            files: 1,
+            oldest: Version(1),
+            verified: None,
+            confirmed: None,
+            bad: None,
+            behind: None,
+        };
+        let (id, state) = (ReplicaId(20_000_000 + id.0 * 3 + index), ReplicaState::Normal);
+        Replica { id, node, disk, state, bad: None, version: Version(1), seen: Some(seen) }
+    };
+    let replicas: Vec<Replica> = (0..3).map(replica).collect();
+    let holders = replicas.iter().map(|replica| replica.id).collect();
+    let (version, parent, load) = (Version(1), Version::EMPTY, LoadId(1));
+    Tablet {
+        id,
+        table,
+        partition,
+        bucket: 0,
+        wanted: 3,
+        medium: Medium::Hdd,
+        visible: version,
+        committed: version,
+        versions: vec![VersionRecord { version, parent, hash, load, holders, superseded: None }],
+        ballot: Ballot(1),
+        primary: Some(replicas[0].id),
+        replicas,
+        revision: 1,
+        load: None,
+    }
+}
+
+/// Linux only; 0 elsewhere.
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
+    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
