@@ -21,6 +21,7 @@ use crate::watch::DiskPlace;
 use crate::wiring::Shared;
 use actix::{Actor as _, Addr, Arbiter};
 use actix_rt::task::{JoinHandle, spawn_blocking};
+use futures_util::future::join_all;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,11 +120,8 @@ impl Settler {
     /// Looks at every directory that is not in use and says what lies where.
     pub async fn look(&mut self) -> Vec<DiskHello> {
         self.collect_opened().await;
-        for seat in &mut self.seats {
-            if let SeatState::Out { .. } = seat.state {
-                seat.state = look_at(&seat.config.path).await;
-            }
-        }
+        let out = self.seats.iter_mut().filter(|seat| matches!(seat.state, SeatState::Out { .. }));
+        join_all(out.map(|seat| async { seat.state = look_at(&seat.config.path).await })).await;
         self.refuse_strangers();
         self.seats.iter().map(Seat::hello).collect()
     }

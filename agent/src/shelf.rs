@@ -43,8 +43,6 @@ pub struct OpenDisk {
     fence: Recipient<Fence>,
     /// The highest epoch that the disk has seen.
     epoch: AtomicU64,
-    /// Load streams being received now.
-    loads: AtomicUsize,
     /// Copies being received now, for `GET /v1/disks`.
     pub copies: AtomicUsize,
     pub trash_bytes: AtomicU64,
@@ -61,7 +59,6 @@ impl OpenDisk {
             events,
             fence,
             epoch: AtomicU64::new(0),
-            loads: AtomicUsize::new(0),
             copies: AtomicUsize::new(0),
             trash_bytes: AtomicU64::new(0),
         }
@@ -116,26 +113,6 @@ impl OpenDisk {
     /// Shuts the disk off (the coordinator refused it), or lets it work again.
     pub fn fence(&self, cause: Option<String>) {
         self.fence.do_send(Fence(cause));
-    }
-
-    /// Takes one of the `max` places for load streams on this disk; the place is free again when the value goes.
-    pub fn load_place(self: &Arc<Self>, max: usize) -> Option<LoadPlace> {
-        let taken = self.loads.fetch_update(Relaxed, Relaxed, |now| (now < max).then_some(now + 1));
-        taken.ok().map(|_| LoadPlace(Arc::clone(self)))
-    }
-
-    /// Load streams being received now.
-    pub fn loads_now(&self) -> usize {
-        self.loads.load(Relaxed)
-    }
-}
-
-/// A place for a load stream; frees itself.
-pub struct LoadPlace(Arc<OpenDisk>);
-
-impl Drop for LoadPlace {
-    fn drop(&mut self) {
-        self.0.loads.fetch_sub(1, Relaxed);
     }
 }
 

@@ -27,7 +27,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use stele_agent_rules::book::CopyPhase;
 use stele_agent_rules::event::EventBody;
 use stele_agent_rules::report::{self, Key};
 use stele_agent_rules::{Action, Book, Event, Op, OpFailure, OpResult, trash};
@@ -74,7 +73,8 @@ pub struct Disk {
     waiting: [VecDeque<Op>; 4],
     /// Ops in a lane.
     running: BTreeMap<Lane, usize>,
-    gauges: BTreeMap<TaskId, (Arc<CopyGauge>, u64, Tick)>,
+    /// Copies that are handed out.
+    gauges: BTreeMap<TaskId, Arc<CopyGauge>>,
     scrubber: Scrubber,
     fenced: Option<String>,
     looked: Tick,
@@ -89,7 +89,6 @@ struct Parts {
     reporter: Recipient<DiskNews>,
     clock: Clock,
     trash_ms: u64,
-    stall: BTreeMap<TaskId, Tick>,
 }
 
 impl Disk {
@@ -119,7 +118,7 @@ impl Disk {
             looked: now,
             news: None,
             news_cost: Duration::ZERO,
-            parts: Parts { peers, shelf, reporter, clock, trash_ms: config.limits.trash_ms, stall: BTreeMap::new() },
+            parts: Parts { peers, shelf, reporter, clock, trash_ms: config.limits.trash_ms },
         };
         disk.show_all();
         disk.tell_news();
@@ -163,10 +162,7 @@ impl Disk {
             let waiting = &mut self.waiting[lane as usize];
             while let Some(op) = waiting.pop_front() {
                 let gauge = match &op {
-                    Op::Fetch { order, .. } => {
-                        let new = || (Arc::default(), order.stall_ms, self.parts.clock.now());
-                        Arc::clone(&self.gauges.entry(order.task).or_insert_with(new).0)
-                    }
+                    Op::Fetch { order, .. } => Arc::clone(self.gauges.entry(order.task).or_default()),
                     _ => Arc::default(),
                 };
                 let job = Job { op, dir: Arc::clone(&self.dir), gauge, peers: Arc::clone(&self.parts.peers) };
@@ -186,26 +182,26 @@ impl Disk {
 
     /// Tells the threads of cancelled copies to stop.
     fn stop_cancelled(&self) {
-        for (task, (gauge, ..)) in &self.gauges {
+        for (task, gauge) in &self.gauges {
             if self.book.copies.get(task).is_none_or(|copy| copy.cancelled) {
                 gauge.cancelled.store(true, Relaxed);
             }
         }
     }
 
-    /// Once a second: progress of copies, copies that stand still, the scrub, the law book's own tick.
+    /// Once a second: progress of copies, the scrub, the law book's own tick, a lost directory that may be back.
     fn tick(&mut self, context: &mut Context<Disk>) {
         let now = self.parts.clock.now();
         if now.since(self.looked) > HUNG_MS && self.book.state == DiskState::Online {
             self.turn(DiskState::Unavailable, Some(format!("no answer for {} s", HUNG_MS / 1000)), context);
         }
-        self.follow_copies(now, context);
+        self.follow_copies(context);
         self.step(EventBody::Tick, context);
         if !self.book.trash.is_empty() && self.news.is_none() {
             self.news_in(AGES_MS, context);
         }
         let idle = self.running.values().all(|n| *n == 0) && self.waiting.iter().all(VecDeque::is_empty);
-        if !self.gauges.is_empty() || self.face.loads_now() > 0 {
+        if !self.gauges.is_empty() || !self.dir.streams().is_empty() {
             self.scrubber.disturbed(now);
         }
         let reading = self.running.get(&Lane::Verify).is_some_and(|n| *n > 0);
@@ -224,18 +220,14 @@ impl Disk {
         }
     }
 
-    /// Progress of copies into the book; a copy that stands still is stopped.
-    fn follow_copies(&mut self, now: Tick, context: &mut Context<Disk>) {
+    /// Progress of copies into the book.
+    fn follow_copies(&mut self, context: &mut Context<Disk>) {
         let mut moved = Vec::new();
-        for (task, (gauge, stall_ms, last)) in &mut self.gauges {
+        for (task, gauge) in &self.gauges {
             let (done, total) = (gauge.done.load(Relaxed), gauge.total.load(Relaxed));
-            let Some(copy) = self.book.copies.get(task) else { continue };
-            if copy.bytes_done != done || copy.bytes_total != total {
-                *last = now;
+            let copy = self.book.copies.get(task);
+            if copy.is_some_and(|copy| (copy.bytes_done, copy.bytes_total) != (done, total)) {
                 moved.push((*task, done, total));
-            } else if now.since(*last) > *stall_ms && copy.phase == CopyPhase::Fetching {
-                gauge.cancelled.store(true, Relaxed);
-                self.parts.stall.entry(*task).or_insert(now);
             }
         }
         for (task, bytes_done, bytes_total) in moved {
@@ -444,11 +436,6 @@ impl Handler<JobDone> for Disk {
         metrics::counter!(telemetry::JOBS, "lane" => lane.name()).increment(1);
         if let Op::Fetch { order, .. } = &op {
             self.gauges.remove(&order.task);
-            let stalled = self.parts.stall.remove(&order.task).is_some();
-            if stalled && result == OpResult::Failed(OpFailure::Copy(TaskFailure::Cancelled)) {
-                let detail = format!("no byte for {} ms", order.stall_ms);
-                result = OpResult::Failed(OpFailure::Copy(TaskFailure::SourceLost { detail }));
-            }
         }
         if let Op::Verify { replica, .. } = &op
             && matches!(result, OpResult::Verified { .. } | OpResult::Damaged { .. })

@@ -39,6 +39,8 @@ pub enum HelloError {
     NoToken,
     #[error("the coordinator could not prove that it knows the cluster's token")]
     BadProof,
+    #[error("the coordinator at that address leads cluster {theirs}, this agent belongs to {ours}")]
+    OtherCluster { ours: ClusterId, theirs: ClusterId },
     #[error("the coordinator answered about {found} disks, asked were {asked}")]
     Disks { asked: usize, found: usize },
     #[error("{0}")]
@@ -70,7 +72,7 @@ where
     }
     let mut nonce = [0u8; 16];
     getrandom::fill(&mut nonce).map_err(|error| HelloError::Random(error.to_string()))?;
-    let asked = me.disks.len();
+    let (asked, ours) = (me.disks.len(), me.cluster.clone());
     let hello = Hello {
         magic: MAGIC.to_string(),
         min: PROTOCOL_MIN,
@@ -101,6 +103,9 @@ where
     }
     if common_version(welcome.version, welcome.version).is_none() {
         return Err(HelloError::NoCommonVersion { min: welcome.version, max: welcome.version });
+    }
+    if let Some(ours) = ours.filter(|ours| *ours != welcome.cluster) {
+        return Err(HelloError::OtherCluster { ours, theirs: welcome.cluster });
     }
     if welcome.disks.len() != asked {
         return Err(HelloError::Disks { asked, found: welcome.disks.len() });
@@ -142,7 +147,7 @@ mod tests {
             boot: BootId(3),
             peer: "127.0.0.1:1".into(),
             http: "127.0.0.1:2".into(),
-            cluster: None,
+            cluster: Some(ClusterId("c".into())),
             epoch_seen: Epoch(4),
             disks: vec![disk("/a"), disk("/b")],
         }
@@ -242,6 +247,10 @@ mod tests {
         let short = |hello: Hello| Answer::Welcome(Welcome { disks: vec![], ..welcome(&hello, None) });
         let result = against(None, |line| play(line, challenge(true), short)).await;
         assert!(matches!(result, Err(HelloError::Disks { asked: 2, found: 0 })), "{result:?}");
+
+        let other = |hello: Hello| Answer::Welcome(Welcome { cluster: ClusterId("x".into()), ..welcome(&hello, None) });
+        let result = against(None, |line| play(line, challenge(true), other)).await;
+        assert!(matches!(result, Err(HelloError::OtherCluster { .. })), "{result:?}");
     }
 
     /// Garbage, an oversize frame and a line that is cut are errors at once, and none of them is believed.

@@ -6,7 +6,7 @@ use crate::fanout::Connect;
 use crate::load_stream::{self, BODY_QUEUE, Body, LoadError};
 use crate::net::problem::Problem;
 use crate::net::{files, peers};
-use crate::shelf::{LoadPlace, OpenDisk};
+use crate::shelf::OpenDisk;
 use crate::telemetry;
 use crate::wiring::Shared;
 use actix_web::dev::Server;
@@ -25,8 +25,10 @@ use stele_common::{LoadId, NodeId, TabletId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// A client of a load that sends nothing for so long is gone.
+/// A client of a load that keeps us waiting for so long without having sent [`LIVELY_BYTES`] is as good as gone: a byte
+/// a second must not hold a thread and a place.
 const CLIENT_IDLE: Duration = Duration::from_secs(30);
+const LIVELY_BYTES: usize = 64 * 1024;
 /// After a refusal the rest of the body is read for so long, so that the client gets to see the answer.
 const DRAIN: Duration = Duration::from_secs(5);
 /// A primary that is behind gets so long to install what is committed: the quorum may have been faster than it.
@@ -180,15 +182,23 @@ enum Fed {
     Refused,
 }
 
-/// Body chunks to the reader, as fast as it takes them.
+/// Body chunks to the reader, as fast as it takes them. Only the time that the client takes is counted against it.
 async fn feed(payload: &mut web::Payload, chunks: &mpsc::Sender<Result<Bytes, String>>) -> Fed {
+    let mut waited = Duration::ZERO;
+    let mut brought = 0;
     loop {
-        let chunk = match timeout(CLIENT_IDLE, payload.next()).await {
+        let began = Instant::now();
+        let chunk = match timeout(CLIENT_IDLE.saturating_sub(waited), payload.next()).await {
             Ok(Some(Ok(chunk))) => Ok(chunk),
             Ok(Some(Err(error))) => Err(error.to_string()),
             Ok(None) => return Fed::Whole,
-            Err(_) => Err(format!("the client sent nothing for {} s", CLIENT_IDLE.as_secs())),
+            Err(_) => Err(format!("the client sent {brought} bytes in {} s", CLIENT_IDLE.as_secs())),
         };
+        waited += began.elapsed();
+        brought += chunk.as_ref().map_or(0, Bytes::len);
+        if brought >= LIVELY_BYTES {
+            (waited, brought) = (Duration::ZERO, 0);
+        }
         let broken = chunk.is_err();
         if chunks.send(chunk).await.is_err() {
             return if broken { Fed::Broken } else { Fed::Refused };
@@ -215,21 +225,19 @@ fn receive(
 ) -> Result<api::LoadStaged, LoadError> {
     let begin = load_stream::read_begin(&mut body, load, tablet)?;
     let patience = std::time::Instant::now() + CATCH_UP;
-    let (disk, dir, place) = loop {
+    let (disk, dir) = loop {
         match admit(shared, &begin) {
             Err(LoadError::Behind(_)) if std::time::Instant::now() < patience => std::thread::sleep(CATCH_UP / 100),
             answer => break answer?,
         }
     };
-    let staged = load_stream::receive(body, &begin, &dir, connect, |staged| {
+    load_stream::receive(body, &begin, &dir, connect, |staged| {
         disk.tell(EventBody::LoadStaged { load, tablet, staged });
-    });
-    drop(place);
-    staged
+    })
 }
 
 /// Whether this agent may take the load as the primary.
-fn admit(shared: &Shared, begin: &LoadBegin) -> Result<(Arc<OpenDisk>, Arc<DiskDir>, LoadPlace), LoadError> {
+fn admit(shared: &Shared, begin: &LoadBegin) -> Result<(Arc<OpenDisk>, Arc<DiskDir>), LoadError> {
     if !shared.lease.holds() {
         return Err(LoadError::NoLease);
     }
@@ -267,11 +275,12 @@ fn admit(shared: &Shared, begin: &LoadBegin) -> Result<(Arc<OpenDisk>, Arc<DiskD
         return Err(LoadError::Disk(format!("disk {} takes nothing new: {cause}", fact.disk)));
     }
     let limit = shared.config.limits.loads_per_disk;
-    let place = disk.load_place(limit);
-    let place = place.ok_or_else(|| LoadError::Busy(format!("disk {} receives {limit} loads already", fact.disk)))?;
     let dir = disk.dir();
+    if dir.streams().len() >= limit {
+        return Err(LoadError::Busy(format!("disk {} receives {limit} loads already", fact.disk)));
+    }
     has_room(&dir, begin)?;
-    Ok((disk, dir, place))
+    Ok((disk, dir))
 }
 
 /// Loads leave a reserve free on the disk: the rest belongs to repair.

@@ -113,6 +113,8 @@ async fn talk(
     session: u64,
     welcomed: &mut bool,
 ) -> Ended {
+    // Before dialling: a disk that hangs must not keep the coordinator waiting.
+    let disks = settler.look().await;
     let at = shared.config.coordinator.clone();
     let stream = match timeout(PATIENCE, TcpStream::connect(&at)).await {
         Ok(Ok(stream)) => stream,
@@ -126,7 +128,6 @@ async fn talk(
     let codec = |max| LengthDelimitedCodec::builder().max_frame_length(max).new_codec();
     let mut read = FramedRead::new(read, codec(HANDSHAKE_FRAME_MAX));
     let mut write = FramedWrite::new(write, codec(FRAME_MAX));
-    let disks = settler.look().await;
     let me = Identity {
         host: shared.config.host.clone(),
         name: shared.config.name.clone(),

@@ -90,10 +90,11 @@ impl PeerHost for Port {
             let cause = disk.fact().cause.unwrap_or_default();
             return no(PeerErrorCode::DiskFailed, format!("disk {} takes nothing new: {cause}", disk.disk));
         }
-        if disk.loads_now() >= self.0.config.limits.loads_per_disk {
+        let dir = disk.dir();
+        if dir.streams().len() >= self.0.config.limits.loads_per_disk {
             return no(PeerErrorCode::Busy, format!("disk {} receives enough loads already", disk.disk));
         }
-        has_room(&disk.dir(), begin).map_err(|error| {
+        has_room(&dir, begin).map_err(|error| {
             let full = error.code().0 == 507;
             let code = if full { PeerErrorCode::DiskFull } else { PeerErrorCode::DiskFailed };
             PeerError { code, detail: error.to_string() }
