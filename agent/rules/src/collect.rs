@@ -25,8 +25,9 @@ mod tests {
     /// Pinned versions and the head stay, whatever is asked for.
     #[test]
     fn what_is_read_stays() {
-        // head, older, pinned, below -> kept, removed
-        let rows: &[(u64, &[u64], &[u64], u64, &[u64], &[u64])] = &[
+        /// Head, older, pinned, below; kept, removed.
+        type Row = (u64, &'static [u64], &'static [u64], u64, &'static [u64], &'static [u64]);
+        let rows: &[Row] = &[
             (5, &[2, 3, 4], &[], 4, &[], &[2, 3]),
             (5, &[2, 3, 4], &[3], 4, &[3], &[2]),
             (5, &[2, 3, 4], &[4, 5], 9, &[4], &[2, 3]),

@@ -136,7 +136,8 @@ fn ages_do_not_hide_a_verification() {
 #[test]
 fn pages() {
     use ReportKind::{FullFirst, FullLast, FullMore, FullOnly};
-    let rows: [(u64, usize, &[(ReportKind, usize)]); 5] = [
+    type Row = (u64, usize, &'static [(ReportKind, usize)]);
+    let rows: [Row; 5] = [
         (0, 2, &[(FullOnly, 0)]),
         (2, 2, &[(FullOnly, 2)]),
         (3, 2, &[(FullFirst, 2), (FullLast, 1)]),

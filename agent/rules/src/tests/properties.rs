@@ -14,6 +14,7 @@ use stele_common::{
 
 /// One thing that happens; small numbers, so that they meet often.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run has a hundred of them")]
 enum Step {
     Event(EventBody),
     /// One of the ops in flight ends.
