@@ -91,3 +91,6 @@ fn proposed(draft: &mut Draft, proposal: &Proposal) {
     };
     draft.answer(answer.unwrap_or_else(Answer::Refused));
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@
 
 use super::tasks::{self, Wish};
 use super::{Draft, evidence, level, loads};
+use crate::checkup::waits;
 use crate::world::{LoadPhase, Outcome, Replica, Tablet, Task, Work};
 use crate::{Change, Reason};
 use stele_common::{
@@ -57,6 +58,10 @@ fn useless(draft: &Draft, replica: &Replica) -> Option<String> {
         None => return Some("its node left the cluster".into()),
         Some(Liveness::Lost) => return Some("its node is lost".into()),
         Some(Liveness::Alive | Liveness::Silent) => {}
+    }
+    // Its bytes are not touched: should the disk come back, they are a stray.
+    if waits::is_disk_given_up(draft.world, replica, draft.at) {
+        return Some("its disk stays away".into());
     }
     match replica.state {
         ReplicaState::Clone => Some("a copy that was given up".into()),
