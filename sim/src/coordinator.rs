@@ -13,12 +13,12 @@ use crate::options::SECOND;
 use crate::sim::{DownBody, Next, Sim};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use stele_common::handshake::{Answer as Handshake, Hello};
+use stele_common::handshake::Hello;
 use stele_common::{BootId, LoadKey, NodeId, Order, Report, TabletId, Tick, ToAgent};
 use stele_coordinator_rules::roster::{Roster, RosterEvent};
-use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
-use stele_coordinator_rules::world::LoadPhase;
-use stele_coordinator_rules::{Action, Answer, Change, Event, EventBody, Proposal, World, catalog, checkup, replay};
+use stele_coordinator_rules::schedule::{Desk, DeskEvent};
+use stele_coordinator_rules::world::{LoadPhase, Task};
+use stele_coordinator_rules::{Action, Answer, Change, Event, EventBody, World, catalog, replay};
 
 /// The catalog's tick; the real shell's 100 ms would only add events.
 const TICK_MS: u64 = 2 * SECOND;
@@ -53,6 +53,10 @@ pub struct Life {
     batches: VecDeque<Batch>,
     /// Batches in the commit that is under way.
     storing: usize,
+    /// Running tasks, to know one that has ended.
+    pub running: BTreeMap<TabletId, Task>,
+    /// The latest connection of each agent.
+    pub latest: BTreeMap<usize, u64>,
     /// Agents by node, with their connections.
     pub conns: BTreeMap<NodeId, (usize, u64)>,
 }
@@ -130,6 +134,8 @@ impl Sim {
             batches: VecDeque::new(),
             storing: 0,
             conns: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            running: world.tasks.clone(),
             world,
         });
         self.trace.decision(now, &format!("coordinator begins, life {number}"));
@@ -167,9 +173,10 @@ impl Sim {
     /// One event through the catalog.
     pub fn coordinate(&mut self, body: EventBody, asker: Asker) {
         let Some(at) = self.tick_of() else { return };
-        let Some(life) = &self.coordinator.life else { return };
+        let Some(life) = &mut self.coordinator.life else { return };
         let event = Event { at, wall_ms: WALL_MS + self.now, body };
-        let actions = catalog::decide(&life.world, &event);
+        // The records among the actions are in the world already.
+        let actions = catalog::step(&mut life.world, &event);
         let mut batch = Batch::default();
         for action in actions {
             match action {
@@ -191,24 +198,30 @@ impl Sim {
         self.finish(batch);
     }
 
+    /// A change that the world has taken in: looked at, told to the desk, and kept for the store.
     fn record(&mut self, at: Tick, change: Change, batch: &mut Batch) {
-        let leaked = matches!(&change, Change::TaskEnded { outcome, .. } if is_cancelled(outcome));
-        if self.breaks(Mutant::SlotLeaked) && leaked {
-            return;
-        }
         self.check_decision(&change);
+        let leaks = self.breaks(Mutant::SlotLeaked);
         let Some(life) = &mut self.coordinator.life else { return };
+        note_dirty(life, &change);
         let ended = match &change {
+            Change::TaskStarted { task } => {
+                life.running.insert(task.tablet, task.clone());
+                None
+            }
             Change::TaskEnded { tablet, task, outcome } => {
-                let found = life.world.tasks.get(tablet).filter(|found| found.id == *task);
-                found.cloned().map(|task| DeskEvent::Ended { task, outcome: outcome.clone(), wall_ms: WALL_MS })
+                let found = life.running.remove(tablet).filter(|found| found.id == *task);
+                found.map(|task| (task, outcome.clone()))
             }
             _ => None,
         };
-        note_dirty(life, &change);
-        life.world.apply(&change);
-        if let Some(ended) = ended {
-            self.desk(at, ended);
+        if let Some((task, outcome)) = ended {
+            if leaks && is_cancelled(&outcome) {
+                life.world.apply(&Change::TaskStarted { task: task.clone() });
+                life.running.insert(task.tablet, task);
+                return;
+            }
+            self.desk(at, DeskEvent::Ended { task, outcome, wall_ms: WALL_MS });
         }
         if change.is_durable() {
             self.stats.decisions += 1;

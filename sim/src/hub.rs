@@ -56,6 +56,12 @@ impl Sim {
         self.trace.event(6, self.now, agent as u64, conn);
         match body {
             UpBody::Hello(hello) => {
+                let Some(life) = &mut self.coordinator.life else { return };
+                let latest = life.latest.entry(agent).or_default();
+                if conn < *latest {
+                    return;
+                }
+                *latest = conn;
                 let asker = Asker::Agent { agent, conn, boot: hello.boot };
                 self.coordinate(EventBody::Hello { hello: *hello, proof: [0; 32] }, asker);
             }
@@ -69,6 +75,10 @@ impl Sim {
                 self.down(agent, conn, DownBody::Message(heard));
             }
             UpBody::Report { node, report } => {
+                let life = self.coordinator.life.as_ref();
+                if life.is_none_or(|life| life.conns.get(&node) != Some(&(agent, conn))) {
+                    return;
+                }
                 let report = self.bend_report(node, report);
                 self.coordinate(EventBody::Reported { node, report }, Asker::Nobody);
             }

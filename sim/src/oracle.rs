@@ -119,7 +119,7 @@ impl Sim {
         }
     }
 
-    /// A decision, before it is applied.
+    /// A decision, just applied.
     pub fn check_decision(&mut self, change: &Change) {
         match change {
             Change::ReplicaAdded { tablet, replica, node, .. } => self.check_place(*tablet, *replica, *node),
@@ -149,8 +149,9 @@ impl Sim {
         let Some(life) = &self.coordinator.life else { return };
         let Some(known) = life.world.tablets.get(tablet) else { return };
         let host = |node| life.world.nodes.get(&node).map(|node| node.host.as_str());
-        let same = known.replicas.iter().find(|other| other.bad.is_none() && host(other.node) == host(node));
-        let (same, count) = (same.map(|other| other.id), known.replicas.len() as u32 + 1);
+        let mut others = known.replicas.iter().filter(|other| other.id != replica);
+        let same = others.find(|other| other.bad.is_none() && host(other.node) == host(node));
+        let (same, count) = (same.map(|other| other.id), known.replicas.len() as u32);
         let most = known.wanted + 2;
         if let Some(other) = same {
             self.violate("I6 hosts", || format!("replica {replica} of tablet {tablet} joins {other} on its host"));
@@ -172,7 +173,7 @@ impl Sim {
     fn check_slots(&mut self, task: &Task) {
         self.held("I5 task");
         let Some(life) = &self.coordinator.life else { return };
-        if let Some(other) = life.world.tasks.get(&task.tablet) {
+        if let Some(other) = life.running.get(&task.tablet) {
             let other = other.id;
             return self.violate("I5 task", || format!("tablet {} gets task {} beside {other}", task.tablet, task.id));
         }
@@ -187,8 +188,8 @@ impl Sim {
         for at in [*disk, *source_disk] {
             let Some(life) = &self.coordinator.life else { return };
             let used = life.world.tasks.values().filter(|running| uses(running, at)).count();
-            if used + 1 > limit {
-                self.violate("I7 slots", || format!("disk {at} runs {} copies, {limit} are allowed", used + 1));
+            if used > limit {
+                self.violate("I7 slots", || format!("disk {at} runs {used} copies, {limit} are allowed"));
             }
         }
     }
@@ -205,7 +206,8 @@ impl Sim {
             let durable = record.holders.iter().filter(|holder| self.truth.durable.contains(&(id, **holder)));
             let hosts = durable.filter_map(|holder| host_of(&life.world, *tablet, *holder));
             let hosts = hosts.collect::<BTreeSet<_>>().len() as u32;
-            let (quorum, committed) = (known.wanted / 2 + 1, known.committed);
+            let quorum = known.wanted / 2 + 1;
+            let committed = self.truth.decide(*tablet, version);
             if hosts < quorum || record.holders.iter().any(|h| !self.truth.durable.contains(&(id, *h))) {
                 let holders = record.holders.clone();
                 self.violate("I2 commit", || {
@@ -313,6 +315,7 @@ impl Sim {
             return;
         }
         self.held("I11 recovery");
+        self.truth.tablets.values_mut().for_each(|truth| truth.decided = truth.committed);
         let lost = self.truth.tablets.iter().find_map(|(id, truth)| match world.tablets.get(*id) {
             Some(known) if known.committed >= truth.committed && known.visible >= truth.acked => None,
             Some(_) | None => Some(*id),

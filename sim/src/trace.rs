@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::fmt::Arguments;
 
-/// Lines kept for a report of a violation; a page of history is what a person reads.
-const KEPT: usize = 400;
+/// Lines kept for a report of a violation: some hours of virtual history, a few megabytes.
+const KEPT: usize = 20_000;
 
 /// The log.
 #[derive(Debug)]

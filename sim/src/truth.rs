@@ -30,6 +30,8 @@ pub struct TabletTruth {
     pub wanted: u32,
     /// Highest version whose commit record is durable.
     pub committed: Version,
+    /// Highest version whose commit is decided in this leadership.
+    pub decided: Version,
     /// Highest version that a client was told is safe.
     pub acked: Version,
     pub versions: BTreeMap<Version, (Arc<Papers>, LoadId)>,
@@ -44,6 +46,12 @@ pub struct Spot {
 }
 
 impl Truth {
+    /// A commit is decided: the version that it follows.
+    pub fn decide(&mut self, tablet: TabletId, version: Version) -> Version {
+        let Some(truth) = self.tablets.get_mut(&tablet) else { return Version::EMPTY };
+        std::mem::replace(&mut truth.decided, version)
+    }
+
     /// The highest version that `dir` has whole, or would have after installing the committed loads staged beside it;
     /// `None` when what it has is wrong.
     pub fn reach(&self, tablet: TabletId, replica: ReplicaId, disk: &ModelDisk, dir: &ReplicaDir) -> Option<Version> {
