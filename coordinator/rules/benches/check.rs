@@ -94,9 +94,9 @@ fn fill(sample: &mut Sample) {
 
 fn tablet(id: TabletId, table: TableId, partition: PartitionId, disks: &[(NodeId, DiskId)]) -> Tablet {
     let hash = hash_of(id, Version(1));
+    let places = places(id.0, disks);
     let replica = |index: u64| {
-        // Strides that are no multiple of the disks of a host: three different hosts, every disk used.
-        let (node, disk) = disks[((id.0 * 7 + index * 331) % disks.len() as u64) as usize];
+        let (node, disk) = places[index as usize];
         let seen = SeenReplica {
             boot: stele_common::BootId(node.0),
             seq: 1,
@@ -133,6 +133,20 @@ fn tablet(id: TabletId, table: TableId, partition: PartitionId, disks: &[(NodeId
         revision: 1,
         load: None,
     }
+}
+
+/// Three disks of different hosts, scattered by the tablet's id.
+fn places(seed: u64, disks: &[(NodeId, DiskId)]) -> Vec<(NodeId, DiskId)> {
+    let mut places: Vec<(NodeId, DiskId)> = Vec::with_capacity(3);
+    let mut scattered = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    while places.len() < 3 {
+        scattered = (scattered ^ (scattered >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9).wrapping_add(1);
+        let place = disks[(scattered >> 33) as usize % disks.len()];
+        if places.iter().all(|(node, _)| *node != place.0) {
+            places.push(place);
+        }
+    }
+    places
 }
 
 /// Linux only; 0 elsewhere.

@@ -92,11 +92,9 @@ pub struct Counts {
 /// Judges every replica: the first alive one on a host counts, later ones on that host do not.
 pub fn count(world: &World, tablet: &Tablet) -> Counts {
     let mut counts = Counts { alive: 0, complete: 0, judged: Vec::with_capacity(tablet.replicas.len()) };
-    for (index, replica) in tablet.replicas.iter().enumerate() {
-        let judged = judge_with(world, tablet, replica, |host| {
-            let earlier = tablet.replicas[..index].iter().zip(&counts.judged);
-            earlier.filter(|(_, judged)| judged.alive).any(|(other, _)| host_of(world, other) == Some(host))
-        });
+    let mut hosts = Hosts::default();
+    for replica in &tablet.replicas {
+        let judged = judge_with(world, tablet, replica, |host| !hosts.insert(host));
         counts.alive += u32::from(judged.alive);
         counts.complete += u32::from(judged.complete);
         counts.judged.push(judged);
@@ -104,12 +102,47 @@ pub fn count(world: &World, tablet: &Tablet) -> Counts {
     counts
 }
 
+/// The hosts of a tablet's replicas: a handful. Without an allocation for the usual few, for a full check asks this of
+/// every tablet.
+#[derive(Default)]
+pub(crate) struct Hosts<'a> {
+    few: [&'a str; 6],
+    more: Vec<&'a str>,
+    len: usize,
+}
+
+impl<'a> Hosts<'a> {
+    /// False: it was there.
+    pub fn insert(&mut self, host: &'a str) -> bool {
+        let few = self.len.min(self.few.len());
+        if self.few[..few].contains(&host) || self.more.contains(&host) {
+            return false;
+        }
+        match self.few.get_mut(self.len) {
+            Some(place) => *place = host,
+            None => self.more.push(host),
+        }
+        self.len += 1;
+        true
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
 /// Judges one replica, given the hosts of the alive replicas before it.
 pub fn judge(world: &World, tablet: &Tablet, replica: &Replica, earlier_hosts: &BTreeSet<&str>) -> Judged {
     judge_with(world, tablet, replica, |host| earlier_hosts.contains(host))
 }
 
-fn judge_with(world: &World, tablet: &Tablet, replica: &Replica, host_taken: impl FnOnce(&str) -> bool) -> Judged {
+/// `host_taken` is asked last: the replica is alive but for its host.
+fn judge_with<'a>(
+    world: &'a World,
+    tablet: &Tablet,
+    replica: &Replica,
+    host_taken: impl FnOnce(&'a str) -> bool,
+) -> Judged {
     match flaw_of_life(world, replica, host_taken) {
         Some(flaw) => Judged { alive: false, complete: false, why: Some(flaw) },
         None => match flaw_of_version(tablet, replica) {
@@ -119,7 +152,7 @@ fn judge_with(world: &World, tablet: &Tablet, replica: &Replica, host_taken: imp
     }
 }
 
-fn flaw_of_life(world: &World, replica: &Replica, host_taken: impl FnOnce(&str) -> bool) -> Option<Flaw> {
+fn flaw_of_life<'a>(world: &'a World, replica: &Replica, host_taken: impl FnOnce(&'a str) -> bool) -> Option<Flaw> {
     let Some(node) = world.nodes.get(&replica.node) else { return Some(Flaw::NodeUnknown) };
     if replica.bad.is_some() {
         return Some(Flaw::Bad);

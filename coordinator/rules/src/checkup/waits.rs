@@ -11,10 +11,10 @@
 //! | n copies would not be alive even if all came back | nothing |
 //! | a replica is behind | `install_grace_ms`: it may have staged what it lacks |
 
-use super::count::{Counts, Flaw, host_of};
+use super::count::{Counts, Flaw, Hosts, host_of};
 use crate::World;
 use crate::world::{Replica, Tablet};
-use stele_common::Tick;
+use stele_common::{DiskState, Liveness, Tick};
 
 /// Wait of "fewer than n alive".
 pub fn missing_in(world: &World, tablet: &Tablet, counts: &Counts, at: Tick) -> u64 {
@@ -69,17 +69,24 @@ pub fn is_given_up(world: &World, replica: &Replica, flaw: Flaw, at: Tick) -> bo
     absence(Some(flaw)).is_some_and(|flaw| due(lost_at(world, replica, flaw, at), 0, flaw, at) == 0)
 }
 
+/// Whether a replica's node is there and its disk has been away for as long as makes a node lost.
+pub fn is_disk_given_up(world: &World, replica: &Replica, at: Tick) -> bool {
+    let node_is_there = world.nodes.get(&replica.node).is_some_and(|node| node.liveness == Liveness::Alive);
+    let disk_is_away = world.disks.get(&replica.disk).is_some_and(|disk| disk.state != DiskState::Online);
+    node_is_there && disk_is_away && is_given_up(world, replica, Flaw::DiskNotOnline, at)
+}
+
 fn absence(why: Option<Flaw>) -> Option<Flaw> {
     why.filter(|flaw| flaw.may_return())
 }
 
 /// Copies on different hosts if everything out of sight came back.
 fn reachable(world: &World, tablet: &Tablet, counts: &Counts) -> u32 {
-    let mut hosts: Vec<&str> = Vec::with_capacity(tablet.replicas.len());
+    let mut hosts = Hosts::default();
     for (replica, judged) in tablet.replicas.iter().zip(&counts.judged) {
         let may_count = judged.alive || absence(judged.why).is_some();
-        if let Some(host) = host_of(world, replica).filter(|host| may_count && !hosts.contains(host)) {
-            hosts.push(host);
+        if let Some(host) = host_of(world, replica).filter(|_| may_count) {
+            hosts.insert(host);
         }
     }
     hosts.len() as u32
