@@ -35,8 +35,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// The full report waits so long for disks that are being read; a slower one is told as unavailable until it is.
 const OPEN_PATIENCE: Duration = Duration::from_secs(10);
-/// A directory that cannot be used is looked at again after so long.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// A directory that is out is looked at, or asked about, again after so long: somebody may have mounted it, or given
+/// its place away. Asking costs a new session, so after [`ASKS_SOON`] of them it is done at leisure.
+const AGAIN: Duration = Duration::from_secs(5);
+const AGAIN_LATER: Duration = Duration::from_secs(30);
+const ASKS_SOON: u32 = 24;
 /// A directory that could not be opened rests so long: each try costs a new session with the coordinator.
 const REST: Duration = Duration::from_secs(30);
 
@@ -72,6 +75,8 @@ pub struct Settler {
     shared: Arc<Shared>,
     reporter: Addr<Reporter>,
     seats: Vec<Seat>,
+    /// Times in a row that the coordinator was asked anew.
+    asks: u32,
 }
 
 impl Settler {
@@ -92,7 +97,7 @@ impl Settler {
             said: String::new(),
             rests_until: None,
         };
-        Settler { seats: configs.into_iter().zip(media).map(seat).collect(), shared, reporter }
+        Settler { seats: configs.into_iter().zip(media).map(seat).collect(), shared, reporter, asks: 0 }
     }
 
     /// The cluster that we belong to: the coordinator's word, before it the disks'.
@@ -158,11 +163,11 @@ impl Settler {
         }
     }
 
-    /// Returns when the coordinator should be asked anew about a directory: not sooner than `pause`, never while all
-    /// are open or the rest is unusable as before.
-    pub async fn wait_for_change(&mut self, pause: Duration) {
+    /// Returns when the coordinator should be asked anew about a directory; never while all are open or the rest is
+    /// unusable as before.
+    pub async fn wait_for_change(&mut self) {
         loop {
-            sleep(pause.min(LOOK_AGAIN)).await;
+            sleep(if self.asks < ASKS_SOON { AGAIN } else { AGAIN_LATER }).await;
             self.collect_opened().await;
             let mut ask = false;
             for seat in &mut self.seats {
@@ -177,8 +182,10 @@ impl Settler {
                 ask |= seat.state.could_be_used();
             }
             if ask {
+                self.asks = self.asks.saturating_add(1);
                 return;
             }
+            self.asks = 0;
         }
     }
 

@@ -4,6 +4,7 @@
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::cell::Cell;
+use std::io::IsTerminal as _;
 use std::sync::{Once, OnceLock};
 use tracing_subscriber::EnvFilter;
 
@@ -111,9 +112,12 @@ pub fn metrics() -> &'static PrometheusHandle {
 
 /// Logs to standard error: filter from `RUST_LOG` (default info), JSON lines when `STELE_LOG_JSON` is set to anything but 0.
 pub fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
     let json = std::env::var_os("STELE_LOG_JSON").is_some_and(|value| value != "0" && !value.is_empty());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Colours are for people: not for files, and not for those who do not want them.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = builder.with_target(false).with_ansi(colours);
     // A process that links several roles may have a subscriber already; then that one is used.
     let set = if json { builder.json().try_init() } else { builder.try_init() };
     drop(set);

@@ -457,7 +457,7 @@ impl Handler<JobDone> for Disk {
                 }
             }
         }
-        ops::log(self.book.disk, &op, &result);
+        ops::count(self.book.disk, &op, &result);
         self.step(EventBody::Done { op, result }, context);
     }
 }

@@ -1,4 +1,4 @@
-//! What the shell needs to know of ops and orders: their names, whose view they touch, and the line in the log when an op
+//! What the shell needs to know of ops and orders: their names, whom they name, and the counters when an op
 //! ended. Pure text work; decides nothing.
 
 use crate::telemetry;
@@ -53,33 +53,30 @@ pub fn order_name(body: &OrderBody) -> &'static str {
     }
 }
 
-/// One line for what changed on the disk, and its counters.
-pub fn log(disk: DiskId, op: &Op, result: &OpResult) {
-    let tablet = op.tablet();
-    let replica = op.replica().unwrap_or_default();
+/// Counts what an op did. The disk has its own line in the log for what changed on it; here is only whom a finding is
+/// about, and what it cost.
+pub fn count(disk: DiskId, op: &Op, result: &OpResult) {
+    let (tablet, replica) = (op.tablet(), op.replica().unwrap_or_default());
     match result {
-        OpResult::Created => tracing::info!(%tablet, %replica, %disk, "replica created"),
         OpResult::Fetched { version, bytes_copied, bytes_reused, .. } => {
             metrics::counter!(telemetry::COPIED_BYTES).increment(*bytes_copied);
             metrics::counter!(telemetry::REUSED_BYTES).increment(*bytes_reused);
             tracing::info!(%tablet, %replica, %disk, %version, bytes_copied, bytes_reused, "copy received");
         }
-        OpResult::Installed { version, size, files, .. } => {
-            tracing::info!(%tablet, %replica, %disk, %version, size, files, "version installed");
-        }
-        OpResult::Dropped { bytes } => tracing::info!(%tablet, %replica, %disk, bytes, "replica moved to the trash"),
-        OpResult::Purged => tracing::info!(%tablet, %replica, %disk, "trashed replica freed"),
         OpResult::Damaged { cause } => {
             metrics::counter!(telemetry::DAMAGED, "by" => name_of(op)).increment(1);
             tracing::warn!(%tablet, %replica, %disk, reason = %cause, "replica is damaged");
         }
-        OpResult::Failed(failure) => {
-            // The disk has said so itself, as a warning; this line adds whom it was about.
-            tracing::debug!(%tablet, %replica, %disk, op = name_of(op), reason = ?failure, "work on the disk failed");
+        OpResult::Created
+        | OpResult::Installed { .. }
+        | OpResult::Discarded
+        | OpResult::Dropped { .. }
+        | OpResult::Purged
+        | OpResult::Confirmed { .. }
+        | OpResult::Verified { .. }
+        | OpResult::Collected { .. }
+        | OpResult::Failed(_) => {
+            tracing::debug!(%tablet, %replica, %disk, op = name_of(op), result = ?result, "job done");
         }
-        OpResult::Discarded => tracing::info!(%tablet, %replica, %disk, op = name_of(op), "staged files removed"),
-        OpResult::Verified { version } => tracing::debug!(%tablet, %replica, %disk, %version, "replica verified"),
-        OpResult::Confirmed { version, .. } => tracing::debug!(%tablet, %replica, %disk, %version, "replica confirmed"),
-        OpResult::Collected { size, .. } => tracing::debug!(%tablet, %replica, %disk, size, "old versions removed"),
     }
 }

@@ -38,8 +38,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 const REFUSED_RETRY: Duration = Duration::from_secs(2);
 /// Dialling, the handshake and each write may take so long.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// While a disk is out, the coordinator is asked anew about it this often.
-const OUT_RETRY: Duration = Duration::from_secs(5);
 /// Reports that may wait in the line; the Reporter compares again when there is room.
 const LINE: usize = 4;
 /// Nothing heard for so many leases: the connection is dead, whatever TCP thinks.
@@ -69,10 +67,12 @@ pub async fn keep(shared: Arc<Shared>, reporter: Addr<Reporter>, mut settler: Se
     let mut backoff = BACKOFF_MIN;
     let mut said = String::new();
     let mut session = 0u64;
+    let mut asked_again = false;
     loop {
         session += 1;
         let mut welcomed = false;
-        let ended = talk(&shared, &reporter, &mut settler, session, &mut welcomed).await;
+        let ended = talk(&shared, &reporter, &mut settler, (session, asked_again), &mut welcomed).await;
+        asked_again = matches!(ended, Ended::AskAgain);
         reporter.do_send(LinkDown { session });
         metrics::gauge!(telemetry::CONNECTED).set(0.0);
         shared.set_connected(false);
@@ -110,7 +110,7 @@ async fn talk(
     shared: &Arc<Shared>,
     reporter: &Addr<Reporter>,
     settler: &mut Settler,
-    session: u64,
+    (session, asked_again): (u64, bool),
     welcomed: &mut bool,
 ) -> Ended {
     // Before dialling: a disk that hangs must not keep the coordinator waiting.
@@ -149,7 +149,12 @@ async fn talk(
     read.decoder_mut().set_max_frame_length(FRAME_MAX);
     metrics::counter!(telemetry::CONNECTS).increment(1);
     metrics::gauge!(telemetry::CONNECTED).set(1.0);
-    tracing::info!(node = %welcome.node, epoch = %welcome.epoch, cluster = %welcome.cluster, coordinator = %at, "welcomed by the coordinator");
+    let Welcome { node, epoch, cluster, .. } = &welcome;
+    if asked_again {
+        tracing::debug!(%node, %epoch, %cluster, coordinator = %at, "welcomed by the coordinator again");
+    } else {
+        tracing::info!(%node, %epoch, %cluster, coordinator = %at, "welcomed by the coordinator");
+    }
     shared.welcomed(&welcome);
     let (out, line) = mpsc::channel(LINE);
     reporter.do_send(LinkUp { session, out });
@@ -161,7 +166,7 @@ async fn talk(
         settler.settle(&welcome).await;
         reporter.do_send(Settled { session });
         shared.set_connected(true);
-        settler.wait_for_change(OUT_RETRY).await;
+        settler.wait_for_change().await;
         Ended::AskAgain
     };
     tokio::select! {
