@@ -80,6 +80,10 @@ impl Sim {
                     return;
                 }
                 let report = self.bend_report(node, report);
+                if self.trace.keeps_lines() {
+                    let (seq, kind, count) = (report.seq, report.kind, report.facts.len());
+                    self.trace.line(self.now, format_args!("report {seq} of {node}: {kind:?}, {count} facts"));
+                }
                 self.coordinate(EventBody::Reported { node, report }, Asker::Nobody);
             }
         }

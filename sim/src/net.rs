@@ -61,7 +61,8 @@ impl Net {
         let at = now + self.delay();
         let latest = self.latest.entry((from, to)).or_default();
         let overtakes = !self.calm && self.rng.permille(self.mix.overtake_permille);
-        let at = if overtakes { at } else { at.max(*latest) };
+        // One millisecond apart: what is due at once comes in any order.
+        let at = if overtakes { at } else { at.max(*latest + 1) };
         *latest = at.max(*latest);
         let mut arrivals = vec![at];
         if !self.calm && self.rng.permille(self.mix.twice_permille) {

@@ -2,31 +2,48 @@
 //! that no rule may lean on one. Never looks into what it holds.
 
 use crate::Rng;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
-/// Things that will happen, by time, then by lot, then by the order in which they were put in.
+/// Things that will happen, by time, then by lot, then by the order in which they were put in. The heap holds places
+/// only: the things themselves are large, and stay where they were put.
 #[derive(Debug)]
 pub struct Queue<T> {
-    due: BTreeMap<(u64, u16, u64), T>,
+    due: BinaryHeap<Reverse<(u64, u16, u64, usize)>>,
+    things: Vec<Option<T>>,
+    free: Vec<usize>,
     put: u64,
     lots: Rng,
 }
 
 impl<T> Queue<T> {
     pub fn new(seed: u64) -> Queue<T> {
-        Queue { due: BTreeMap::new(), put: 0, lots: Rng::new(seed, 2) }
+        let (due, things, free) = (BinaryHeap::new(), Vec::new(), Vec::new());
+        Queue { due, things, free, put: 0, lots: Rng::new(seed, 2) }
     }
 
     /// `thing` will happen at `at` (milliseconds).
     pub fn put(&mut self, at: u64, thing: T) {
         self.put += 1;
         let lot = self.lots.below(1 << 16) as u16;
-        self.due.insert((at, lot, self.put), thing);
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.things[place] = Some(thing);
+                place
+            }
+            None => {
+                self.things.push(Some(thing));
+                self.things.len() - 1
+            }
+        };
+        self.due.push(Reverse((at, lot, self.put, place)));
     }
 
     /// The next thing and its time.
     pub fn next(&mut self) -> Option<(u64, T)> {
-        self.due.pop_first().map(|((at, _, _), thing)| (at, thing))
+        let Reverse((at, _, _, place)) = self.due.pop()?;
+        self.free.push(place);
+        self.things[place].take().map(|thing| (at, thing))
     }
 }
 
