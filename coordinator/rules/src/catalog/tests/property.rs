@@ -39,12 +39,16 @@ enum Step {
     Restart,
     /// The same report as before, word for word.
     Again,
+    /// An agent carries out one of the orders given so far, late or again, and reports it.
+    Obeys(usize, bool),
+    /// A whole load: so many members of each tablet have it durable when the client asks for the commit.
+    Load(u8, usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let at = 0..64usize;
     prop_oneof![
-        8 => (at.clone(), 0..2u64, 0..12u8).prop_map(|(r, below, spoil)| Step::Seen(r, below, spoil)),
+        8 => (at.clone(), 0..2u64, 0..40u8).prop_map(|(r, below, spoil)| Step::Seen(r, below * u64::from(spoil == 3), spoil)),
         1 => at.clone().prop_map(Step::Gone),
         8 => (at.clone(), any::<bool>()).prop_map(|(r, right)| Step::Confirmed(r, right)),
         8 => (at.clone(), 0..8u8).prop_map(|(r, how)| Step::Prepared(r, how)),
@@ -52,28 +56,36 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (at.clone(), at.clone(), 0..3u64).prop_map(|(t, d, v)| Step::Stray(t, d, v)),
         1 => (at.clone(), at.clone(), any::<bool>()).prop_map(|(t, d, due)| Step::Trash(t, d, due)),
         3 => (at.clone(), 0..6u8).prop_map(|(n, less)| Step::Returns(n, less)),
-        3 => (at.clone(), 0..3u8).prop_map(|(n, to)| Step::Turned(n, to)),
-        1 => (at.clone(), 0..3u8).prop_map(|(d, to)| Step::DiskTurned(d, to)),
+        2 => (at.clone(), 0..6u8).prop_map(|(n, to)| Step::Turned(n, to.saturating_sub(3))),
+        1 => (at.clone(), 0..6u8).prop_map(|(d, to)| Step::DiskTurned(d, to.saturating_sub(3))),
         4 => (0..3u8, 1..8u8).prop_map(|(key, buckets)| Step::Open(key, buckets)),
         4 => (0..3u8).prop_map(Step::Commit),
         1 => (0..3u8).prop_map(Step::Abort),
         4 => (at.clone(), at.clone(), at.clone()).prop_map(|(t, s, d)| Step::Copy(t, s, d)),
         4 => (at.clone(), at.clone()).prop_map(|(t, r)| Step::Delete(t, r)),
         1 => at.clone().prop_map(Step::Cancel),
-        1 => Just(Step::DropTable),
-        6 => (0..20_000u64).prop_map(Step::Passes),
+        1 => (0..6u8).prop_map(|n| if n == 0 { Step::DropTable } else { Step::Passes(500) }),
+        30 => (at.clone(), any::<bool>()).prop_map(|(o, again)| Step::Obeys(o, again)),
+        6 => (1..8u8, 1..4usize).prop_map(|(buckets, members)| Step::Load(buckets, members)),
+        6 => (0..8_000u64).prop_map(Step::Passes),
         1 => Just(Step::Restart),
         2 => Just(Step::Again),
     ]
 }
 
-/// A house of five hosts with two disks each, three tablets of three copies at version 1.
+/// A house of seven hosts, three tablets of three copies at version 1, two of them with a copy to spare.
 fn house() -> Play {
     let mut sample = Sample::new(5, 2);
-    for tablet in sample.table(3, 3) {
-        sample.load_all(tablet);
+    let tablets = sample.table(3, 3);
+    for tablet in &tablets {
+        sample.load_all(*tablet);
     }
-    Play::new(sample)
+    let mut play = Play::new(sample);
+    for tablet in &tablets[..2] {
+        play.surplus(*tablet);
+    }
+    play.log = durable(play.world());
+    play
 }
 
 fn pick<T: Copy>(from: &[T], at: usize) -> Option<T> {
@@ -93,7 +105,11 @@ fn disks(play: &Play) -> Vec<DiskId> {
     play.world().disks.keys().copied().collect()
 }
 
-fn take(play: &mut Play, step: &Step, last: &mut Option<EventBody>) {
+/// What was sent and may still be carried out, any number of times.
+type Sent = Vec<(NodeId, OrderBody)>;
+
+fn take(play: &mut Play, step: &Step, last: &mut Option<EventBody>, sent: &mut Sent) {
+    let mut actions = Vec::new();
     let body = match step {
         Step::Seen(at, below, spoil) => seen(play, *at, *below, *spoil),
         Step::Gone(at) => pick(&replicas(play), *at).and_then(|(tablet, replica)| {
@@ -142,8 +158,13 @@ fn take(play: &mut Play, step: &Step, last: &mut Option<EventBody>) {
             EventBody::Propose(Proposal::Cancel { tablet, task, cause: Reason::NowHealthy })
         }),
         Step::DropTable => Some(EventBody::DropTable { db: "d".into(), name: "t1".into() }),
+        Step::Obeys(at, again) => obeyed(play, *at, *again, sent),
+        Step::Load(buckets, members) => {
+            actions.extend(load(play, *buckets, *members));
+            None
+        }
         Step::Passes(ms) => {
-            play.passes(*ms);
+            actions.extend(play.passes(*ms));
             None
         }
         Step::Restart => {
@@ -158,9 +179,62 @@ fn take(play: &mut Play, step: &Step, last: &mut Option<EventBody>) {
         }
     };
     if let Some(body) = body {
-        play.happens(body.clone());
+        actions.extend(play.happens(body.clone()));
         *last = Some(body);
     }
+    sent.extend(orders(&actions).into_iter().map(|(node, order)| (node, order.clone())));
+}
+
+fn obeyed(play: &Play, at: usize, again: bool, sent: &mut Sent) -> Option<EventBody> {
+    // The latest orders are the likeliest to arrive.
+    let index = sent.len().checked_sub(1 + at % sent.len().clamp(1, 8))?;
+    let (node, order) = if again { sent[index].clone() } else { sent.remove(index) };
+    let replica_at = |tablet: TabletId, replica: ReplicaId, version: Version| {
+        let on_record = play.world().tablets.get(tablet)?.replicas.iter().find(|other| other.id == replica);
+        let disk = on_record.map_or_else(|| pick(&play.sample.disks_of(node), 0), |known| Some(known.disk))?;
+        Some(Fact::Replica(fact_of(tablet, replica, disk, version)))
+    };
+    let held = |tablet: TabletId, replica: ReplicaId| {
+        let on_record = play.world().tablets.get(tablet)?.replicas.iter().find(|other| other.id == replica)?;
+        Some(on_record.seen.as_ref().map_or(on_record.version, |seen| seen.version))
+    };
+    let facts = match order {
+        OrderBody::Create { label, .. } => vec![replica_at(label.tablet, label.replica, Version(0))?],
+        OrderBody::Clone(order) => vec![replica_at(order.label.tablet, order.label.replica, order.version)?],
+        OrderBody::CommitLoad { tablet, replica, version, .. } => {
+            vec![replica_at(tablet, replica, version.max(held(tablet, replica)?))?]
+        }
+        OrderBody::Confirm { tablet, replica, nonce } => {
+            let version = held(tablet, replica)?;
+            vec![Fact::Confirmed { tablet, replica, version, hash: hash_of(tablet, version), nonce }]
+        }
+        OrderBody::Verify { tablet, replica } | OrderBody::Collect { tablet, replica, .. } => {
+            vec![replica_at(tablet, replica, held(tablet, replica)?)?]
+        }
+        OrderBody::Drop { tablet, replica, .. } => {
+            let disk = pick(&play.sample.disks_of(node), 0)?;
+            let trash = TrashFact { tablet, replica, disk, bytes: 1, age_ms: 1, due: again };
+            vec![Fact::ReplicaGone { tablet, replica, disk }, Fact::Trash(trash)]
+        }
+        OrderBody::Purge { tablet, replica, .. } => vec![Fact::TrashGone { tablet, replica }],
+        OrderBody::CancelTask { .. } | OrderBody::AbortLoad { .. } => return None,
+    };
+    report(play, node, facts)
+}
+
+fn load(play: &mut Play, buckets: u8, members: usize) -> Vec<Action> {
+    let buckets: Vec<u32> = (0..3).filter(|bucket| buckets >> bucket & 1 == 1).collect();
+    let key = format!("whole{}", play.world().next_id);
+    let Ok(opened) = play.open(&key, &buckets) else { return vec![] };
+    let mut actions = Vec::new();
+    for part in &opened.tablets {
+        let counted = play.key(&key).tablets[&part.tablet].members.clone();
+        for replica in counted.into_iter().take(members) {
+            actions.extend(play.prepares(opened.load, part, replica));
+        }
+    }
+    actions.extend(play.happens(EventBody::CommitLoad { key: LoadKey(key) }));
+    actions
 }
 
 /// A report that was taken already changes nothing at all.
@@ -300,16 +374,16 @@ fn copy(play: &Play, at: usize, source: usize, target: usize) -> Option<EventBod
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     /// Every step keeps the invariants and the promises of each drop; replaying the log, or a snapshot of it, gives
     /// the same durable state; deciding the same event twice on one world gives the same actions.
     #[test]
     fn any_sequence_of_events(steps in proptest::collection::vec(step(), 1..120)) {
         let mut play = house();
-        let mut last = None;
+        let (mut last, mut sent) = (None, Sent::new());
         for step in &steps {
-            take(&mut play, step, &mut last);
+            take(&mut play, step, &mut last, &mut sent);
         }
         let empty = || World::empty(std::sync::Arc::clone(&play.world().knobs));
         let mut replayed = empty();
