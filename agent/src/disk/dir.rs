@@ -220,6 +220,14 @@ impl DiskDir {
         self.beneath.write_text(&format!("{dir}/bad"), &format!("{line}\n"))
     }
 
+    /// Marks a replica as bad if that is still possible; its owner is told in any case, so that a failing disk cannot
+    /// hide damage.
+    pub(crate) fn quarantine(&self, tablet: TabletId, replica: ReplicaId, cause: &str) {
+        if let Err(error) = self.mark_bad(tablet, replica, cause) {
+            tracing::error!(tablet = tablet.0, replica = replica.0, reason = %error, "cannot mark a bad replica");
+        }
+    }
+
     /// Why a replica is quarantined, `None` when it is not.
     pub fn bad(&self, tablet: TabletId, replica: ReplicaId) -> Result<Option<String>, DiskError> {
         read_bad(&self.beneath, &replica_dir(tablet, replica))
@@ -286,9 +294,7 @@ impl Reader<'_> {
             return Err(DiskError::NotFound { what: format!("`{path}` of version {}", entry.added) });
         }
         let named = format!("`{path}`: {cause}");
-        if let Err(error) = self.disk.mark_bad(self.tablet, self.replica, &named) {
-            tracing::error!(replica = self.replica.0, reason = %error, "cannot mark a bad replica");
-        }
+        self.disk.quarantine(self.tablet, self.replica, &named);
         Err(DiskError::damaged(format!("`{path}`"), cause))
     }
 }

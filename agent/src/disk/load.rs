@@ -81,7 +81,7 @@ pub struct LoadWriter {
 enum Target {
     Staging {
         tree: Box<Tree>,
-        file: Option<Incoming>,
+        file: Option<Box<Incoming>>,
     },
     /// It is prepared already: the bytes are checked and thrown away.
     Nowhere {
@@ -183,7 +183,7 @@ impl LoadWriter {
                 if file.is_some() {
                     return Err(DiskError::mismatch(format!("`{}` begins before its predecessor ended", header.path)));
                 }
-                *file = Some(tree.create(&data_name(self.begin.version, &header.path), header.size)?);
+                *file = Some(Box::new(tree.create(&data_name(self.begin.version, &header.path), header.size)?));
             }
             Target::Nowhere { hasher, left, .. } => {
                 **hasher = blake3::Hasher::new();
@@ -215,7 +215,7 @@ impl LoadWriter {
         let digest = match &mut self.into {
             Target::Staging { tree, file } => {
                 let file = file.take().ok_or_else(|| DiskError::mismatch("no file is open"))?;
-                tree.end(file)?
+                tree.end(*file)?
             }
             Target::Nowhere { left: 0, hasher, .. } => Digest::from(hasher.finalize()),
             Target::Nowhere { .. } => return Err(DiskError::mismatch(format!("`{}` is too short", announced.path))),

@@ -34,9 +34,12 @@ impl DiskDir {
             Ok(head) => head,
             Err(cause) => return Ok(OpResult::Damaged { cause }),
         };
-        // Only clean pages can be dropped from the cache: what was written lately goes to the disk first.
-        let handle = self.beneath.dir(".").tried(|| "open the data directory".to_string())?;
-        self.beneath.synced(rustix::fs::syncfs(&handle), &dir)?;
+        // Only clean pages can be dropped from the cache: what was written lately goes to the disk first. Where
+        // syncs have failed the reading goes on without: what is wrong with the bytes is worth knowing there too.
+        if self.fit().is_ok() {
+            let handle = self.beneath.dir(".").tried(|| "open the data directory".to_string())?;
+            self.beneath.synced(rustix::fs::syncfs(&handle), &dir)?;
+        }
         let (mut damages, mut last) = (Vec::new(), LastDir::default());
         let total = head.manifest.bytes();
         let mut pace = Pace::new(if urgent { 0 } else { self.pace.load(Ordering::Relaxed) });
@@ -102,7 +105,7 @@ impl DiskDir {
             Ok(head) => Ok(Ok(head)),
             Err(error @ DiskError::Damaged { .. }) => {
                 let cause = error.to_string();
-                self.mark_bad(tablet, replica, &cause)?;
+                self.quarantine(tablet, replica, &cause);
                 Ok(Err(cause))
             }
             Err(error) => Err(error),
@@ -146,7 +149,7 @@ impl DiskDir {
         if damages.len() > NAMED_MAX {
             cause += &format!("; and {} more files", damages.len() - NAMED_MAX);
         }
-        self.mark_bad(tablet, replica, &cause)?;
+        self.quarantine(tablet, replica, &cause);
         Ok(OpResult::Damaged { cause })
     }
 }

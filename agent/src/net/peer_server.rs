@@ -258,10 +258,8 @@ impl Conversation<'_> {
     ) -> Result<(ReplicaId, Version), PeerError> {
         let disk = self.disk_of(replica)?;
         let open = disk.manifest(tablet, replica, version).map_err(|error| {
-            if let DiskError::Damaged { .. } = error
-                && let Err(error) = disk.mark_bad(tablet, replica, &error.to_string())
-            {
-                tracing::error!(replica = replica.0, reason = %error, "cannot mark a bad replica");
+            if let DiskError::Damaged { .. } = error {
+                disk.quarantine(tablet, replica, &error.to_string());
             }
             self.refusal(disk.disk(), replica, error)
         })?;

@@ -108,7 +108,8 @@ fn the_wrong_version_is_refused() {
 fn each_damage_is_found_and_mended() {
     let outside = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(outside.path(), "bbbbbbbbbb").unwrap();
-    let harms: [(&str, &dyn Fn(&std::path::Path)); 6] = [
+    type Harm<'a> = (&'a str, &'a dyn Fn(&std::path::Path));
+    let harms: [Harm; 6] = [
         ("flipped", &|file| std::fs::write(file, "bbbbbbbbbB").unwrap()),
         ("truncated", &|file| std::fs::write(file, "bbbb").unwrap()),
         ("deleted", &|file| std::fs::remove_file(file).unwrap()),

@@ -187,7 +187,9 @@ fn a_failed_sync_is_final() {
     assert!(matches!(bench.disk.stage_load(&begin), Err(DiskError::Io { .. })));
     let created = bench.run(&Op::Create { label: label(ReplicaId(71)) });
     assert!(matches!(created, OpResult::Failed(OpFailure::Disk { .. })), "{created:?}");
-    assert!(bench.disk.manifest(TABLET, REPLICA, None).is_ok(), "reading goes on");
+    assert_eq!(bench.verify(REPLICA), OpResult::Verified { version: Version(0) }, "reading goes on");
+    std::fs::write(bench.path("tablets/7/70/head"), "junk").unwrap();
+    assert!(matches!(bench.verify(REPLICA), OpResult::Damaged { .. }), "damage is told all the same");
     assert_eq!(bench.disk.scan(Tick(1)).unwrap().state, DiskState::Suspect);
 }
 
