@@ -61,6 +61,10 @@ fn admit(draft: &mut Draft, hello: &Hello) -> Result<(u16, NodeId), (RefusedCode
     }
     let node = match known {
         Some((id, ..)) => id,
+        // Ids that an old store would give out may be in use already.
+        None if draft.is_blind() => {
+            return Err((RefusedCode::StoreIsOld, format!("no node is named at level {}", draft.world.level)));
+        }
         None => name_node(draft, hello),
     };
     draft.record(Change::NodeConnected {

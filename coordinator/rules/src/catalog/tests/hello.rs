@@ -26,7 +26,8 @@ fn words(answer: handshake::Answer) -> Vec<DiskWord> {
 /// Each thing that is wrong with a hello has its own refusal, and none leaves a trace on record.
 #[test]
 fn who_is_refused() {
-    let cases: [(&str, fn(&mut Hello), RefusedCode); 7] = [
+    type Spoil = fn(&mut Hello);
+    let cases: [(&str, Spoil, RefusedCode); 7] = [
         ("stray connection", |hello| hello.magic = "http".into(), RefusedCode::WrongMagic),
         ("newer protocol", |hello| (hello.min, hello.max) = (900, 901), RefusedCode::NoCommonVersion),
         ("other cluster", |hello| hello.cluster = Some(ClusterId("9".into())), RefusedCode::OtherCluster),

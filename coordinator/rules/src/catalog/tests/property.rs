@@ -363,7 +363,7 @@ fn returns(play: &mut Play, node: NodeId, less: u8) {
 fn copy(play: &Play, at: usize, source: usize, target: usize) -> Option<EventBody> {
     let tablet = pick(&tablets(play), at)?;
     let (revision, source) = (play.sample.tablet(tablet).revision, pick(&play.sample.replicas(tablet), source)?);
-    let target = if target % 3 == 0 {
+    let target = if target.is_multiple_of(3) {
         Target::Existing(pick(&play.sample.replicas(tablet), target / 3)?)
     } else {
         let disk = pick(&disks(play), target)?;
