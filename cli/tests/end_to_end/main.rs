@@ -1,0 +1,10 @@
+//! A handful of tests with real processes on loopback: each proves one promise that only the whole house can keep.
+
+mod cluster;
+mod coordinator_dies;
+mod damage;
+mod data;
+mod hosts_die;
+mod old_facts;
+mod ports;
+mod refusals;
