@@ -2,7 +2,8 @@
 //!
 //! In: a change, with the world as it was last published. Out: lines and counters. It must never decide anything.
 
-use stele_coordinator_rules::world::Outcome;
+use stele_common::Evidence;
+use stele_coordinator_rules::world::{Outcome, Task, Work};
 use stele_coordinator_rules::{Change, Reason, World};
 
 /// The log line and the counter of a change, if it is one that people want to read of. `world` does not show it yet.
@@ -40,7 +41,7 @@ pub fn recorded(world: &World, change: &Change) {
             tracing::info!(tablet = %tablet, replica = %replica, state = %state, "replica turned");
         }
         ReplicaDropped { tablet, replica, evidence, .. } => {
-            tracing::info!(tablet = %tablet, replica = %replica, evidence = ?evidence, "replica dropped");
+            tracing::info!(tablet = %tablet, replica = %replica, reason = grounds(evidence), "replica dropped");
         }
         ReplicaMoved { tablet, replica, node, disk } => {
             tracing::info!(tablet = %tablet, replica = %replica, node = %node, disk = %disk, "replica moved");
@@ -53,7 +54,7 @@ pub fn recorded(world: &World, change: &Change) {
             tracing::info!(tablet = %tablet, replica = %replica, version = %version, "replica good again");
         }
         PrimaryChosen { tablet, replica, ballot } => {
-            tracing::info!(tablet = %tablet, replica = ?replica, ballot = %ballot, "primary chosen");
+            tracing::info!(tablet = %tablet, replica = replica.map(|replica| replica.0), ballot = %ballot, "primary chosen");
         }
         LoadCommitted { load, versions, .. } => {
             tracing::info!(load = %load.id, key = %load.key, tablets = versions.len(), "load committed");
@@ -68,7 +69,7 @@ pub fn recorded(world: &World, change: &Change) {
         }
         TaskStarted { task } => {
             metrics::counter!("stele_tasks_started_total", "status" => task.status.as_str()).increment(1);
-            tracing::info!(tablet = %task.tablet, task = %task.id, reason = %task.status, work = ?task.work, "task started");
+            task_started(task);
         }
         TaskEnded { tablet, task, outcome } => {
             let (end, reason) = match outcome {
@@ -118,5 +119,28 @@ pub fn recorded(world: &World, change: &Change) {
         | OrphanSeen { .. }
         | OrphanGone { .. }
         | Ticked { .. } => {}
+    }
+}
+
+fn task_started(task: &Task) {
+    let (tablet, id, reason) = (task.tablet, task.id, task.status);
+    match &task.work {
+        Work::Clone { replica, node, disk, fresh, source, source_node, version, .. } => tracing::info!(
+            tablet = %tablet, task = %id, reason = %reason, replica = %replica, node = %node, disk = %disk, fresh,
+            source = %source, source_node = %source_node, version = %version, "copy started"
+        ),
+        Work::Delete { replica, node, .. } => {
+            tracing::info!(tablet = %tablet, task = %id, reason = %reason, replica = %replica, node = %node, "deletion started");
+        }
+    }
+}
+
+/// The kind of evidence; all of it stays in the store and in the history.
+fn grounds(evidence: &Evidence) -> &'static str {
+    match evidence {
+        Evidence::Others { .. } => "others_proven",
+        Evidence::TableDropped { .. } => "table_dropped",
+        Evidence::Bad { .. } => "bad",
+        Evidence::NeverComplete { .. } => "never_complete",
     }
 }

@@ -11,11 +11,18 @@
 //! Nothing that comes in is believed before the proof; what is garbage, oversize, too slow or too much closes the
 //! connection and is counted. No rule lives here.
 
+mod lanes;
+
+pub use lanes::Lanes;
+
 use crate::actors::words::{Beat, BeatKind, Happened, SessionClosed, SessionOpened};
 use actix::Recipient;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use lanes::Place;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +40,7 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// Connections at once, welcome or not. Half of them bounds what strangers can hold before their deadline.
 const CONNECTIONS_MAX: usize = 4_096;
-/// Orders that may wait for one agent's socket.
+/// Orders that may wait for one agent's socket; more are dropped and given again later.
 const OUTBOUND_MAX: usize = 8_192;
 /// After a failed accept (no file descriptors left), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -49,6 +56,29 @@ pub struct Link {
     pub hub_opened: Recipient<SessionOpened>,
     pub hub_closed: Recipient<SessionClosed>,
     pub roster: Recipient<Beat>,
+    pub refusals: Refusals,
+    pub lanes: Lanes,
+}
+
+/// Who was refused last time, and for what: agents ask again every other second, and one line is enough.
+#[derive(Clone, Default)]
+pub struct Refusals(Rc<RefCell<BTreeMap<String, RefusedCode>>>);
+
+/// Names remembered; they come from strangers, so there must be an end to them.
+const REFUSALS_MAX: usize = 1_024;
+
+impl Refusals {
+    fn is_news(&self, who: &str, code: RefusedCode) -> bool {
+        let mut known = self.0.borrow_mut();
+        if known.len() >= REFUSALS_MAX {
+            known.clear();
+        }
+        known.insert(who.to_string(), code) != Some(code)
+    }
+
+    fn forget(&self, who: &str) {
+        self.0.borrow_mut().remove(who);
+    }
 }
 
 impl Link {
@@ -65,7 +95,7 @@ enum End {
     Oversize,
     Malformed,
     Refused,
-    /// A newer session took its place, or the agent did not take its orders.
+    /// A newer session took its place.
     Replaced,
     /// We are ending.
     Ending,
@@ -93,6 +123,7 @@ impl End {
 /// Accepts until the task is dropped.
 pub async fn serve(listener: TcpListener, link: Rc<Link>) {
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut number = 0;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -108,9 +139,10 @@ pub async fn serve(listener: TcpListener, link: Rc<Link>) {
             continue;
         };
         let link = link.clone();
+        number += 1;
         actix_rt::spawn(async move {
             metrics::gauge!("stele_link_connections").increment(1.0);
-            let end = connection(&link, stream).await;
+            let end = connection(&link, stream, number).await;
             closed(end);
             metrics::gauge!("stele_link_connections").decrement(1.0);
             drop(permit);
@@ -131,7 +163,7 @@ struct Session {
     epoch: Epoch,
 }
 
-async fn connection(link: &Link, stream: TcpStream) -> End {
+async fn connection(link: &Link, stream: TcpStream, number: u64) -> End {
     // Orders and beats are small and must not wait for each other.
     stream.set_nodelay(true).ok();
     let codec = LengthDelimitedCodec::builder().max_frame_length(handshake::HANDSHAKE_FRAME_MAX).new_codec();
@@ -141,16 +173,21 @@ async fn connection(link: &Link, stream: TcpStream) -> End {
         Ok(Err(end)) => return end,
         Err(_) => return End::Slow,
     };
-    let boot = hello.boot;
+    let (boot, who) = (hello.boot, agent_name(&hello));
+    let place = link.lanes.place((hello.host.clone(), hello.name.clone()), number);
+    let Some(mut turn) = place.turn().await else { return End::Replaced };
     let Some(answer) = ask(link, EventBody::Hello { hello, proof }).await else { return End::Ending };
     let welcome = match answer {
         Answer::Handshake(handshake::Answer::Welcome(welcome)) => welcome,
-        Answer::Handshake(handshake::Answer::Refused(refused)) => return refuse(&mut frames, refused).await,
+        Answer::Handshake(handshake::Answer::Refused(refused)) => {
+            return refuse(link, &mut frames, &who, refused).await;
+        }
         other => {
             tracing::error!(answer = ?other, "the catalog answered a hello with something else");
             return End::Ending;
         }
     };
+    link.refusals.forget(&who);
     let session = Session { node: welcome.node, boot, epoch: welcome.epoch };
     // Known to the hub before the agent hears of it, so that no order is lost between the two. From here on the
     // hub must hear of the end.
@@ -159,7 +196,9 @@ async fn connection(link: &Link, stream: TcpStream) -> End {
     let Ok(number) = link.hub_opened.send(SessionOpened { node: session.node, boot, outbound }).await else {
         return End::Ending;
     };
-    let end = converse(link, frames, &session, welcome, orders, own).await;
+    turn.welcomed();
+    drop(turn);
+    let end = converse(link, frames, &session, &place, welcome, (orders, own)).await;
     tracing::info!(node = %session.node, boot = %boot, cause = end.as_str(), "session ended");
     let closed = SessionClosed { node: session.node, boot, session: number };
     if link.hub_closed.send(closed).await.is_err() { End::Ending } else { end }
@@ -188,15 +227,20 @@ async fn introduce(link: &Link, frames: &mut Frames) -> Result<(Hello, [u8; 32])
     let hello = match wire::decode::<Hello>(&bytes) {
         Ok(hello) => hello,
         Err(error) => {
-            refuse(frames, Refused { code: RefusedCode::Malformed, detail: error.to_string() }).await;
+            refuse(link, frames, "", Refused { code: RefusedCode::Malformed, detail: error.to_string() }).await;
             return Err(End::Malformed);
         }
     };
     if let Some(refused) = fault(link, &nonce, &hello) {
-        return Err(refuse(frames, refused).await);
+        return Err(refuse(link, frames, &agent_name(&hello), refused).await);
     }
     let proof = handshake::proof(link.token.as_ref(), Speaker::Coordinator, &hello.nonce, &nonce);
     Ok((hello, proof))
+}
+
+/// For the log; whoever says hello chose it.
+fn agent_name(hello: &Hello) -> String {
+    format!("{}/{}", hello.host, hello.name).chars().take(200).collect()
 }
 
 /// What is wrong with a hello before anything in it is believed.
@@ -220,9 +264,11 @@ fn fault(link: &Link, nonce: &[u8; 16], hello: &Hello) -> Option<Refused> {
     None
 }
 
-async fn refuse(frames: &mut Frames, refused: Refused) -> End {
+async fn refuse(link: &Link, frames: &mut Frames, who: &str, refused: Refused) -> End {
     metrics::counter!("stele_link_refused_total", "code" => format!("{:?}", refused.code)).increment(1);
-    tracing::warn!(code = ?refused.code, detail = refused.detail, "agent refused");
+    if link.refusals.is_news(who, refused.code) {
+        tracing::warn!(agent = who, code = ?refused.code, detail = refused.detail, "agent refused");
+    }
     // The end is the same whether the other side still hears it.
     send(frames, &handshake::Answer::Refused(refused)).await.ok();
     SinkExt::<Bytes>::close(frames).await.ok();
@@ -249,9 +295,9 @@ async fn converse(
     link: &Link,
     mut frames: Frames,
     session: &Session,
+    place: &Place,
     welcome: Welcome,
-    orders: mpsc::Receiver<ToAgent>,
-    own: mpsc::WeakSender<ToAgent>,
+    (orders, own): (mpsc::Receiver<ToAgent>, mpsc::WeakSender<ToAgent>),
 ) -> End {
     if let Err(end) = send(&mut frames, &handshake::Answer::Welcome(welcome)).await {
         return end;
@@ -260,7 +306,7 @@ async fn converse(
     let (sink, stream) = frames.split();
     tokio::select! {
         end = write(sink, orders) => end,
-        end = read(link, stream, session, own) => end,
+        end = read(link, stream, session, place, own) => end,
     }
 }
 
@@ -275,7 +321,13 @@ async fn write(mut sink: SplitSink<Frames, Bytes>, mut orders: mpsc::Receiver<To
     End::Replaced
 }
 
-async fn read(link: &Link, mut stream: SplitStream<Frames>, session: &Session, own: mpsc::WeakSender<ToAgent>) -> End {
+async fn read(
+    link: &Link,
+    mut stream: SplitStream<Frames>,
+    session: &Session,
+    place: &Place,
+    own: mpsc::WeakSender<ToAgent>,
+) -> End {
     loop {
         let bytes = match timeout(link.silence, stream.next()).await {
             Ok(Some(Ok(bytes))) => bytes,
@@ -287,7 +339,7 @@ async fn read(link: &Link, mut stream: SplitStream<Frames>, session: &Session, o
             Ok(ToCoordinator::Beat { node, boot }) if node == session.node && boot == session.boot => {
                 metrics::counter!("stele_beats_total").increment(1);
                 let Some(outbound) = own.upgrade() else { return End::Replaced };
-                // A full queue is the hub's to see: the next beat is a second away.
+                // When too much waits for it already, the next beat is a second away.
                 outbound.try_send(ToAgent::Heard { epoch: session.epoch }).ok();
                 if link.roster.send(Beat { node, boot, kind: BeatKind::Beat }).await.is_err() {
                     return End::Ending;
@@ -296,6 +348,7 @@ async fn read(link: &Link, mut stream: SplitStream<Frames>, session: &Session, o
             Ok(ToCoordinator::Report(report)) => {
                 metrics::counter!("stele_reports_total", "kind" => report_kind(report.kind)).increment(1);
                 metrics::counter!("stele_facts_total").increment(report.facts.len() as u64);
+                let Some(_turn) = place.turn().await else { return End::Replaced };
                 if ask(link, EventBody::Reported { node: session.node, report }).await.is_none() {
                     return End::Ending;
                 }

@@ -39,6 +39,8 @@ fn describe_catalog() {
     describe_counter!("stele_events_total", "Events that the catalog decided, by kind");
     describe_gauge!("stele_catalog_queue_length", "Events that waited for the last turn of the catalog");
     describe_gauge!("stele_catalog_queue_oldest_seconds", Unit::Seconds, "Age of the oldest event at the last turn");
+    describe_histogram!("stele_turn_seconds", Unit::Seconds, "Time that deciding one batch of events took");
+    describe_histogram!("stele_publish_seconds", Unit::Seconds, "Time that copying the world for its readers took");
     describe_histogram!("stele_commit_seconds", Unit::Seconds, "Time that one commit of the store took");
     describe_histogram!("stele_commit_changes", "Changes in one commit of the store");
     describe_gauge!("stele_store_log_changes", "Changes in the store since its last snapshot");
@@ -88,7 +90,7 @@ fn describe_world() {
 /// Log lines to stderr; `RUST_LOG` filters, `STELE_LOG_JSON=1` makes them JSON. Does nothing when they are set up.
 pub fn start_logging() {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let json = std::env::var("STELE_LOG_JSON").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
     // An error means that whoever started us logs already.

@@ -14,7 +14,7 @@ use crate::actors::scheduler::Scheduler;
 use crate::actors::words::Close;
 use crate::clock::Clock;
 use crate::front::ask::{Ask, Doors};
-use crate::link::Link;
+use crate::link::{Lanes, Link, Refusals};
 use crate::published;
 use crate::store::MetaStore;
 use crate::store::writer::Writer;
@@ -93,6 +93,8 @@ pub async fn start(
         hub_opened: agents.clone().recipient(),
         hub_closed: agents.recipient(),
         roster: roster.recipient(),
+        refusals: Refusals::default(),
+        lanes: Lanes::default(),
     };
     Ok(House { ask: Ask::new(clock, snapshots, doors), link, catalog, store, arbiters: vec![own, thinkers] })
 }

@@ -1,14 +1,14 @@
 //! The sessions to agents. In: orders from the Catalog, sessions that open and close. Out: orders to each session's
 //! writer, in order; ends of sessions to the Roster.
 //!
-//! A node has one session; a newer one closes the older. An order for an agent that is away is dropped and counted:
-//! its full report makes the Catalog give it again. An agent that does not take its orders is cut off.
+//! A node has one session; a newer one closes the older. An order for an agent that is away, or that has too many
+//! waiting, is dropped and counted: orders may always be lost, and the Catalog gives them again.
 
 use super::words::{Beat, BeatKind, Orders, SessionClosed, SessionOpened};
 use actix::prelude::*;
 use std::collections::BTreeMap;
 use stele_common::{BootId, NodeId, ToAgent};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// Mailbox; senders wait beyond it.
 const MAILBOX: usize = 256;
@@ -21,7 +21,6 @@ pub struct Agents {
 
 struct Session {
     number: u64,
-    boot: BootId,
     outbound: mpsc::Sender<ToAgent>,
 }
 
@@ -35,20 +34,20 @@ impl Agents {
         self.roster.do_send(Beat { node, boot, kind });
     }
 
-    fn send(&mut self, node: NodeId, order: ToAgent) {
-        let Some(session) = self.sessions.get(&node) else {
-            metrics::counter!("stele_orders_lost_total", "cause" => "away").increment(1);
-            return;
-        };
-        if session.outbound.try_send(order).is_err() {
-            metrics::counter!("stele_orders_lost_total", "cause" => "slow").increment(1);
-            // Later orders must not pass a lost one on the same session; a new session begins with a full report.
-            tracing::warn!(node = %node, "agent cut off: it does not take its orders");
-            let boot = session.boot;
-            self.sessions.remove(&node);
-            self.tell_roster(node, boot, BeatKind::Closed);
+    fn send(&self, node: NodeId, order: ToAgent) {
+        let Some(session) = self.sessions.get(&node) else { return lost("away") };
+        match session.outbound.try_send(order) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => lost("away"),
+            // It is not cut off for this: a large table is a large burst, and the link ends a session that takes
+            // nothing at all.
+            Err(TrySendError::Full(_)) => lost("slow"),
         }
     }
+}
+
+fn lost(cause: &'static str) {
+    metrics::counter!("stele_orders_lost_total", "cause" => cause).increment(1);
 }
 
 impl Actor for Agents {
@@ -65,7 +64,7 @@ impl Handler<SessionOpened> for Agents {
     fn handle(&mut self, SessionOpened { node, boot, outbound }: SessionOpened, _: &mut Context<Self>) -> Self::Result {
         self.opened += 1;
         // Dropping the older session's sender ends its writer, and that its connection.
-        self.sessions.insert(node, Session { number: self.opened, boot, outbound });
+        self.sessions.insert(node, Session { number: self.opened, outbound });
         metrics::gauge!("stele_sessions").set(self.sessions.len() as f64);
         self.tell_roster(node, boot, BeatKind::Connected);
         MessageResult(self.opened)

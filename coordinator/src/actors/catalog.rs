@@ -23,7 +23,7 @@ use crate::telemetry;
 use actix::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use stele_common::{NodeId, Order, Tick, ToAgent};
 use stele_coordinator_rules::world::{Outcome, Task};
 use stele_coordinator_rules::{Action, Answer, Change, Event, EventBody, World, catalog};
@@ -82,6 +82,8 @@ struct Waiting {
 /// What waits for the commit.
 #[derive(Default)]
 struct Batch {
+    /// Something was recorded: there is something new to be seen.
+    is_news: bool,
     durable: Vec<Change>,
     orders: Vec<(NodeId, ToAgent)>,
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
@@ -128,7 +130,7 @@ impl Catalog {
         if self.writer.is_none() {
             return;
         }
-        let now = self.clock.tick();
+        let (now, began) = (self.clock.tick(), Instant::now());
         let oldest = self.inbox.front().map_or(0, |waiting| now.since(waiting.since));
         metrics::gauge!("stele_catalog_queue_length").set(self.inbox.len() as f64);
         metrics::gauge!("stele_catalog_queue_oldest_seconds").set(oldest as f64 / 1000.0);
@@ -137,6 +139,7 @@ impl Catalog {
             let Some(waiting) = self.inbox.pop_front() else { break };
             self.decide(waiting, &mut batch);
         }
+        metrics::histogram!("stele_turn_seconds").record(began.elapsed().as_secs_f64());
         if batch.durable.is_empty() {
             self.committed(batch, ctx);
             return;
@@ -184,6 +187,7 @@ impl Catalog {
     fn record(&mut self, change: Change, wall_ms: u64, batch: &mut Batch) {
         self.dirty.note(&self.before, &change);
         journal::recorded(&self.before, &change);
+        batch.is_news = true;
         if let Change::TaskStarted { task } = &change {
             batch.started.push(task.clone());
         }
@@ -203,13 +207,10 @@ impl Catalog {
 
     /// Everything that the batch recorded is durable: now it may be seen, and acted on.
     fn committed(&mut self, batch: Batch, ctx: &mut Context<Self>) {
+        if batch.is_news {
+            self.publish();
+        }
         let Some(outlets) = &self.outlets else { return };
-        self.published += 1;
-        let (at, wall_ms) = (self.clock.tick(), self.clock.wall_ms());
-        self.before = Arc::new(self.world.clone());
-        let published = Published { world: self.before.clone(), at, wall_ms, number: self.published };
-        let published = Arc::new(published);
-        outlets.published.send_replace(published.clone());
         if !batch.orders.is_empty() {
             outlets.orders.do_send(Orders(batch.orders));
         }
@@ -220,29 +221,41 @@ impl Catalog {
         if !batch.ended.is_empty() {
             outlets.ended.do_send(TasksEnded(batch.ended));
         }
-        self.feed_checker(&published);
-        self.compact(&published, ctx);
+        self.feed_checker();
+        self.compact(ctx);
         self.close_if_asked(ctx);
         self.wake(ctx);
     }
 
-    /// The Checker has at most one message under way; until it asks for more, the dirty ones gather here.
-    fn feed_checker(&mut self, published: &Arc<Published>) {
+    fn publish(&mut self) {
         let Some(outlets) = &self.outlets else { return };
-        if self.checker_ready && !self.dirty.is_empty() {
+        let began = Instant::now();
+        self.before = Arc::new(self.world.clone());
+        metrics::histogram!("stele_publish_seconds").record(began.elapsed().as_secs_f64());
+        self.published += 1;
+        let (at, wall_ms) = (self.clock.tick(), self.clock.wall_ms());
+        let published = Published { world: self.before.clone(), at, wall_ms, number: self.published };
+        outlets.published.send_replace(Arc::new(published));
+    }
+
+    /// The Checker has at most one message under way; until it asks for more, the dirty ones gather here.
+    fn feed_checker(&mut self) {
+        let Some(outlets) = &self.outlets else { return };
+        // Tablets of a batch in flight are dirty already; they must be checked on the snapshot that shows it.
+        if self.checker_ready && !self.committing && !self.dirty.is_empty() {
             self.checker_ready = false;
-            let dirty = std::mem::take(&mut self.dirty);
-            outlets.changed.do_send(Changed { published: published.clone(), dirty });
+            let (dirty, published) = (std::mem::take(&mut self.dirty), outlets.published.borrow().clone());
+            outlets.changed.do_send(Changed { published, dirty });
         }
     }
 
-    fn compact(&mut self, published: &Arc<Published>, ctx: &mut Context<Self>) {
+    fn compact(&mut self, ctx: &mut Context<Self>) {
         let Some(writer) = &mut self.writer else { return };
         metrics::gauge!("stele_store_log_changes").set(writer.appended() as f64);
         if !writer.wants_snapshot() {
             return;
         }
-        let kept = writer.snapshot(published.world.clone());
+        let kept = writer.snapshot(self.before.clone());
         ctx.spawn(kept.into_actor(self).map(|kept, catalog, _| {
             catalog.holds(kept, "compact");
         }));
@@ -337,14 +350,7 @@ impl Handler<CheckerReady> for Catalog {
 
     fn handle(&mut self, _: CheckerReady, _: &mut Context<Self>) {
         self.checker_ready = true;
-        // Tablets of a batch in flight are dirty already; they must be checked on the snapshot that shows it.
-        if self.committing {
-            return;
-        }
-        let newest = self.outlets.as_ref().map(|outlets| outlets.published.borrow().clone());
-        if let Some(published) = newest {
-            self.feed_checker(&published);
-        }
+        self.feed_checker();
     }
 }
 

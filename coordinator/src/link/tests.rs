@@ -102,6 +102,8 @@ impl Port {
             hub_opened: fake.clone().recipient(),
             hub_closed: fake.clone().recipient(),
             roster: fake.recipient(),
+            refusals: Refusals::default(),
+            lanes: Lanes::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
