@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The coordinator's file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CoordinatorConfig {
     pub coordinator: CoordinatorSection,
@@ -144,12 +144,6 @@ impl RepairKnobs {
 
 fn reserve(total: u64, watermark: f64, headroom: u64) -> u64 {
     (((1.0 - watermark) * total as f64) as u64).min(headroom)
-}
-
-impl Default for CoordinatorConfig {
-    fn default() -> Self {
-        CoordinatorConfig { coordinator: CoordinatorSection::default(), repair: RepairKnobs::default() }
-    }
 }
 
 /// The agent's file.

@@ -16,6 +16,8 @@ pub struct Order {
 }
 
 /// Everything that the coordinator sends after the handshake.
+// One is made, sent and dropped at a time: a box would buy nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToAgent {
