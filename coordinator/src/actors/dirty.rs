@@ -71,3 +71,52 @@ impl Dirty {
         self.nodes.extend(world.disks.get(&disk).map(|disk| disk.node));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stele_common::{DiskState, Liveness, Tick};
+    use stele_coordinator_rules::sample::Sample;
+
+    fn noted(world: &World, change: Change) -> Dirty {
+        let mut dirty = Dirty::default();
+        dirty.note(world, &change);
+        dirty
+    }
+
+    /// What must be checked anew after which change.
+    #[test]
+    fn what_a_change_touches() {
+        let mut sample = Sample::new(3, 1);
+        let tablets = sample.table(3, 2);
+        let (node, table) = (sample.nodes()[0], *sample.world.tables.keys().next().unwrap());
+        let replica = sample.replicas(tablets[0])[0];
+        let world = &sample.world;
+        let node_turned = Change::NodeLive { node, liveness: Liveness::Silent, at: Tick(1) };
+        assert_eq!(noted(world, node_turned).nodes, BTreeSet::from([node]));
+        let bad = Change::ReplicaBad { tablet: tablets[0], replica, cause: "x".into() };
+        assert_eq!(noted(world, bad).tablets, BTreeSet::from([tablets[0]]));
+        assert_eq!(noted(world, Change::TableDropped { table }).tablets, tablets.iter().copied().collect());
+        assert_eq!(noted(world, Change::LeadershipBegan { at: Tick(1) }).nodes.len(), 3);
+    }
+
+    /// Space that changes with every report is no reason to check anything; a state is.
+    #[test]
+    fn space_is_no_news() {
+        let sample = Sample::new(1, 1);
+        let node = sample.nodes()[0];
+        let disk = &sample.world.disks[&sample.disks_of(node)[0]];
+        let fact = stele_common::DiskFact {
+            disk: disk.id,
+            path: disk.path.clone(),
+            medium: disk.medium,
+            state: DiskState::Online,
+            cause: None,
+            space: stele_common::Space { used: 7, ..disk.space },
+            device: disk.device,
+        };
+        let turned = stele_common::DiskFact { state: DiskState::Suspect, ..fact.clone() };
+        assert!(noted(&sample.world, Change::DiskSeen { fact, node, at: Tick(1) }).is_empty());
+        assert_eq!(noted(&sample.world, Change::DiskSeen { fact: turned, node, at: Tick(1) }).nodes.len(), 1);
+    }
+}

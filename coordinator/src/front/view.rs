@@ -267,3 +267,6 @@ fn judge(world: &World, verification: &Verification, id: ReplicaId, replica: Opt
         (true, Some(DiskState::Online | DiskState::Suspect)) => Reading::Under,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -261,3 +261,49 @@ async fn anothers_beat() {
     assert!(caller.ends().await);
     assert_eq!(port.heard(), ["hello h", "opened", "closed 1"]);
 }
+
+/// A whole house behind the port.
+async fn house() -> (crate::wiring::House, Port) {
+    let store = Box::new(crate::store::memory::MemoryStore::default());
+    let fatal = |cause: String| panic!("{cause}");
+    let house = crate::wiring::start(Default::default(), Some(TOKEN), store, Box::new(fatal)).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = Port { address: listener.local_addr().unwrap(), heard: Arc::default() };
+    actix_rt::spawn(serve(listener, Rc::new(house.link.clone())));
+    (house, port)
+}
+
+/// The same agent dials again: its older connection is ended, its node goes on.
+#[actix::test]
+async fn newer_connection() {
+    let (house, port) = house().await;
+    let mut callers = Vec::new();
+    for _ in 0..2 {
+        let mut caller = Caller::connect(&port).await;
+        let hello = caller.hello(&TOKEN);
+        caller.say(&hello).await;
+        let handshake::Answer::Welcome(welcome) = caller.hear().await else { panic!("refused") };
+        assert_eq!(welcome.node, NodeId(10_001));
+        callers.push(caller);
+    }
+    let (mut newer, older) = (callers.pop().unwrap(), callers.pop().unwrap());
+    assert!(older.ends().await);
+    newer.say(&ToCoordinator::Beat { node: NodeId(10_001), boot: BootId(4) }).await;
+    while !matches!(newer.hear().await, ToAgent::Heard { .. }) {}
+    house.close().await;
+}
+
+/// An agent that has seen a higher epoch: it is told that our store is old, and nothing is ordered from then on.
+#[actix::test]
+async fn stale_store() {
+    let (house, port) = house().await;
+    let mut caller = Caller::connect(&port).await;
+    let hello = Hello { epoch_seen: Epoch(99), ..caller.hello(&TOKEN) };
+    caller.say(&hello).await;
+    let handshake::Answer::Refused(refused) = caller.hear().await else { panic!("welcomed") };
+    assert_eq!(refused.code, RefusedCode::StoreIsOld);
+    let published = house.ask.now();
+    assert_eq!(published.world.level, stele_common::status::Level::Blind);
+    assert_eq!(published.world.level_cause.as_ref().map(|cause| cause.code()), Some("store_is_old"));
+    house.close().await;
+}

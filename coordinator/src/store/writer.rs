@@ -98,3 +98,36 @@ fn write(mut store: Box<dyn MetaStore>, work: &Receiver<Job>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::MemoryStore;
+    use stele_coordinator_rules::sample::Sample;
+
+    /// A long log is replaced by a snapshot of the world, which recovers to the same.
+    #[test]
+    fn compaction() {
+        let mut sample = Sample::new(3, 1);
+        let tablet = sample.table(3, 4)[0];
+        sample.load_all(tablet);
+        let store = MemoryStore::default();
+        let (mut writer, thread) = Writer::start(Box::new(store.clone())).unwrap();
+        let change = Change::IdsReserved { end: 1 };
+        let commit = writer.append(vec![change; SNAPSHOT_AFTER as usize]);
+        assert!(!writer.wants_snapshot());
+        let commit = (commit, writer.append(world::as_changes(&sample.world)));
+        assert!(writer.wants_snapshot());
+        let kept = writer.snapshot(Arc::new(sample.world.clone()));
+        assert!(!writer.wants_snapshot());
+        drop(writer);
+        thread.join().unwrap();
+        for answer in [commit.0, commit.1, kept] {
+            answer.blocking_recv().unwrap().unwrap();
+        }
+        let mut recovered = World::empty(sample.world.knobs.clone());
+        store.kept().iter().for_each(|change| recovered.apply(change));
+        assert!(store.kept().len() < 100);
+        assert_eq!(world::as_changes(&recovered), world::as_changes(&sample.world));
+    }
+}
