@@ -184,7 +184,7 @@ rows!(
         yes_no(replica.alive),
         yes_no(replica.complete),
         size(replica.size),
-        replica.verified_s.map_or_else(|| "-".to_string(), |s| format!("{} ago", duration(s * 1000))),
+        replica.verified_s.map_or_else(|| "-".to_string(), ago),
         replica.bad.clone().or_else(|| replica.why.clone()).unwrap_or_default(),
         replica.dir.clone(),
     ]
@@ -378,6 +378,10 @@ fn place(node: Option<stele_common::NodeId>, disk: Option<stele_common::DiskId>)
         (Some(node), None) => node.to_string(),
         (None, _) => "-".to_string(),
     }
+}
+
+fn ago(seconds: u64) -> String {
+    if seconds == 0 { "just now".to_string() } else { format!("{} ago", duration(seconds * 1000)) }
 }
 
 fn yes_no(value: bool) -> String {

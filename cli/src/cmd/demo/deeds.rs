@@ -111,7 +111,13 @@ impl Stage {
         let report = LoadReport::new(&self.table, &source.files, 0, loaded);
         let rate = size((report.bytes as f64 / report.seconds.max(1e-3)) as u64);
         let (files, bytes, seconds) = (report.files, size(report.bytes), report.seconds);
-        Ok(format!("{files} files, {bytes} × {REPLICATION} copies in {seconds:.1} s ({rate}/s), durable and visible"))
+        // Acknowledged at a quorum; the third copies are installed a moment later.
+        let acknowledged = Instant::now();
+        verify::wait_healthy(&self.face, Some(&self.table), acknowledged + STEP_WITHIN)?;
+        let rest = since(acknowledged);
+        Ok(format!(
+            "{files} files, {bytes} in {seconds:.1} s ({rate}/s), durable and visible; all 3 copies {rest} later"
+        ))
     }
 
     /// Copies and bytes per host, after checking that no two copies of a tablet share one.
@@ -280,7 +286,13 @@ impl Stage {
                 && complete >= REPLICATION
             {
                 progress.finish_and_clear();
-                return Ok(format!("{how}, 3 good copies again after {}", since(began)));
+                // Repair does not wait for the verification to end.
+                let when = if began.elapsed() < POLL {
+                    "while the other copies were still being read".to_string()
+                } else {
+                    format!("after {}", since(began))
+                };
+                return Ok(format!("{how}, 3 good copies again {when}"));
             }
             std::thread::sleep(POLL);
         }
