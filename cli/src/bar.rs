@@ -31,6 +31,12 @@ pub fn bytes(what: &str, total: u64) -> ProgressBar {
     drawn(ProgressBar::new(total).with_style(look).with_prefix(what.to_string()))
 }
 
+/// A bar of things counted, with the time left.
+pub fn count(what: &str, total: u64) -> ProgressBar {
+    let look = style("  {prefix:<18} {bar:32.cyan} {pos:>6} of {len:<6} {per_sec:>12} {eta:>4}");
+    drawn(ProgressBar::new(total).with_style(look).with_prefix(what.to_string()))
+}
+
 /// Something that takes time, without an end that could be known.
 pub fn spinner(what: &str) -> ProgressBar {
     drawn(
@@ -45,7 +51,7 @@ mod tests {
     /// The templates are valid; indicatif finds out only at run time.
     #[test]
     fn templates_hold() {
-        for bar in [super::bytes("a", 10), super::spinner("c")] {
+        for bar in [super::bytes("a", 10), super::count("b", 10), super::spinner("c")] {
             bar.inc(1);
             bar.finish_and_clear();
         }

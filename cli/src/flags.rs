@@ -97,6 +97,9 @@ pub enum Verb {
     /// Configuration files
     #[command(subcommand)]
     Config(cmd::config::ConfigVerb),
+    /// Simulate a whole cluster from seeds
+    #[command(subcommand)]
+    Sim(cmd::sim::SimVerb),
     /// Make a cluster token for binding outside loopback
     Token(cmd::token::TokenArgs),
     /// Print a completion script

@@ -73,6 +73,7 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Verify(args) => cmd::verify::run(global, args),
         Verb::Task(verb) => cmd::task::run(global, verb),
         Verb::Config(verb) => cmd::config::run(global, verb),
+        Verb::Sim(verb) => cmd::sim::run(verb),
         Verb::Token(args) => cmd::token::run(args),
         Verb::Completions(args) => cmd::completions::run(args),
     }

@@ -14,6 +14,7 @@ pub mod ls;
 pub mod node;
 pub mod rm;
 pub mod serve;
+pub mod sim;
 pub mod status;
 pub mod tables;
 pub mod tablet;
