@@ -142,6 +142,7 @@ impl Sim {
         }
         if due(self) {
             self.ask_report(agent);
+            self.ask_again(agent);
         }
         self.queue.put(self.now + TICK_MS, Next::AgentTick { agent, boot });
     }
@@ -158,19 +159,44 @@ impl Sim {
         }
     }
 
-    /// Whether the directory is still the one that was opened.
+    /// Whether the directory is still the one that was opened; one that comes back is read anew.
     fn probe(&mut self, agent: usize, disk: usize) {
-        let host = &self.agents[agent];
-        let Some(book) = host.life.as_ref().and_then(|life| life.books.get(&disk)) else { return };
+        let now = self.now;
+        let host = &mut self.agents[agent];
+        let Some(life) = &mut host.life else { return };
+        let is_busy = life.running.values().any(|running| running.disk == disk);
+        let Some(book) = life.books.get_mut(&disk) else { return };
         let model = &host.disks[disk];
         let is_there = model.mounted && model.identity == Some(book.disk);
-        let turned = match (book.state, is_there) {
-            (DiskState::Online | DiskState::Suspect, false) => DiskState::Unavailable,
-            (DiskState::Unavailable, true) => DiskState::Online,
-            (DiskState::Online | DiskState::Suspect, true) | (DiskState::Unavailable, false) => return,
-        };
-        let cause = (turned == DiskState::Unavailable).then(|| "the directory is gone".to_string());
-        self.agent_event(agent, disk, EventBody::DiskTurned { state: turned, cause });
+        match (book.state, is_there) {
+            (DiskState::Online | DiskState::Suspect, false) => {
+                self.disk_turned(agent, disk, DiskState::Unavailable);
+            }
+            (DiskState::Unavailable, true) if !is_busy => {
+                let mut found = model.scan(book.disk, now, life.began);
+                (found.epoch, found.state) = (found.epoch.max(book.epoch), DiskState::Unavailable);
+                found.suspected = book.suspected.take();
+                *book = found;
+                self.disk_turned(agent, disk, DiskState::Online);
+            }
+            (DiskState::Online | DiskState::Suspect | DiskState::Unavailable, _) => {}
+        }
+    }
+
+    fn disk_turned(&mut self, agent: usize, disk: usize, state: DiskState) {
+        let cause = (state == DiskState::Unavailable).then(|| "the directory is gone".to_string());
+        self.agent_event(agent, disk, EventBody::DiskTurned { state, cause });
+    }
+
+    /// A directory that was out and is there again is brought before the coordinator.
+    fn ask_again(&mut self, agent: usize) {
+        let host = &self.agents[agent];
+        let Some(life) = host.life.as_ref().filter(|life| life.conn().is_some()) else { return };
+        let is_out =
+            |(index, model): (usize, &crate::disk::ModelDisk)| model.mounted && !life.books.contains_key(&index);
+        if host.disks.iter().enumerate().any(is_out) {
+            self.open_link(agent);
+        }
     }
 
     /// Hands an event to a disk's law book and carries out what it says.
@@ -326,7 +352,11 @@ impl Sim {
         let Some(running) = life.running.get(&number) else { return };
         let (disk, op) = (running.disk, running.op.clone());
         let model = &host.disks[disk];
-        let result = if !model.mounted || model.failing || model.identity != Some(life.books[&disk].disk) {
+        let result = if !model.mounted || model.identity != Some(life.books[&disk].disk) {
+            // A directory that is gone has not failed: it may come back as good as it was.
+            self.disk_turned(agent, disk, DiskState::Unavailable);
+            OpResult::Failed(OpFailure::NotFound)
+        } else if model.failing {
             OpResult::Failed(OpFailure::Disk { detail: "input/output error".to_string() })
         } else if model.full && ops::writes(&op) {
             OpResult::Failed(OpFailure::Full)

@@ -108,7 +108,10 @@ impl Sim {
         fetching: &mut Fetching,
     ) -> Step {
         let model = &self.agents[agent].disks[disk];
-        if !model.mounted || model.failing || model.identity != Some(order.disk) {
+        if !model.mounted || model.identity != Some(order.disk) {
+            return failed(TaskFailure::Disk { detail: "the directory is gone".to_string() });
+        }
+        if model.failing {
             return Step::End(OpResult::Failed(OpFailure::Disk { detail: "input/output error".to_string() }));
         }
         if model.full {

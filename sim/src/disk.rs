@@ -164,15 +164,6 @@ impl ModelDisk {
         *self = ModelDisk { identity: Some(disk), ..ModelDisk::blank(self.total) };
     }
 
-    /// Bytes of ours.
-    pub fn used(&self) -> u64 {
-        let replicas: u64 = self.replicas.values().map(ReplicaDir::size).sum();
-        let staged: u64 = self.staged.values().map(|staged| staged.bytes).sum();
-        let copies: u64 = self.copies.values().flat_map(|copy| copy.files.values()).map(|body| body.size).sum();
-        let trash: u64 = self.trash.values().map(|trash| trash.dir.size()).sum();
-        replicas + staged + copies + trash
-    }
-
     /// Contents of a tablet that lie anywhere here, by their digests; only right bytes are found.
     pub fn contents(&self, tablet: TabletId) -> BTreeMap<Digest, Body> {
         let alive = self.replicas.values().filter(|dir| dir.label.tablet == tablet);

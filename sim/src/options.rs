@@ -132,10 +132,10 @@ impl Mix {
 /// The product's defaults, slower beats (fewer events a virtual hour) and shorter periods (more of each law a run).
 fn knobs(rng: &mut Rng) -> RepairKnobs {
     RepairKnobs {
-        beat_ms: 4 * SECOND,
-        silent_ms: 12 * SECOND,
-        lost_ms: 40 * SECOND,
-        lease_ms: 24 * SECOND,
+        beat_ms: 6 * SECOND,
+        silent_ms: 18 * SECOND,
+        lost_ms: 50 * SECOND,
+        lease_ms: 30 * SECOND,
         assign_delay_ms: rng.pick(&[5 * SECOND, MINUTE, 5 * MINUTE]).unwrap_or(MINUTE),
         schedule_slot_num_per_path: rng.between(1, 3) as u32,
         scrub_period_ms: 4 * HOUR,

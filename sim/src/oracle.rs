@@ -287,12 +287,9 @@ impl Sim {
 
     fn check_new_id(&mut self, change: &Change) {
         let ids: Vec<u64> = match change {
-            Change::ReplicaAdded { replica, .. } => {
-                let life = self.coordinator.life.as_ref();
-                // Adopted: it was issued before, to the copy that it still is.
-                let known = self.truth.ids.contains(&replica.0) && find(&self.agents, *replica).is_some();
-                if known && life.is_some() { Vec::new() } else { vec![replica.0] }
-            }
+            // One that joins as a full member is adopted: its id was issued before, to the copy that it still is.
+            Change::ReplicaAdded { state: ReplicaState::Normal, .. } => Vec::new(),
+            Change::ReplicaAdded { replica, .. } => vec![replica.0],
             Change::TaskStarted { task } => vec![task.id.0],
             Change::NodeAdded { node, .. } => vec![node.0],
             Change::DiskAdded { disk, .. } => vec![disk.0],
@@ -362,8 +359,11 @@ impl Sim {
                 self.truth.purged.insert(*replica);
             }
             OrderBody::AbortLoad { load } => {
-                let mut committed = self.truth.tablets.values().flat_map(|truth| truth.versions.values());
-                if committed.any(|(_, known)| known == load) {
+                // One that was committed so long ago that its version is collected may be cleared away.
+                let Some(life) = &self.coordinator.life else { return };
+                let is_kept =
+                    life.world.tablets.iter().any(|tablet| tablet.versions.iter().any(|record| record.load == *load));
+                if is_kept {
                     self.violate("I1 acknowledged", || format!("committed load {load} is aborted"));
                 }
             }

@@ -80,7 +80,9 @@ impl Sim {
 
 fn disk_fact(host: &Agent, life: &Life, index: usize, lies: bool) -> DiskFact {
     let (book, model) = (&life.books[&index], &host.disks[index]);
-    let used = model.used();
+    let replicas = book.replicas.values().map(|held| held.size);
+    let staged = book.staged.values().map(|staged| staged.bytes);
+    let used = replicas.chain(staged).chain(book.trash.values().map(|trashed| trashed.bytes)).sum();
     let total = if model.full { used } else { model.total };
     DiskFact {
         disk: book.disk,
