@@ -35,7 +35,10 @@ pub struct Life {
     pub link: Link,
     /// When the coordinator last said that it hears us.
     pub heard: Option<u64>,
-    pub told: BTreeMap<report::Key, Fact>,
+    /// What was told last, by disk.
+    pub told: BTreeMap<usize, BTreeMap<report::Key, Fact>>,
+    /// Disks about which there may be news.
+    pub news: BTreeSet<usize>,
     /// A report is on its way to be made.
     pub report_due: bool,
     /// Ops with the disk's threads, by a number of the simulation.

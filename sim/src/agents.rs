@@ -36,6 +36,7 @@ impl Sim {
             link: Link::Down,
             heard: None,
             told: BTreeMap::new(),
+            news: BTreeSet::new(),
             report_due: false,
             running: BTreeMap::new(),
             next_number: 0,
@@ -141,6 +142,9 @@ impl Sim {
             self.purge_on_own_word(agent, disk);
         }
         if due(self) {
+            // Space and ages change without an event.
+            let life = self.agents[agent].life.as_mut();
+            life.into_iter().for_each(|life| life.news.extend(life.books.keys()));
             self.ask_report(agent);
             self.ask_again(agent);
         }
@@ -209,6 +213,7 @@ impl Sim {
         let actions = handle(book, &Event { at: Tick(now - life.began), body });
         host.disks[disk].epoch = host.disks[disk].epoch.max(book.epoch);
         if !is_tick || !actions.is_empty() {
+            life.news.insert(disk);
             self.ask_report(agent);
         }
         for action in actions {

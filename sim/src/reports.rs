@@ -27,23 +27,32 @@ impl Sim {
     pub fn agent_report(&mut self, agent: usize, boot: BootId) {
         let Some(life) = self.agents[agent].life.as_mut().filter(|life| life.boot == boot) else { return };
         life.report_due = false;
-        let facts = self.facts(agent);
-        let Some(life) = self.agents[agent].life.as_mut().filter(|life| life.conn().is_some()) else { return };
-        let news = report::diff(&life.told, &facts);
-        if news.is_empty() {
+        if life.conn().is_none() {
             return;
         }
-        life.told = facts;
-        self.tell(agent, ReportKind::Delta, news);
+        let mut news = Vec::new();
+        for disk in std::mem::take(&mut life.news) {
+            let facts = self.facts(agent, disk);
+            let Some(life) = &mut self.agents[agent].life else { return };
+            let told = life.told.entry(disk).or_default();
+            news.extend(report::diff(told, &facts));
+            *told = facts;
+        }
+        if !news.is_empty() {
+            self.tell(agent, ReportKind::Delta, news);
+        }
     }
 
     /// Tells everything.
     pub fn report_in_full(&mut self, agent: usize) {
-        let facts = self.facts(agent);
         let Some(life) = self.agents[agent].life.as_mut().filter(|life| life.conn().is_some()) else { return };
-        let pages = report::full(&facts, PAGE);
-        life.told = facts;
-        for (kind, facts) in pages {
+        life.news.clear();
+        let disks: Vec<usize> = life.books.keys().copied().collect();
+        let told: BTreeMap<usize, _> = disks.into_iter().map(|disk| (disk, self.facts(agent, disk))).collect();
+        let all = told.values().flatten().map(|(key, fact)| (*key, fact.clone())).collect();
+        let Some(life) = self.agents[agent].life.as_mut() else { return };
+        life.told = told;
+        for (kind, facts) in report::full(&all, PAGE) {
             self.tell(agent, kind, facts);
         }
     }
@@ -58,22 +67,17 @@ impl Sim {
         self.send(Place::Agent(agent), Place::Coordinator, || Next::Up { agent, conn, body: body.clone() });
     }
 
-    fn facts(&self, agent: usize) -> BTreeMap<Key, Fact> {
+    /// Everything that an agent has to tell of one disk in use.
+    fn facts(&self, agent: usize, disk: usize) -> BTreeMap<Key, Fact> {
         let host = &self.agents[agent];
         let Some(life) = &host.life else { return BTreeMap::new() };
+        let Some(book) = life.books.get(&disk) else { return BTreeMap::new() };
         let now = Tick(self.now - life.began);
-        let mut facts = BTreeMap::new();
-        for (index, book) in &life.books {
-            let lies = self.breaks(Mutant::MissingReadAsEmpty) && book.state == DiskState::Unavailable;
-            facts.insert(Key::Disk(book.disk), Fact::Disk(disk_fact(host, life, *index, lies)));
-            if lies {
-                continue;
-            }
-            let mut of_book = report::facts(book, now);
-            let model = &host.disks[*index];
-            trash::mark(&mut of_book, &trash::due(book, now, self.mix.knobs.trash_ms, model.full));
-            facts.extend(of_book);
-        }
+        let lies = self.breaks(Mutant::MissingReadAsEmpty) && book.state == DiskState::Unavailable;
+        let mut facts = if lies { BTreeMap::new() } else { report::facts(book, now) };
+        let is_pressed = host.disks[disk].full;
+        trash::mark(&mut facts, &trash::due(book, now, self.mix.knobs.trash_ms, is_pressed));
+        facts.insert(Key::Disk(book.disk), Fact::Disk(disk_fact(host, life, disk, lies)));
         facts
     }
 }
