@@ -127,14 +127,16 @@ impl Pulse {
         };
         match now {
             Liveness::Alive => Some(Liveness::Alive),
-            // What was told before stays true until the grace is over.
-            Liveness::Silent | Liveness::Lost => {
-                if in_grace {
+            // What was told before stays true until the grace is over; only a connection that this leadership had and
+            // lost is news already, or an agent that starts again at once would be taken for its own double.
+            Liveness::Silent | Liveness::Lost if in_grace => {
+                if self.session {
                     self.told
                 } else {
-                    Some(now)
+                    Some(Liveness::Silent)
                 }
             }
+            Liveness::Silent | Liveness::Lost => Some(now),
         }
     }
 }
@@ -196,11 +198,12 @@ mod tests {
         ]);
     }
 
-    /// Before one grace of a leadership nobody is marked; unheard nodes are lost after it.
+    /// Before one grace of a leadership nobody is marked for being unheard, and nobody is lost; a connection that was
+    /// there and closed is silence at once.
     #[test]
     fn grace_of_a_new_leadership() {
         walk(&[(0, T, &[]), (9_999, T, &[]), (10_000, T, &[Lost]), (10_001, T, &[]), (12_000, connected(A), &[Alive])]);
-        walk(&[(500, connected(A), &[Alive]), (600, closed(A), &[]), (9_999, T, &[]), (10_000, T, &[Silent])]);
+        walk(&[(500, connected(A), &[Alive]), (600, closed(A), &[Silent]), (9_999, T, &[]), (10_600, T, &[Lost])]);
     }
 
     /// Beats and closings of an earlier life change nothing; a beat after an older connection's closing heals it.
