@@ -25,7 +25,6 @@ pub struct Process {
 }
 
 pub struct Agent {
-    pub node: u64,
     pub host: String,
     pub http: String,
     pub disks: Vec<PathBuf>,
@@ -124,7 +123,6 @@ impl Cluster {
                 .expect("cluster.json is JSON");
         let log = |name: &str| dir.join("logs").join(format!("{name}-again.log"));
         let agents = json["agents"].as_array().expect("agents").iter().map(|agent| Agent {
-            node: agent["node_id"].as_u64().expect("node_id"),
             host: agent["host"].as_str().expect("host").into(),
             http: agent["http"].as_str().expect("http").into(),
             disks: agent["disks"].as_array().expect("disks").iter().map(|d| d.as_str().expect("path").into()).collect(),

@@ -38,6 +38,10 @@ fn a_failed_sync_is_never_acknowledged() {
     cluster.agents[0]
         .process
         .start(&[("LD_PRELOAD", shim.to_str().expect("utf-8")), ("SYNC_FAILS_WHEN", when.to_str().expect("utf-8"))]);
+    let log = cluster.root.path().join("cluster/logs").join(format!("{}-again.log", cluster.agents[0].host));
+    until(Duration::from_secs(20), "the new process was welcomed", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains("welcomed by the coordinator"))
+    });
     until(Duration::from_secs(20), "all agents are there", || cluster.get("/v1/status")["nodes"]["alive"] == 4);
 
     cluster.ok(&["table", "create", "d.t", "--replication", "3", "--buckets", "8"]);
