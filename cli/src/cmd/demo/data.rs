@@ -16,8 +16,6 @@ const FILES_MIN: usize = 10_000;
 const BYTES_MIN: u64 = 320 << 20;
 /// ... and not more than a demo should take.
 const BYTES_MAX: u64 = 600 << 20;
-/// The toolchain's libraries are large: they give the big files and leave room for the small ones.
-const TOOLCHAIN_MAX: u64 = 160 << 20;
 /// A single file above this would be most of the demo.
 const FILE_MAX: u64 = 64 << 20;
 
@@ -43,6 +41,22 @@ impl Source {
     }
 }
 
+/// What a place is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gives {
+    /// Small files: walked until there are enough files.
+    Many,
+    /// Large files: walked until there are enough bytes.
+    Large,
+}
+
+/// A directory with real files, and what its files are called in the table.
+struct Place {
+    prefix: &'static str,
+    dir: PathBuf,
+    gives: Gives,
+}
+
 /// Picks and hashes the files.
 pub fn choose(given: Option<&Path>) -> Result<Source, Failure> {
     let (walk, from) = match given {
@@ -60,31 +74,35 @@ pub fn choose(given: Option<&Path>) -> Result<Source, Failure> {
     Ok(Source { files, from, left_out })
 }
 
-/// Directories with real files, and the most bytes to take from each.
-fn usual_places() -> Vec<(&'static str, PathBuf, u64)> {
+/// Where a machine with Rust has real files: first many small ones, then large ones.
+fn usual_places() -> Vec<Place> {
     let mut places = Vec::new();
-    if let Ok(output) = Command::new("rustc").args(["--print", "sysroot"]).output()
-        && let Ok(sysroot) = String::from_utf8(output.stdout)
-        && !sysroot.trim().is_empty()
-    {
-        let sysroot = PathBuf::from(sysroot.trim());
-        places.push(("toolchain/lib", sysroot.join("lib"), TOOLCHAIN_MAX));
-        places.push(("toolchain/share", sysroot.join("share"), TOOLCHAIN_MAX));
-    }
+    let mut add = |prefix, dir: PathBuf, gives| places.push(Place { prefix, dir, gives });
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().ok();
+    let sysroot = sysroot.and_then(|output| String::from_utf8(output.stdout).ok());
+    let sysroot = sysroot.map(|text| PathBuf::from(text.trim())).filter(|dir| dir.is_absolute());
     let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
-    places.extend(cargo.or(home).map(|cargo| ("registry", cargo.join("registry/src"), BYTES_MAX)));
-    places.push(("usr-share", "/usr/share".into(), BYTES_MAX));
-    places.push(("usr-lib", "/usr/lib".into(), BYTES_MAX));
+    if let Some(cargo) = cargo.or(home) {
+        add("registry", cargo.join("registry/src"), Gives::Many);
+    }
+    if let Some(sysroot) = &sysroot {
+        add("toolchain/share", sysroot.join("share"), Gives::Many);
+    }
+    add("usr-share", "/usr/share".into(), Gives::Many);
+    if let Some(sysroot) = &sysroot {
+        add("toolchain/lib", sysroot.join("lib"), Gives::Large);
+    }
+    add("usr-lib", "/usr/lib".into(), Gives::Large);
     places
 }
 
-fn pick(places: &[(&str, PathBuf, u64)]) -> (Walk, Vec<String>) {
+fn pick(places: &[Place]) -> (Walk, Vec<String>) {
     let mut all = Walk::default();
     let mut from = Vec::new();
-    for (prefix, dir, most) in places {
+    for place in places {
         let (files, bytes) = (all.files.len(), all.bytes());
-        if is_enough(files, bytes) || !dir.is_dir() {
+        if is_enough(place.gives, files, bytes) || !place.dir.is_dir() {
             continue;
         }
         let mut part = Walk::default();
@@ -95,15 +113,16 @@ fn pick(places: &[(&str, PathBuf, u64)]) -> (Walk, Vec<String>) {
             walk.files[count..].iter().filter(|file| file.size <= FILE_MAX).for_each(|file| sum += file.size);
             count = walk.files.len();
             seen.set((count, sum));
-            sum >= *most || is_enough(files + count, bytes + sum)
+            is_enough(place.gives, files + count, bytes + sum)
         };
         // A place that cannot be walked is left out like an unreadable file.
-        if tree::walk_into(&mut part, dir, &format!("{prefix}/"), Unfit::LeaveOut, enough).is_err() {
+        let prefix = format!("{}/", place.prefix);
+        if tree::walk_into(&mut part, &place.dir, &prefix, Unfit::LeaveOut, enough).is_err() {
             continue;
         }
         part.files.retain(|file| file.size <= FILE_MAX);
         if !part.files.is_empty() {
-            from.push(dir.display().to_string());
+            from.push(place.dir.display().to_string());
         }
         all.links += part.links;
         all.others += part.others;
@@ -113,8 +132,12 @@ fn pick(places: &[(&str, PathBuf, u64)]) -> (Walk, Vec<String>) {
     (all, from)
 }
 
-fn is_enough(files: usize, bytes: u64) -> bool {
-    files >= FILES_MIN && bytes >= BYTES_MIN || bytes >= BYTES_MAX
+fn is_enough(gives: Gives, files: usize, bytes: u64) -> bool {
+    let enough = match gives {
+        Gives::Many => files >= FILES_MIN,
+        Gives::Large => bytes >= BYTES_MIN,
+    };
+    enough || bytes >= BYTES_MAX
 }
 
 /// What is missing, too much or different, one sentence each.
@@ -162,10 +185,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("one")).unwrap();
         std::fs::write(dir.path().join("one/x"), b"x").unwrap();
-        let places = [("first", dir.path().join("none"), 10), ("second", dir.path().join("one"), 10)];
-        let (walk, from) = pick(&places);
+        let place = |prefix, name: &str| Place { prefix, dir: dir.path().join(name), gives: Gives::Large };
+        let (walk, from) = pick(&[place("first", "none"), place("second", "one")]);
         assert_eq!(walk.files[0].path.as_str(), "second/x");
         assert_eq!(from.len(), 1);
-        assert!(is_enough(FILES_MIN, BYTES_MIN) && is_enough(1, BYTES_MAX) && !is_enough(FILES_MIN, 1));
+        assert!(is_enough(Gives::Many, FILES_MIN, 0) && !is_enough(Gives::Large, FILES_MIN, 0));
+        assert!(is_enough(Gives::Large, 1, BYTES_MIN) && is_enough(Gives::Many, 1, BYTES_MAX));
     }
 }

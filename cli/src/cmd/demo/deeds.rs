@@ -156,13 +156,25 @@ impl Stage {
         Ok(Lost(held))
     }
 
-    /// Until the coordinator no longer counts the agent as ALIVE.
-    pub fn wait_seen(&self, victim: &AgentEntry, killed: Instant) -> Result<(Liveness, Duration), Failure> {
+    /// Until the coordinator no longer counts the agent as ALIVE; also tells when its process was really gone.
+    pub fn wait_seen(
+        &self,
+        victim: &AgentEntry,
+        killed: Instant,
+        mut is_gone: impl FnMut() -> bool,
+    ) -> Result<(Liveness, Duration, Duration), Failure> {
+        let mut gone = None;
         while killed.elapsed() < STEP_WITHIN {
+            if gone.is_none() && is_gone() {
+                gone = Some(killed.elapsed());
+            }
             let nodes: Nodes = self.face.get("/v1/nodes", &[])?;
             let state = nodes.nodes.iter().find(|node| node.id == victim.node_id).map(|node| node.liveness);
             match state {
-                Some(state @ (Liveness::Silent | Liveness::Lost)) => return Ok((state, killed.elapsed())),
+                Some(state @ (Liveness::Silent | Liveness::Lost)) => {
+                    let seen = killed.elapsed();
+                    return Ok((state, seen, gone.unwrap_or(seen)));
+                }
                 Some(Liveness::Alive) | None => std::thread::sleep(Duration::from_millis(10)),
             }
         }

@@ -21,7 +21,8 @@ use crate::{beneath, stop};
 use clap::Args;
 use deeds::Stage;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 #[derive(Debug, Args)]
 #[command(
@@ -45,6 +46,8 @@ pub struct DemoArgs {
 }
 
 const STEPS: usize = 9;
+/// A killed process that takes longer to go is worth a word.
+const SLOW_END: Duration = Duration::from_millis(100);
 
 /// What was done and measured.
 #[derive(Default)]
@@ -118,16 +121,8 @@ impl Ground {
         Ok(())
     }
 
-    fn cluster(&mut self) -> Result<&mut Cluster, Failure> {
-        self.cluster.as_mut().ok_or_else(|| Failure::error("the cluster has not been started"))
-    }
-}
-
-impl Drop for Ground {
-    fn drop(&mut self) {
-        if self.keep && self.cluster.is_some() {
-            return;
-        }
+    /// Stops what runs and removes what was made.
+    fn clear(&mut self) {
         if let Some(mut cluster) = self.cluster.take() {
             // Its processes are gone either way; only a file that we remove below may have resisted.
             let _ = cluster.down();
@@ -135,13 +130,44 @@ impl Drop for Ground {
         let beneath = [self.dir.join("cluster"), self.dir.join("export")];
         let ours = if self.made { std::slice::from_ref(&self.dir) } else { beneath.as_slice() };
         for dir in ours {
-            if let Err(error) = std::fs::remove_dir_all(dir)
+            if let Err(error) = remove(dir)
                 && error.kind() != std::io::ErrorKind::NotFound
             {
                 let _ = table::line(&format!("could not remove {}: {error}", dir.display()));
             }
         }
     }
+
+    fn cluster(&mut self) -> Result<&mut Cluster, Failure> {
+        self.cluster.as_mut().ok_or_else(|| Failure::error("the cluster has not been started"))
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if !(self.keep && self.cluster.is_some()) {
+            self.clear();
+        }
+    }
+}
+
+/// Removes a tree on several threads: tens of thousands of files take the disk's time, not ours.
+fn remove(dir: &Path) -> std::io::Result<()> {
+    // Deep enough to be many, such as the directories of single tablets.
+    let walk = walkdir::WalkDir::new(dir).min_depth(6).max_depth(6).follow_links(false);
+    let deep: Vec<_> = walk.into_iter().flatten().filter(|entry| entry.file_type().is_dir()).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(entry) = deep.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // What resists is met again, and told, below.
+                    let _ = std::fs::remove_dir_all(entry.path());
+                }
+            });
+        }
+    });
+    std::fs::remove_dir_all(dir)
 }
 
 pub fn run(args: &DemoArgs) -> Outcome {
@@ -156,13 +182,17 @@ pub fn run(args: &DemoArgs) -> Outcome {
         return Err(failure.clone());
     }
     table::line(&format!("\n{}", render(&ledger)))?;
-    let took = duration(began.elapsed().as_millis() as u64);
+    let took = since(began);
     if args.keep
         && let Some(cluster) = &ground.cluster
     {
         let dir = &cluster.layout.dir;
         table::line(&format!("\n{}", up::describe(&cluster.file, dir)))?;
         table::line(&format!("stop it with: stele down --dir {}", dir.display()))?;
+    } else {
+        let clearing = Instant::now();
+        ground.clear();
+        table::line(&format!("\nstopped and removed everything in {}", since(clearing)))?;
     }
     match told {
         Ok(()) => {
@@ -208,14 +238,19 @@ fn tell(args: &DemoArgs, ground: &mut Ground, ledger: &mut Ledger) -> Result<(),
     let name = victim.host.clone();
     let part = ground.cluster()?.parts.iter_mut().find(|part| part.pid == victim.pid);
     let part = part.ok_or_else(|| Failure::error(format!("the process of {name} is not ours")))?;
-    part.signal(rustix::process::Signal::KILL);
     let killed = Instant::now();
+    part.signal(rustix::process::Signal::KILL);
     ledger.note(
         "kill",
         format!("killed {name} (pid {}): {} copies, {}", victim.pid, lost.copies(), size(lost.bytes())),
     )?;
-    let (state, seen) = stage.wait_seen(&victim, killed)?;
-    ledger.note("detected", format!("{name} is {state} after {}", duration(seen.as_millis() as u64)))?;
+    let (state, seen, ended) = stage.wait_seen(&victim, killed, || !part.is_alive())?;
+    let mut detected = format!("{name} is {state} {} after the kill", duration(seen.as_millis() as u64));
+    if ended > SLOW_END {
+        // A process in the middle of a sync ends when the kernel has done it; until then its connections are open.
+        detected += &format!(" (the kernel took {} to end the process)", duration(ended.as_millis() as u64));
+    }
+    ledger.note("detected", detected)?;
 
     ledger.step(6, "wait 10 s until it counts as lost and 5 s more in case it returns, then copy what is missing")?;
     ledger.note("repair", stage.wait_repaired(&victim, &lost, killed)?)?;
