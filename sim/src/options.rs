@@ -107,10 +107,12 @@ impl Mix {
             regress: kind(300, 3 * HOUR),
         };
         let harsh = rng.permille(400);
+        let tail_ms = rng.pick(&[200, 2 * SECOND, 20 * SECOND, 2 * MINUTE]).unwrap_or(SECOND);
         let net = NetMix {
             delay_ms: rng.between(1, 20),
-            tail_ms: rng.pick(&[200, 2 * SECOND, 20 * SECOND, 2 * MINUTE]).unwrap_or(SECOND),
-            tail_permille: rng.below(15),
+            tail_ms,
+            // A slow message holds up all behind it: long ones must be rare, or nobody is ever heard.
+            tail_permille: rng.below(if tail_ms > 5 * SECOND { 2 } else { 15 }),
             loss_permille: if harsh { rng.below(12) } else { 0 },
             twice_permille: if harsh { rng.below(20) } else { 0 },
             overtake_permille: if harsh { rng.below(15) } else { 0 },
