@@ -91,6 +91,7 @@ impl Sim {
         let Some(life) = &mut host.life else { return };
         life.link = Link::Asked { conn, since: now };
         let hello = hello(host);
+        self.net.fresh(Place::Agent(agent), Place::Coordinator);
         self.send(Place::Agent(agent), Place::Coordinator, || Next::Up {
             agent,
             conn,
@@ -345,6 +346,8 @@ impl Sim {
         life.next_number += 1;
         let (boot, number) = (life.boot, life.next_number);
         let is_fetch = matches!(op, Op::Fetch { .. });
+        self.crash_point(Next::AgentCrashPoint { agent, boot }, took + slow);
+        let Some(life) = &mut self.agents[agent].life else { return };
         life.running.insert(number, Running { disk, op, fetching: None });
         let next = if is_fetch { Next::FetchStep { agent, boot, number } } else { Next::OpEnd { agent, boot, number } };
         self.queue.put(self.now + took + slow, next);

@@ -268,6 +268,7 @@ impl Sim {
         life.storing = life.batches.len();
         if life.storing > 0 {
             let life = life.number;
+            self.crash_point(Next::CoordinatorCrashPoint { life }, took);
             self.queue.put(self.now + took, Next::Stored { life });
         }
     }

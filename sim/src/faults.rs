@@ -6,8 +6,12 @@ use crate::options::{HOUR, MINUTE, SECOND};
 use crate::sim::{Next, Phase, Sim};
 use crate::truth::Spot;
 use std::collections::BTreeSet;
-use stele_common::{Digest, ReplicaId, ReplicaState, TabletId, api};
+use stele_common::{BootId, Digest, ReplicaId, ReplicaState, TabletId, api};
 use stele_coordinator_rules::EventBody;
+
+/// Of a thousand ops, or commits, so many are cut in the middle where such crashes are on.
+const AIMED_AT_OPS: u64 = 8;
+const AIMED_AT_COMMITS: u64 = 5;
 
 /// What may go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +131,33 @@ impl Sim {
         if happened {
             *self.stats.faults.entry(fault.name()).or_default() += 1;
             self.trace.decision(self.now, &format!("fault {} host-{} disk-{}", fault.name(), agent + 1, disk + 1));
+        }
+    }
+
+    /// Now and then a crash is aimed at what has just begun and takes so long.
+    pub fn crash_point(&mut self, next: Next, took: u64) {
+        let (mean, permille) = match next {
+            Next::AgentCrashPoint { .. } => (self.mix.faults.agent_crash, AIMED_AT_OPS),
+            Next::CoordinatorCrashPoint { .. } => (self.mix.faults.coordinator_crash, AIMED_AT_COMMITS),
+            _ => (None, 0),
+        };
+        if mean.is_some() && self.phase == Phase::Chaos && self.fate.permille(permille) {
+            let at = self.now + self.fate.below(took);
+            self.queue.put(at, next);
+        }
+    }
+
+    pub fn agent_crash_point(&mut self, agent: usize, boot: BootId) {
+        let runs = self.agents[agent].life.as_ref().is_some_and(|life| life.boot == boot);
+        if runs && self.phase == Phase::Chaos && self.crash_for_a_while(agent) {
+            *self.stats.faults.entry("agent_crash_in_op").or_default() += 1;
+        }
+    }
+
+    pub fn coordinator_crash_point(&mut self, life: u64) {
+        let runs = self.coordinator.life.as_ref().is_some_and(|running| running.number == life);
+        if runs && self.phase == Phase::Chaos && self.restart_coordinator() {
+            *self.stats.faults.entry("coordinator_crash_in_commit").or_default() += 1;
         }
     }
 

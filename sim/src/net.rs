@@ -48,6 +48,12 @@ impl Net {
         self.calm = true;
     }
 
+    /// A new connection between two places: what is still on the old one does not hold it up.
+    pub fn fresh(&mut self, one: Place, other: Place) {
+        self.latest.remove(&(one, other));
+        self.latest.remove(&(other, one));
+    }
+
     /// Whether anything gets from here to there now.
     pub fn passes(&self, from: Place, to: Place) -> bool {
         !self.cut.contains(&(from, to))

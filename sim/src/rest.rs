@@ -6,7 +6,7 @@ use crate::sim::Sim;
 use crate::truth::find;
 use stele_common::{DiskState, Liveness, ReplicaState, TabletStatus, Tick};
 use stele_coordinator_rules::checkup;
-use stele_coordinator_rules::world::{LoadPhase, Tablet, World};
+use stele_coordinator_rules::world::{LoadPhase, Stray, Tablet, World};
 
 /// No byte may have moved for so long.
 const STILL_MS: u64 = 20 * MINUTE;
@@ -97,7 +97,9 @@ fn world_problem(world: &World) -> Option<String> {
     if let Some(task) = world.tasks.values().next() {
         return Some(format!("task {task:?} still runs"));
     }
-    if let Some(((tablet, replica), stray)) = world.strays.iter().next() {
+    // What lies on a host that is gone for ever cannot be let go.
+    let is_reached = |stray: &Stray| world.nodes.get(&stray.node).is_some_and(|n| n.liveness == Liveness::Alive);
+    if let Some(((tablet, replica), stray)) = world.strays.iter().find(|(_, stray)| is_reached(stray)) {
         return Some(format!("stray {replica} of tablet {tablet} is left: {stray:?}"));
     }
     let mut open = world.loads.values();

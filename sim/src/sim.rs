@@ -22,6 +22,9 @@ use stele_common::handshake::Answer as Handshake;
 use stele_common::{BootId, TabletId, ToAgent};
 use stele_coordinator_rules::Proposal;
 
+/// More than this in one virtual minute is a loop that feeds itself: a busy house of this size stays below a tenth.
+const STORM: u64 = 300_000;
+
 /// What happens next.
 #[derive(Clone, Debug)]
 pub enum Next {
@@ -107,6 +110,14 @@ pub enum Next {
     Staged {
         boot: BootId,
         stream: Box<Stream>,
+    },
+    /// A crash in the middle of an op, or of a commit.
+    AgentCrashPoint {
+        agent: usize,
+        boot: BootId,
+    },
+    CoordinatorCrashPoint {
+        life: u64,
     },
     Fault {
         fault: Fault,
@@ -212,11 +223,17 @@ impl Sim {
 
     /// Runs until the end or the first violation.
     pub fn run(&mut self) {
+        let (mut minute, mut steps) = (0, 0);
         while let Some((at, next)) = self.queue.next() {
             self.now = at;
+            steps = if at / MINUTE == minute { steps + 1 } else { 0 };
+            minute = at / MINUTE;
             let is_end = matches!(next, Next::End);
             self.step(next);
             self.check_touched();
+            if steps > STORM {
+                self.violate("I10 storm", || format!("{STORM} things happened in one virtual minute"));
+            }
             if is_end || self.violation.is_some() {
                 break;
             }
@@ -246,6 +263,8 @@ impl Sim {
             Next::Client { client, step } => self.client_step(client, step),
             Next::Stream { stream } => self.stream_arrives(*stream),
             Next::Staged { boot, stream } => self.stream_staged(boot, *stream),
+            Next::AgentCrashPoint { agent, boot } => self.agent_crash_point(agent, boot),
+            Next::CoordinatorCrashPoint { life } => self.coordinator_crash_point(life),
             Next::Fault { fault } => self.fault(fault),
             Next::Undo { undo } => self.undo(undo),
             Next::Calm => self.become_calm(),
