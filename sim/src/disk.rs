@@ -126,7 +126,7 @@ impl ReplicaDir {
         self.data.values().map(|body| body.size).sum()
     }
 
-    fn flaw_of<'a>(&'a self, version: Version, is_right: impl Fn(&Body, &Digest, u64) -> bool) -> Option<&'a RelPath> {
+    fn flaw_of(&self, version: Version, is_right: impl Fn(&Body, &Digest, u64) -> bool) -> Option<&RelPath> {
         let papers = self.versions.get(&version)?;
         let mut entries = papers.manifest.entries.iter();
         entries
