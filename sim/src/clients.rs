@@ -49,6 +49,7 @@ struct Job {
 #[derive(Clone, Debug)]
 pub enum ClientNext {
     CreateTable { table: usize },
+    DropTable,
     Think,
     Again { attempt: u64 },
     Opened { attempt: u64, opened: Box<api::LoadOpened> },
@@ -63,6 +64,7 @@ impl Sim {
     pub fn client_step(&mut self, client: usize, step: ClientNext) {
         match step {
             ClientNext::CreateTable { table } => self.create_table(client, table),
+            ClientNext::DropTable => self.drop_table(client),
             ClientNext::Think => self.think(client),
             ClientNext::Again { attempt } if self.is_current(client, attempt) => self.open(client),
             ClientNext::Opened { attempt, opened } if self.is_current(client, attempt) => self.opened(client, *opened),
@@ -108,6 +110,19 @@ impl Sim {
         self.queue.put(self.now + 20 * SECOND, Next::Client { client, step });
     }
 
+    /// The last table goes, if there is another one; the word is repeated until the table is gone.
+    fn drop_table(&mut self, client: usize) {
+        let name = format!("t{}", self.drawn_tables - 1);
+        let life = self.coordinator.life.as_ref();
+        let is_there = life.is_none_or(|life| life.world.tables.values().any(|table| table.name == name));
+        if self.drawn_tables < 2 || !is_there {
+            return;
+        }
+        self.mix.tables.truncate(self.drawn_tables - 1);
+        self.ask(client, 0, EventBody::DropTable { db: "d".to_string(), name });
+        self.later(client, 20 * SECOND, ClientNext::DropTable);
+    }
+
     fn ask(&mut self, client: usize, attempt: u64, event: EventBody) {
         let event = Box::new(event);
         let next = || Next::Asked { client, attempt, event: event.clone() };
@@ -129,15 +144,16 @@ impl Sim {
         let key = LoadKey(format!("client-{client}-{}", self.clients[client].jobs));
         let touched: BTreeSet<u32> =
             (0..self.wish.between(1, 3)).map(|_| self.wish.below(buckets.into()) as u32).collect();
+        let mode = if self.wish.permille(100) { LoadMode::Replace } else { LoadMode::Add };
         let deltas: BTreeMap<u32, Arc<Delta>> =
-            touched.into_iter().map(|bucket| (bucket, Arc::new(self.delta(&key, bucket)))).collect();
+            touched.into_iter().map(|bucket| (bucket, Arc::new(self.delta(&key, bucket, mode)))).collect();
         let bytes = |delta: &Delta| delta.put.iter().map(|file| file.size).sum();
         let open = api::LoadOpen {
             key: key.clone(),
             db: "d".to_string(),
             table: format!("t{index}"),
             partition: "p0".to_string(),
-            mode: LoadMode::Add,
+            mode,
             content: Digest::of(key.0.as_bytes()),
             buckets: deltas.iter().map(|(bucket, delta)| (*bucket, bytes(delta))).collect(),
         };
@@ -145,7 +161,7 @@ impl Sim {
         self.open(client);
     }
 
-    fn delta(&mut self, key: &LoadKey, bucket: u32) -> Delta {
+    fn delta(&mut self, key: &LoadKey, bucket: u32, mode: LoadMode) -> Delta {
         let name = |number: u64| RelPath::new(format!("f{number}")).expect("a letter and a number make a path");
         let put: BTreeSet<u64> = (0..self.wish.between(1, 4)).map(|_| self.wish.below(NAMES)).collect();
         let remove = (0..self.wish.below(2)).map(|_| self.wish.below(NAMES)).filter(|number| !put.contains(number));
@@ -156,7 +172,7 @@ impl Sim {
             digest: Digest::of(format!("{key} {bucket} {number}").as_bytes()),
         };
         let put = put.into_iter().map(|number| file(number, self.wish.between(1, 8 << 20))).collect();
-        Delta { mode: LoadMode::Add, put, remove }
+        Delta { mode, put, remove }
     }
 
     fn open(&mut self, client: usize) {

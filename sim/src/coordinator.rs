@@ -24,8 +24,6 @@ use stele_coordinator_rules::{Action, Answer, Change, Event, EventBody, World, c
 const TICK_MS: u64 = 2 * SECOND;
 /// A log longer than this is written anew as a snapshot.
 const LOG_MAX: usize = 20_000;
-/// Wall clock when the simulation begins; decides nothing.
-const WALL_MS: u64 = 1_700_000_000_000;
 
 /// The process and what survives it.
 #[derive(Debug)]
@@ -174,7 +172,7 @@ impl Sim {
     pub fn coordinate(&mut self, body: EventBody, asker: Asker) {
         let Some(at) = self.tick_of() else { return };
         let Some(life) = &mut self.coordinator.life else { return };
-        let event = Event { at, wall_ms: WALL_MS + self.now, body };
+        let event = Event { at, wall_ms: self.wall_ms + self.now, body };
         // The records among the actions are in the world already.
         let actions = catalog::step(&mut life.world, &event);
         let mut batch = Batch::default();
@@ -221,7 +219,8 @@ impl Sim {
                 life.running.insert(task.tablet, task);
                 return;
             }
-            self.desk(at, DeskEvent::Ended { task, outcome, wall_ms: WALL_MS });
+            let wall_ms = self.wall_ms + self.now;
+            self.desk(at, DeskEvent::Ended { task, outcome, wall_ms });
         }
         if change.is_durable() {
             self.stats.decisions += 1;

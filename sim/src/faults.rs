@@ -7,7 +7,7 @@ use crate::sim::{Next, Phase, Sim};
 use crate::truth::Spot;
 use std::collections::BTreeSet;
 use stele_common::{BootId, Digest, ReplicaId, ReplicaState, TabletId, api};
-use stele_coordinator_rules::EventBody;
+use stele_coordinator_rules::{Change, EventBody};
 
 /// Of a thousand ops, or commits, so many are cut in the middle where such crashes are on.
 const AIMED_AT_OPS: u64 = 8;
@@ -33,10 +33,24 @@ pub enum Fault {
 #[derive(Clone, Debug)]
 pub enum Undo {
     Cut(Vec<(Place, Place)>),
-    Full { agent: usize, disk: usize },
-    Error { agent: usize, disk: usize },
-    Mount { agent: usize, disk: usize },
-    Emptied { agent: usize, disk: usize },
+    Full {
+        agent: usize,
+        disk: usize,
+    },
+    Error {
+        agent: usize,
+        disk: usize,
+    },
+    Mount {
+        agent: usize,
+        disk: usize,
+    },
+    Emptied {
+        agent: usize,
+        disk: usize,
+    },
+    /// The copy of the store that was made takes its place.
+    UseBackup,
     TrueStore,
 }
 
@@ -184,9 +198,21 @@ impl Sim {
             return false;
         }
         self.coordinator_crash();
+        self.jump_wall();
         let down = if self.fate.coin() { self.fate.below(3 * SECOND) } else { self.fate.below(2 * MINUTE) };
         self.queue.put(self.now + down, Next::CoordinatorStart);
         true
+    }
+
+    /// The wall clock is set; nothing that matters may hang on it.
+    fn jump_wall(&mut self) {
+        let day = 24 * HOUR;
+        self.wall_ms = match self.fate.below(6) {
+            0 => self.wall_ms + day,
+            1 => self.wall_ms - day,
+            2 => self.wall_ms + 60 * day,
+            _ => self.wall_ms,
+        };
     }
 
     fn lose_host(&mut self, agent: usize) -> bool {
@@ -349,9 +375,22 @@ impl Sim {
             return false;
         }
         let Some(backup) = self.coordinator.backup.take() else {
+            // From a copy of a minute ago, of which almost everything is still true, to one of yesterday.
             self.coordinator.backup = Some(self.coordinator.log.clone());
+            let after = self.fate.pick(&[MINUTE, 10 * MINUTE, HOUR, 5 * HOUR]).unwrap_or(HOUR);
+            self.undo_later(after, Undo::UseBackup);
             return false;
         };
+        let lost = lost_decisions(&self.coordinator.log, &backup);
+        // Only a load, a table or a later leadership can tell an agent's word from an old store's: ids are burnt in
+        // blocks, so replicas made since may look like ones that were dropped long ago. Drops stay evidenced even so.
+        if !lost.contains("commits") && !lost.contains("tables") {
+            return false;
+        }
+        let text =
+            format!("old store: {} changes are lost, among them {lost:?}", self.coordinator.log.len() - backup.len());
+        self.trace.decision(self.now, &text);
+        *self.stats.faults.entry("old_store_used").or_default() += 1;
         self.coordinator_crash();
         self.on_old_store = true;
         self.coordinator.true_log = Some(std::mem::replace(&mut self.coordinator.log, backup));
@@ -382,6 +421,10 @@ impl Sim {
             }
             Undo::Mount { agent, disk } => self.agents[agent].disks[disk].mounted = true,
             Undo::Emptied { agent, disk } => self.replace_disk(agent, disk),
+            Undo::UseBackup if self.phase == Phase::Chaos && self.coordinator.backup.is_some() => {
+                self.old_store();
+            }
+            Undo::UseBackup => {}
             Undo::TrueStore => self.true_store(),
         }
     }
@@ -448,4 +491,20 @@ impl Sim {
         let event = Box::new(verify);
         self.queue.put(self.now + 3 * MINUTE, Next::Asked { client: 0, attempt: 0, event });
     }
+}
+
+/// What a copy of the log lacks of what disks may show: a store that lacks none of it is as good as new. Nothing when
+/// the log was written anew since the copy was made.
+fn lost_decisions(log: &[Change], backup: &[Change]) -> BTreeSet<&'static str> {
+    if log.get(..backup.len()) != Some(backup) {
+        return BTreeSet::new();
+    }
+    let shown = log[backup.len()..].iter().filter_map(|change| match change {
+        Change::LoadCommitted { .. } => Some("commits"),
+        Change::ReplicaAdded { .. } => Some("new replicas"),
+        Change::ReplicaDropped { .. } => Some("drops"),
+        Change::TableAdded { .. } => Some("tables"),
+        _ => None,
+    });
+    shown.collect()
 }

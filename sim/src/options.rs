@@ -35,6 +35,8 @@ pub struct Mix {
     pub disk_bytes: u64,
     /// Replication and buckets of each table.
     pub tables: Vec<(u32, u32)>,
+    /// The last table is dropped late in the run.
+    pub drops_table: bool,
     pub clients: u64,
     /// Pause of a client between two loads, milliseconds.
     pub think_ms: u64,
@@ -122,6 +124,7 @@ impl Mix {
             disks_per_host: rng.between(1, 2),
             disk_bytes: 4 << 30,
             tables,
+            drops_table: rng.permille(300),
             clients: rng.between(1, 3),
             think_ms: rng.between(60, 600) * SECOND,
             net,

@@ -269,9 +269,14 @@ impl Sim {
         match change {
             Change::TableAdded { tablets, .. } => {
                 for tablet in tablets {
-                    let truth = TabletTruth { wanted: tablet.wanted, ..TabletTruth::default() };
+                    let (table, wanted) = (tablet.table, tablet.wanted);
+                    let truth = TabletTruth { table, wanted, ..TabletTruth::default() };
                     self.truth.tablets.insert(tablet.id, truth);
                 }
+            }
+            Change::TableDropped { table } => {
+                self.truth.dropped_tables.insert(*table);
+                self.truth.tablets.retain(|_, truth| truth.table != *table);
             }
             Change::LoadCommitted { load, versions, .. } => {
                 for (tablet, record) in versions {
@@ -405,6 +410,7 @@ impl Sim {
             }
             Evidence::Bad { others, .. } => (others, 1),
             Evidence::NeverComplete { .. } => (&[], 0),
+            Evidence::TableDropped { table } if self.truth.dropped_tables.contains(table) => (&[], 0),
             Evidence::TableDropped { table } => {
                 let table = *table;
                 return self.violate("I2 evidence", || format!("table {table} was never dropped"));

@@ -75,9 +75,11 @@ impl Sim {
         let now = Tick(self.now - life.began);
         let lies = self.breaks(Mutant::MissingReadAsEmpty) && book.state == DiskState::Unavailable;
         let mut facts = if lies { BTreeMap::new() } else { report::facts(book, now) };
-        let is_pressed = host.disks[disk].full;
-        trash::mark(&mut facts, &trash::due(book, now, self.mix.knobs.trash_ms, is_pressed));
-        facts.insert(Key::Disk(book.disk), Fact::Disk(disk_fact(host, life, disk, lies)));
+        let of_disk = disk_fact(host, life, disk, lies);
+        let knobs = &self.mix.knobs;
+        let is_pressed = of_disk.space.available() < knobs.clone_reserve(of_disk.space.total);
+        trash::mark(&mut facts, &trash::due(book, now, knobs.trash_ms, is_pressed));
+        facts.insert(Key::Disk(book.disk), Fact::Disk(of_disk));
         facts
     }
 }

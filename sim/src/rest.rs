@@ -4,9 +4,9 @@
 use crate::options::MINUTE;
 use crate::sim::Sim;
 use crate::truth::find;
-use stele_common::{DiskState, Liveness, ReplicaState, TabletStatus, Tick};
-use stele_coordinator_rules::checkup;
+use stele_common::{DiskState, Liveness, ReplicaState, TabletId, TabletStatus, Tick};
 use stele_coordinator_rules::world::{LoadPhase, Stray, Tablet, World};
+use stele_coordinator_rules::{checkup, explain};
 
 /// No byte may have moved for so long.
 const STILL_MS: u64 = 20 * MINUTE;
@@ -54,7 +54,7 @@ impl Sim {
         let id = tablet.id;
         let verdict = checkup::verdict(world, tablet, at);
         if verdict.status != TabletStatus::Healthy {
-            return Some(format!("tablet {id} is {}: {tablet:?}, task {:?}", verdict.status, world.tasks.get(&id)));
+            return Some(format!("tablet {id} is {}: {}", verdict.status, self.explained(world, id, at)));
         }
         if tablet.replicas.len() as u32 != tablet.wanted {
             return Some(format!("tablet {id} has {} replicas, wanted {}", tablet.replicas.len(), tablet.wanted));
@@ -68,6 +68,15 @@ impl Sim {
             let normal = replica.state == ReplicaState::Normal && replica.bad.is_none();
             (!good || !normal).then(|| format!("replica {} of tablet {id} is not good: {replica:?}", replica.id))
         })
+    }
+
+    /// What an operator would be told.
+    fn explained(&self, world: &World, id: TabletId, at: Tick) -> String {
+        let desk = self.coordinator.life.as_ref().map(|life| &life.desk);
+        let told = desk.and_then(|desk| explain::tablet(world, desk, id, at, self.wall_ms + self.now));
+        let Some(told) = told else { return "unknown".to_string() };
+        let (task, waits, candidates) = (told.task, told.waits_for, told.candidates);
+        format!("{}; task {task:?}; waits for {waits:?}; {candidates:?}", told.because.join("; "))
     }
 
     fn disk_problem(&self, world: &World) -> Option<String> {

@@ -170,6 +170,10 @@ pub struct Sim {
     pub next_conn: u64,
     /// When a byte of a copy last moved.
     pub moved_at: u64,
+    /// Tables that the mix drew; one may be dropped.
+    pub drawn_tables: usize,
+    /// Wall clock at virtual time 0, as the coordinator's machine has it set.
+    pub wall_ms: u64,
     /// The coordinator runs on an older copy of its store.
     pub on_old_store: bool,
 }
@@ -197,6 +201,8 @@ impl Sim {
             stats: Stats::default(),
             next_conn: 0,
             moved_at: 0,
+            drawn_tables: mix.tables.len(),
+            wall_ms: 1_700_000_000_000,
             on_old_store: false,
             mix,
         };
@@ -215,6 +221,10 @@ impl Sim {
             self.queue.put(at, Next::Client { client, step: ClientNext::Think });
         }
         self.plan_faults();
+        if self.mix.drops_table {
+            let at = self.options.hours * HOUR * 3 / 4;
+            self.queue.put(at, Next::Client { client: 0, step: ClientNext::DropTable });
+        }
         let calm = self.options.hours * HOUR;
         self.queue.put(calm, Next::Calm);
         self.queue.put(calm + self.options.calm_minutes * MINUTE, Next::End);

@@ -5,7 +5,7 @@ use crate::agent::Agent;
 use crate::disk::{ModelDisk, Papers, ReplicaDir};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use stele_common::{Delta, LoadId, LoadKey, ReplicaId, TabletId, Version};
+use stele_common::{Delta, LoadId, LoadKey, ReplicaId, TableId, TabletId, Version};
 
 /// Everything that is known to be so.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Truth {
     /// Replicas that the coordinator ordered to the trash, and out of it.
     pub dropped: BTreeSet<ReplicaId>,
     pub purged: BTreeSet<ReplicaId>,
+    /// Tables that a user dropped.
+    pub dropped_tables: BTreeSet<TableId>,
     /// Every id ever given to a replica, task, load or disk.
     pub ids: BTreeSet<u64>,
 }
@@ -27,6 +29,7 @@ pub struct Truth {
 /// One tablet.
 #[derive(Debug, Default)]
 pub struct TabletTruth {
+    pub table: TableId,
     pub wanted: u32,
     /// Highest version whose commit record is durable.
     pub committed: Version,
