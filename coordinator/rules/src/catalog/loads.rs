@@ -289,6 +289,15 @@ pub fn reconsider_orphans(draft: &mut Draft, node: NodeId) {
     }
 }
 
+/// Whether a version that is still kept came from this load. Until none does, a member may hold it prepared in one
+/// tablet while another is far beyond it; forgotten (by a wall clock that was set, say), it would be aborted in both.
+fn is_on_record(draft: &Draft, load: &Load) -> bool {
+    load.tablets.keys().any(|id| {
+        let tablet = draft.world.tablets.get(*id);
+        tablet.is_some_and(|tablet| tablet.versions.iter().any(|record| record.load == load.id))
+    })
+}
+
 fn is_heard(draft: &Draft, tablet: TabletId) -> bool {
     let Some(tablet) = draft.world.tablets.get(tablet) else {
         return draft.world.dropped_tablets.contains_key(&tablet);
@@ -389,7 +398,8 @@ pub fn time_out(draft: &mut Draft) {
 pub fn forget_results(draft: &mut Draft) {
     let (keep, now) = (draft.world.knobs.load_results_ms, draft.wall_ms);
     let over = draft.world.loads.values().filter(|load| match load.phase {
-        LoadPhase::Visible | LoadPhase::Aborted { .. } => now.saturating_sub(load.ended_wall_ms) > keep,
+        LoadPhase::Visible => now.saturating_sub(load.ended_wall_ms) > keep && !is_on_record(draft, load),
+        LoadPhase::Aborted { .. } => now.saturating_sub(load.ended_wall_ms) > keep,
         LoadPhase::Open | LoadPhase::Committed => false,
     });
     let over: Vec<LoadKey> = over.map(|load| load.key.clone()).collect();
