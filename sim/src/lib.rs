@@ -14,6 +14,7 @@
 
 pub mod agent;
 mod agents;
+mod budget;
 mod clients;
 mod coordinator;
 mod copying;
