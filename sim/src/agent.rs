@@ -1,5 +1,5 @@
 //! An agent process as a model: its disks, and, while it runs, the real law books of its disks, its session and the
-//! work under way. Data only: what it does is in [`crate::agents`], [`crate::copying`] and [`crate::streams`].
+//! work under way. Data only: what it does is in `agents`, `copying` and `streams`.
 
 use crate::copying::Fetching;
 use crate::disk::ModelDisk;

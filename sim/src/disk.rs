@@ -2,7 +2,7 @@
 //!
 //! Files are their content's digest and length; rot changes the digest that lies there, never what a manifest says.
 //! [`ModelDisk::scan`] gives the same book as a real scan: what was prepared stays, half work is left over or gone.
-//! Executing ops is [`crate::ops`]; this file only knows what lies where.
+//! Executing ops is `ops`; this file only knows what lies where.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -401,7 +401,7 @@ impl Change {
         }
     }
 
-    /// The tablet that it touches, for the checker; `None` when it touches none, or [`Change::touches_nodes`].
+    /// The tablet that it touches, for the checker; `None` when it touches none, or it touches nodes.
     pub fn tablet(&self) -> Option<TabletId> {
         use Change::*;
         match self {

@@ -2,7 +2,7 @@
 //!
 //! In: a tablet, the replica that is to go, the nonce of the decision. Out: the other replicas that are complete, on
 //! different hosts, with a fresh content receipt and an answer to exactly this nonce. What counts as complete and as
-//! proven is [`crate::checkup::count`]'s word.
+//! proven is [`mod@crate::checkup::count`]'s word.
 
 use super::Draft;
 use crate::World;

@@ -2,8 +2,8 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | is this replica alive, complete, proven? | [`count`] |
-//! | what is wrong with this tablet? | [`verdict`] |
+//! | is this replica alive, complete, proven? | [`mod@count`] |
+//! | what is wrong with this tablet? | [`mod@verdict`] |
 //! | may it come back by itself? | [`waits`] |
 
 pub mod count;
