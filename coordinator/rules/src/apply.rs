@@ -416,11 +416,11 @@ fn touch(world: &mut World, tablet: TabletId) {
 fn housekeeping(world: &mut World, change: &Change) {
     use Change::*;
     match change {
-        Condemned { replica } => {
-            world.condemned.insert(*replica);
+        Condemned { tablet, replica } => {
+            world.condemned.insert((*tablet, *replica));
         }
-        Acquitted { replica } => {
-            world.condemned.remove(replica);
+        Acquitted { tablet, replica } => {
+            world.condemned.remove(&(*tablet, *replica));
         }
         RoundBegan { tablet, replica, nonce, at } => {
             world.rounds.insert(*replica, Round { tablet: *tablet, nonce: *nonce, began: *at });

@@ -290,10 +290,12 @@ pub enum Change {
     },
     /// A drop of it was ordered.
     Condemned {
+        tablet: TabletId,
         replica: ReplicaId,
     },
     /// Its bytes are gone: no order about it can do harm any more.
     Acquitted {
+        tablet: TabletId,
         replica: ReplicaId,
     },
     RoundBegan {

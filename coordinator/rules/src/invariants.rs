@@ -179,7 +179,7 @@ fn beyond(world: &World, notes: &mut Vec<String>) {
         }
     }
     for tablet in world.tablets.iter() {
-        for replica in tablet.replicas.iter().filter(|replica| world.condemned.contains(&replica.id)) {
+        for replica in tablet.replicas.iter().filter(|replica| world.condemned.contains(&(tablet.id, replica.id))) {
             notes.push(format!("tablet {}: replica {} is in the catalog and condemned", tablet.id, replica.id));
         }
     }

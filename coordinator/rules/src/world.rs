@@ -63,8 +63,8 @@ pub struct World {
     pub ticked: Tick,
     pub swept: Option<TabletId>,
     /// Replicas that this leadership has ordered to be dropped: an order may still be on its way, so they are never
-    /// adopted again.
-    pub condemned: BTreeSet<ReplicaId>,
+    /// adopted again. By tablet and replica, as the orders are fenced.
+    pub condemned: BTreeSet<(TabletId, ReplicaId)>,
     /// Rounds of confirmation under way for strays and trash: only answers to the round's nonce are evidence.
     pub rounds: BTreeMap<ReplicaId, Round>,
     /// Prepared loads of earlier leaderships that our store does not know: kept until the store is known not to be old.

@@ -196,8 +196,8 @@ pub fn order_drop(draft: &mut Draft, node: NodeId, (tablet, replica): (TabletId,
     let known = draft.world.tablets.get(tablet);
     let is_known = known.is_some_and(|known| known.replicas.iter().any(|other| other.id == replica));
     assert!(!is_known, "tablet {tablet}: a drop of replica {replica}, which is in the catalog");
-    if !draft.world.condemned.contains(&replica) {
-        draft.record(Change::Condemned { replica });
+    if !draft.world.condemned.contains(&(tablet, replica)) {
+        draft.record(Change::Condemned { tablet, replica });
     }
     draft.send(node, OrderBody::Drop { tablet, replica, evidence });
 }

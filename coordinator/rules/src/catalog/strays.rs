@@ -74,7 +74,7 @@ fn is_good(draft: &Draft, tablet: &Tablet, replica: ReplicaId, stray: &Stray) ->
         && is_placed
         && node.liveness == Liveness::Alive
         && hosts.all(|other| other.host != node.host)
-        && !draft.world.condemned.contains(&replica)
+        && !draft.world.condemned.contains(&(tablet.id, replica))
 }
 
 /// Whether copies are missing, those counted that may still come back, and there is room for one more.
@@ -95,8 +95,8 @@ fn needs(draft: &Draft, tablet: &Tablet) -> bool {
 pub fn trash_seen(draft: &mut Draft, node: NodeId, fact: &TrashFact) {
     let (tablet, replica) = (fact.tablet, fact.replica);
     draft.record(Change::TrashSeen { node, fact: fact.clone() });
-    if draft.world.condemned.contains(&replica) {
-        draft.record(Change::Acquitted { replica });
+    if draft.world.condemned.contains(&(tablet, replica)) {
+        draft.record(Change::Acquitted { tablet, replica });
     }
     if draft.world.strays.get(&(tablet, replica)).is_some_and(|stray| stray.node == node) {
         draft.record(Change::StrayGone { tablet, replica });

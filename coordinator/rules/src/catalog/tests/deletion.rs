@@ -27,7 +27,7 @@ fn a_good_surplus_goes_on_evidence() {
     }
     assert_eq!(play.sample.replicas(tablet), replicas[..3]);
     assert!(!play.world().tasks.contains_key(&tablet));
-    assert!(play.world().condemned.contains(&replicas[3]));
+    assert!(play.world().condemned.contains(&(tablet, replicas[3])));
 }
 
 /// The answers of the victim, of another life, and about another version are no evidence.
