@@ -257,6 +257,8 @@ pub struct Tasks {
 pub enum TaskKind {
     Clone,
     Delete,
+    /// A copy to another disk of the same node, which replaces the one it was made from.
+    Migrate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,20 +27,56 @@ pub enum TabletStatus {
     Unrecoverable,
     /// Every allowed host holds a copy and one of them is useless: it must leave before a good one can come.
     ForceRedundant,
+    /// A copy is still catching up after it landed: it is helped before any surplus is judged.
+    NeedFurtherRepair,
     /// Fewer than n alive copies.
     ReplicaMissing,
     /// n alive copies, but some are behind.
     VersionIncomplete,
+    /// n complete copies, but some stand on nodes that are being drained.
+    ReplicaRelocating,
+    /// n complete copies, but fewer than n on nodes with the table's tag (the seed's "cluster").
+    ReplicaMissingInCluster,
+    /// A copy stands on a disk that is being drained.
+    DiskMigration,
+    /// A node of the group's bucket sequence has no copy.
+    ColocateMismatch,
+    /// A copy outside the group's bucket sequence, or a bad one inside it.
+    ColocateRedundant,
     /// More copies than wanted.
     Redundant,
     Healthy,
 }
 
+impl TabletStatus {
+    /// Every status, in the order of the ladder.
+    pub const ALL: [TabletStatus; 12] = [
+        TabletStatus::Unrecoverable,
+        TabletStatus::ForceRedundant,
+        TabletStatus::NeedFurtherRepair,
+        TabletStatus::ReplicaMissing,
+        TabletStatus::VersionIncomplete,
+        TabletStatus::ReplicaRelocating,
+        TabletStatus::ReplicaMissingInCluster,
+        TabletStatus::DiskMigration,
+        TabletStatus::ColocateMismatch,
+        TabletStatus::ColocateRedundant,
+        TabletStatus::Redundant,
+        TabletStatus::Healthy,
+    ];
+}
+
 shouted!(TabletStatus {
     Unrecoverable => "UNRECOVERABLE",
     ForceRedundant => "FORCE_REDUNDANT",
+    NeedFurtherRepair => "NEED_FURTHER_REPAIR",
     ReplicaMissing => "REPLICA_MISSING",
     VersionIncomplete => "VERSION_INCOMPLETE",
+    ReplicaRelocating => "REPLICA_RELOCATING",
+    ReplicaMissingInCluster => "REPLICA_MISSING_IN_CLUSTER",
+    DiskMigration => "DISK_MIGRATION",
+    ColocateMismatch => "COLOCATE_MISMATCH",
+    ColocateRedundant => "COLOCATE_REDUNDANT",
     Redundant => "REDUNDANT",
     Healthy => "HEALTHY",
 });

@@ -33,6 +33,19 @@ pub fn recorded(world: &World, change: &Change) {
         TableAdded { table, tablets } => {
             tracing::info!(table = %table.id, name = %table.name, db = %table.db, tablets = tablets.len(), "table added");
         }
+        NodeDrained { node, on } => tracing::info!(node = %node, on, "node drain turned"),
+        NodeRemoved { node } => tracing::info!(node = %node, "node removed"),
+        DiskDrained { disk, on } => tracing::info!(disk = %disk, on, "disk drain turned"),
+        TableChanged { table } => tracing::info!(table = %table.id, name = %table.name, "table changed"),
+        GroupSet { group } => tracing::info!(group = %group.name, buckets = group.buckets.len(), "group set"),
+        GroupDropped { name } => tracing::info!(group = %name, "group dropped"),
+        LeaseGranted { lease, .. } => {
+            tracing::info!(lease = lease.id, scope = ?lease.scope, owner = %lease.owner, why = %lease.reason, "lease granted");
+        }
+        LeaseEnded { id } => tracing::info!(lease = id, "lease ended"),
+        FurtherRepairMarked { tablet, replica, .. } => {
+            tracing::info!(tablet = %tablet, replica = %replica, "replica landed behind");
+        }
         TableDropped { table } => tracing::info!(table = %table, "table dropped"),
         ReplicaAdded { tablet, replica, node, disk, .. } => {
             tracing::info!(tablet = %tablet, replica = %replica, node = %node, disk = %disk, "replica added");

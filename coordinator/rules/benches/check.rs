@@ -94,7 +94,9 @@ fn fill(sample: &mut Sample) {
     let parts =
         Partition { id: partition, name: "p0".into(), medium: Medium::Hdd, replication: 3, tablets: ids.clone() };
     let (db, db_id, name) = ("d".to_string(), stele_common::DatabaseId(999_999), "t".to_string());
-    let table_of = Table { id: table, db, db_id, name, buckets: TABLETS as u32, partitions: vec![parts] };
+    let (tag, group, state) = ("default".into(), None, stele_coordinator_rules::policy::TableState::Normal);
+    let (buckets, partitions) = (TABLETS as u32, vec![parts]);
+    let table_of = Table { id: table, db, db_id, name, buckets, tag, group, state, partitions };
     sample.apply(Change::TableAdded { table: table_of, tablets: Vec::new() });
     for chunk in ids.chunks(10_000) {
         let tablets = chunk.iter().map(|id| tablet(*id, table, partition, &disks)).collect();
@@ -113,6 +115,7 @@ fn tablet(id: TabletId, table: TableId, partition: PartitionId, disks: &[(NodeId
             version: Version(1),
             hash,
             pending: Version(1),
+            failed: None,
             size: 1 << 20,
             files: 1,
             oldest: Version(1),
@@ -122,7 +125,7 @@ fn tablet(id: TabletId, table: TableId, partition: PartitionId, disks: &[(NodeId
             behind: None,
         };
         let (id, state) = (ReplicaId(20_000_000 + id.0 * 3 + index), ReplicaState::Normal);
-        Replica { id, node, disk, state, bad: None, version: Version(1), seen: Some(seen) }
+        Replica { id, node, disk, state, bad: None, version: Version(1), seen: Some(seen), further_repair: None }
     };
     let replicas: Vec<Replica> = (0..3).map(replica).collect();
     let holders = replicas.iter().map(|replica| replica.id).collect();
@@ -142,6 +145,7 @@ fn tablet(id: TabletId, table: TableId, partition: PartitionId, disks: &[(NodeId
         replicas,
         revision: 1,
         load: None,
+        unhealthy_since: None,
     }
 }
 

@@ -5,16 +5,16 @@
 //! change may happen was asked before, in [`crate::catalog`].
 
 use crate::Change;
-use crate::world::{Disk, Finding, Node, Replica, Round, Tablet, Tablets, Verification, World};
+use crate::world::{Finding, Replica, Round, Tablet, Tablets, Verification, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stele_common::config::RepairKnobs;
 use stele_common::status::Level;
-use stele_common::{
-    Ballot, ClusterId, DiskState, Epoch, Liveness, NodeId, ReplicaId, Space, TableId, TabletId, Tick, Version,
-};
+use stele_common::{Ballot, ClusterId, Epoch, ReplicaId, TableId, TabletId, Tick, Version};
 
 mod loads;
+mod nodes;
+mod policy;
 mod reports;
 
 pub(crate) use loads::is_stored as loads_are_stored;
@@ -38,6 +38,8 @@ impl World {
             disks: BTreeMap::new(),
             databases: BTreeMap::new(),
             tables: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            leases: BTreeMap::new(),
             tablets: Tablets::default(),
             loads: BTreeMap::new(),
             load_keys: BTreeMap::new(),
@@ -72,17 +74,23 @@ pub fn apply(world: &mut World, change: &Change) {
         | DiskAdded { .. }
         | DiskMoved { .. }
         | DiskReplaced { .. }
+        | NodeDrained { .. }
+        | NodeRemoved { .. }
+        | DiskDrained { .. }
         | NodeConnected { .. }
         | NodeLive { .. }
         | DiskSeen { .. }
         | DiskUnseen { .. }
-        | HostSeen { .. } => nodes(world, change),
+        | HostSeen { .. } => nodes::apply(world, change),
         DatabaseAdded { .. }
         | TableAdded { .. }
         | TabletsAdded { .. }
         | TableDropped { .. }
         | TabletsDropped { .. }
         | TabletForgotten { .. } => tables(world, change),
+        TableChanged { .. } | GroupSet { .. } | GroupDropped { .. } | LeaseGranted { .. } | LeaseEnded { .. } => {
+            policy::apply(world, change)
+        }
         ReplicaAdded { .. }
         | ReplicaTurned { .. }
         | ReplicaDropped { .. }
@@ -111,6 +119,7 @@ pub fn apply(world: &mut World, change: &Change) {
         | ReplicaSeen { .. }
         | ReplicaUnseen { .. }
         | ReplicaConfirmed { .. }
+        | FurtherRepairMarked { .. }
         | StraySeen { .. }
         | StrayGone { .. }
         | TrashSeen { .. }
@@ -136,28 +145,24 @@ fn leadership(world: &mut World, change: &Change) {
             world.reserved_id = (*end).max(world.reserved_id);
         }
         IdsIssued { next } => world.next_id = (*next).max(world.next_id),
-        LeadershipBegan { at } => began(world, *at),
+        LeadershipBegan { at, wall_ms } => began(world, *at, *wall_ms),
         _ => unreachable!("{change:?} is not about leadership"),
     }
 }
 
 /// Forgets what only reports of this leadership may say, and starts the clocks.
-fn began(world: &mut World, at: Tick) {
+fn began(world: &mut World, at: Tick, wall_ms: u64) {
     world.next_id = world.next_id.max(world.reserved_id);
     world.began_id = world.next_id;
     (world.began, world.ticked, world.swept) = (at, at, None);
     (world.level, world.level_cause) = (Level::Lively, None);
-    for node in world.nodes.values_mut() {
-        *node = unheard(node.id, &node.host, &node.name, &node.rack, &node.tag, at);
-    }
-    for disk in world.disks.values_mut() {
-        (disk.state, disk.since, disk.cause) = (DiskState::Unavailable, at, None);
-    }
+    nodes::began(world, at);
+    world.leases.values_mut().for_each(|lease| lease.set_clock(at, wall_ms));
     let tablets: Vec<TabletId> = world.tablets.iter().map(|tablet| tablet.id).collect();
     for id in tablets {
         let tablet = world.tablets.get_mut(id).expect("it was listed just now");
         tablet.revision += 1;
-        tablet.replicas.iter_mut().for_each(|replica| replica.seen = None);
+        tablet.replicas.iter_mut().for_each(|replica| (replica.seen, replica.further_repair) = (None, None));
         tablet.versions.iter_mut().for_each(|record| record.superseded = None);
     }
     for task in world.tasks.values_mut() {
@@ -171,112 +176,6 @@ fn began(world: &mut World, at: Tick) {
     world.rounds.clear();
     world.orphans.clear();
     world.verifications.clear();
-}
-
-fn unheard(id: NodeId, host: &str, name: &str, rack: &str, tag: &str, at: Tick) -> Node {
-    Node {
-        id,
-        host: host.into(),
-        name: name.into(),
-        rack: rack.into(),
-        tag: tag.into(),
-        liveness: Liveness::Silent,
-        since: at,
-        boot: None,
-        seq: 0,
-        reported: false,
-        naming: None,
-        peer: String::new(),
-        http: String::new(),
-        build: String::new(),
-        figures: None,
-    }
-}
-
-fn nodes(world: &mut World, change: &Change) {
-    use Change::*;
-    match change {
-        NodeAdded { node, host, name, rack, tag } => {
-            let began = world.began;
-            world.nodes.entry(*node).or_insert_with(|| unheard(*node, host, name, rack, tag, began));
-        }
-        NodeConnected { node, boot, peer, http, build, rack, tag, at } => {
-            let Some(node) = world.nodes.get_mut(node) else { return };
-            if node.boot != Some(*boot) {
-                // Another life: its numbers begin anew. Reports of the same life keep counting over a reconnect.
-                (node.boot, node.seq) = (Some(*boot), 0);
-            }
-            if node.liveness != Liveness::Alive {
-                (node.liveness, node.since) = (Liveness::Alive, *at);
-            }
-            (node.reported, node.naming) = (false, None);
-            (node.peer, node.http, node.build) = (peer.clone(), http.clone(), build.clone());
-            (node.rack, node.tag) = (rack.clone(), tag.clone());
-        }
-        NodeLive { node, liveness, at } => {
-            if let Some(node) = world.nodes.get_mut(node)
-                && node.liveness != *liveness
-            {
-                (node.liveness, node.since) = (*liveness, *at);
-            }
-        }
-        HostSeen { node, figures } => {
-            if let Some(node) = world.nodes.get_mut(node) {
-                node.figures = Some(figures.clone());
-            }
-        }
-        DiskAdded { .. } | DiskMoved { .. } | DiskReplaced { .. } | DiskSeen { .. } | DiskUnseen { .. } => {
-            disks(world, change)
-        }
-        _ => unreachable!("{change:?} is not about nodes"),
-    }
-}
-
-fn disks(world: &mut World, change: &Change) {
-    use Change::*;
-    match change {
-        DiskAdded { disk, node, path, medium } => {
-            let fresh = Disk {
-                id: *disk,
-                node: *node,
-                path: path.clone(),
-                medium: *medium,
-                state: DiskState::Unavailable,
-                since: world.began,
-                cause: None,
-                space: Space::default(),
-                device: 0,
-                replaced_by: None,
-            };
-            world.disks.entry(*disk).or_insert(fresh);
-        }
-        DiskMoved { disk, node, path } => {
-            if let Some(disk) = world.disks.get_mut(disk) {
-                (disk.node, disk.path) = (*node, path.clone());
-            }
-        }
-        DiskReplaced { disk, by } => {
-            if let Some(disk) = world.disks.get_mut(disk) {
-                disk.replaced_by = Some(*by);
-            }
-        }
-        DiskSeen { fact, node, at } => {
-            let Some(disk) = world.disks.get_mut(&fact.disk).filter(|disk| disk.node == *node) else { return };
-            if disk.state != fact.state {
-                (disk.state, disk.since) = (fact.state, *at);
-            }
-            (disk.cause, disk.space, disk.device) = (fact.cause.clone(), fact.space, fact.device);
-            (disk.medium, disk.path) = (fact.medium, fact.path.clone());
-        }
-        DiskUnseen { disk, cause, at } => {
-            let Some(disk) = world.disks.get_mut(disk) else { return };
-            if disk.state != DiskState::Unavailable {
-                (disk.state, disk.since) = (DiskState::Unavailable, *at);
-            }
-            disk.cause = Some(cause.clone());
-        }
-        _ => unreachable!("{change:?} is not about disks"),
-    }
 }
 
 fn tables(world: &mut World, change: &Change) {
@@ -325,7 +224,9 @@ fn replicas(world: &mut World, change: &Change) {
             if tablet.replicas.iter().all(|other| other.id != *replica) {
                 let (node, disk, state) = (*node, *disk, *state);
                 let version = Version::EMPTY;
-                tablet.replicas.push(Replica { id: *replica, node, disk, state, bad: None, version, seen: None });
+                let (bad, seen, further_repair) = (None, None, None);
+                let replica = Replica { id: *replica, node, disk, state, bad, version, seen, further_repair };
+                tablet.replicas.push(replica);
             }
             tablet.ballot = tablet.ballot.max(*ballot);
             world.strays.remove(&(*id, *replica));

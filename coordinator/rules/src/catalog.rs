@@ -70,9 +70,9 @@ fn began(draft: &mut Draft, cluster_if_new: &str) {
     if draft.world.cluster.0.is_empty() {
         draft.record(Change::Born { cluster: ClusterId(cluster_if_new.into()) });
     }
-    let (epoch, at) = (draft.world.epoch.next(), draft.at);
+    let (epoch, at, wall_ms) = (draft.world.epoch.next(), draft.at, draft.wall_ms);
     draft.record(Change::EpochBegan { epoch });
-    draft.record(Change::LeadershipBegan { at });
+    draft.record(Change::LeadershipBegan { at, wall_ms });
 }
 
 fn proposed(draft: &mut Draft, proposal: &Proposal) {

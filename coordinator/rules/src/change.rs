@@ -2,7 +2,7 @@
 //! there does nothing. [`Change::is_durable`] says which go to the store; replaying those in order is recovery.
 
 use crate::Reason;
-use crate::world::{Load, Outcome, Stray, Table, Tablet, Task, VersionRecord};
+use crate::world::{Group, Lease, Load, Outcome, Stray, Table, Tablet, Task, VersionRecord};
 use serde::{Deserialize, Serialize};
 use stele_common::report::{HostFact, TrashFact};
 use stele_common::status::Level;
@@ -10,6 +10,8 @@ use stele_common::{
     Ballot, BootId, ClusterId, DatabaseId, DiskFact, DiskId, Epoch, Evidence, Liveness, LoadId, LoadKey, Medium,
     NodeId, ReplicaFact, ReplicaId, ReplicaState, TableId, TabletId, TaskId, Tick, Version, VersionHash,
 };
+
+mod sorts;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Change {
@@ -53,6 +55,20 @@ pub enum Change {
         disk: DiskId,
         by: DiskId,
     },
+    /// An operator wants a node empty, or no longer does.
+    NodeDrained {
+        node: NodeId,
+        on: bool,
+    },
+    /// It left the cluster with its disks: nothing of ours stands there, or the operator gave it up.
+    NodeRemoved {
+        node: NodeId,
+    },
+    /// An operator wants a disk empty, or no longer does.
+    DiskDrained {
+        disk: DiskId,
+        on: bool,
+    },
     DatabaseAdded {
         id: DatabaseId,
         name: String,
@@ -67,6 +83,29 @@ pub enum Change {
     },
     TableDropped {
         table: TableId,
+    },
+    /// Its policy, or its partitions' policies, are these now; the tablets listed in it stay.
+    TableChanged {
+        table: Table,
+    },
+    /// A colocation group was made, or its bucket sequence changed.
+    GroupSet {
+        group: Group,
+    },
+    GroupDropped {
+        name: String,
+    },
+    /// Until then it is to hold. The two clocks at the moment of the grant are of this leadership only, so not stored.
+    LeaseGranted {
+        lease: Lease,
+        #[serde(skip)]
+        at: Tick,
+        #[serde(skip)]
+        wall_ms: u64,
+    },
+    /// It is over, or was taken back.
+    LeaseEnded {
+        id: u64,
     },
     /// Tablets of tables that were dropped earlier; only a snapshot writes this.
     TabletsDropped {
@@ -160,6 +199,8 @@ pub enum Change {
     /// What the store held is now led by us: everything volatile is forgotten, clocks start.
     LeadershipBegan {
         at: Tick,
+        /// The wall clock at that moment: leases end by it.
+        wall_ms: u64,
     },
     NodeConnected {
         node: NodeId,
@@ -227,6 +268,12 @@ pub enum Change {
     ReplicaUnseen {
         tablet: TabletId,
         replica: ReplicaId,
+    },
+    /// A copy landed behind: it is to be helped before surplus is judged.
+    FurtherRepairMarked {
+        tablet: TabletId,
+        replica: ReplicaId,
+        at: Tick,
     },
     ReplicaConfirmed {
         tablet: TabletId,
@@ -331,144 +378,4 @@ pub enum Change {
         replicas: Vec<(TabletId, ReplicaId, u64)>,
         unreachable: Vec<(ReplicaId, String)>,
     },
-}
-
-impl Change {
-    /// Whether the store keeps it.
-    pub fn is_durable(&self) -> bool {
-        use Change::*;
-        match self {
-            Born { .. }
-            | EpochBegan { .. }
-            | IdsReserved { .. }
-            | NodeAdded { .. }
-            | DiskAdded { .. }
-            | DiskMoved { .. }
-            | DiskReplaced { .. }
-            | DatabaseAdded { .. }
-            | TableAdded { .. }
-            | TabletsAdded { .. }
-            | TableDropped { .. }
-            | TabletsDropped { .. }
-            | ReplicaAdded { .. }
-            | ReplicaTurned { .. }
-            | ReplicaDropped { .. }
-            | ReplicaMoved { .. }
-            | ReplicaRose { .. }
-            | ReplicaBad { .. }
-            | ReplicaGood { .. }
-            | PrimaryChosen { .. }
-            | LoadCommitted { .. }
-            | LoadVisible { .. }
-            | LoadForgotten { .. }
-            | VersionsCollected { .. }
-            | TaskStarted { .. }
-            | TaskEnded { .. }
-            | TabletForgotten { .. } => true,
-            IdsIssued { .. }
-            | LeadershipBegan { .. }
-            | ReportsBroken { .. }
-            | Condemned { .. }
-            | Acquitted { .. }
-            | RoundBegan { .. }
-            | RoundEnded { .. }
-            | OrphanSeen { .. }
-            | OrphanGone { .. }
-            | Ticked { .. }
-            | NodeConnected { .. }
-            | NodeLive { .. }
-            | ReportTaken { .. }
-            | NamingBegan { .. }
-            | Named { .. }
-            | FullReportTaken { .. }
-            | DiskSeen { .. }
-            | DiskUnseen { .. }
-            | HostSeen { .. }
-            | ReplicaSeen { .. }
-            | ReplicaUnseen { .. }
-            | ReplicaConfirmed { .. }
-            | LoadOpened { .. }
-            | LoadPrepared { .. }
-            | LoadPartFailed { .. }
-            | LoadCommitAsked { .. }
-            | LoadAborted { .. }
-            | TaskProgressed { .. }
-            | TaskAgentDone { .. }
-            | StraySeen { .. }
-            | StrayGone { .. }
-            | TrashSeen { .. }
-            | TrashGone { .. }
-            | LevelTurned { .. }
-            | VerificationBegan { .. } => false,
-        }
-    }
-
-    /// The tablet that it touches, for the checker; `None` when it touches none, or it touches nodes.
-    pub fn tablet(&self) -> Option<TabletId> {
-        use Change::*;
-        match self {
-            ReplicaAdded { tablet, .. }
-            | ReplicaTurned { tablet, .. }
-            | ReplicaDropped { tablet, .. }
-            | ReplicaMoved { tablet, .. }
-            | ReplicaRose { tablet, .. }
-            | ReplicaBad { tablet, .. }
-            | ReplicaGood { tablet, .. }
-            | PrimaryChosen { tablet, .. }
-            | VersionsCollected { tablet, .. }
-            | TaskEnded { tablet, .. }
-            | TabletForgotten { tablet }
-            | ReplicaUnseen { tablet, .. }
-            | ReplicaConfirmed { tablet, .. }
-            | StraySeen { tablet, .. }
-            | StrayGone { tablet, .. }
-            | TaskProgressed { tablet, .. }
-            | TaskAgentDone { tablet, .. } => Some(*tablet),
-            TaskStarted { task } => Some(task.tablet),
-            ReplicaSeen { fact, .. } => Some(fact.tablet),
-            Born { .. }
-            | EpochBegan { .. }
-            | IdsReserved { .. }
-            | IdsIssued { .. }
-            | NodeAdded { .. }
-            | DiskAdded { .. }
-            | DiskMoved { .. }
-            | DiskReplaced { .. }
-            | DatabaseAdded { .. }
-            | TableAdded { .. }
-            | TabletsAdded { .. }
-            | TableDropped { .. }
-            | TabletsDropped { .. }
-            | LeadershipBegan { .. }
-            | ReportsBroken { .. }
-            | Condemned { .. }
-            | Acquitted { .. }
-            | RoundBegan { .. }
-            | RoundEnded { .. }
-            | OrphanSeen { .. }
-            | OrphanGone { .. }
-            | Ticked { .. }
-            | LoadCommitted { .. }
-            | LoadVisible { .. }
-            | LoadForgotten { .. }
-            | NodeConnected { .. }
-            | NodeLive { .. }
-            | ReportTaken { .. }
-            | NamingBegan { .. }
-            | Named { .. }
-            | FullReportTaken { .. }
-            | DiskSeen { .. }
-            | DiskUnseen { .. }
-            | HostSeen { .. }
-            | LoadOpened { .. }
-            | LoadPrepared { .. }
-            | LoadPartFailed { .. }
-            | LoadCommitAsked { .. }
-            | LoadAborted { .. }
-            | TrashSeen { .. }
-            | TrashGone { .. }
-            | LevelTurned { .. }
-            | VerificationBegan { .. } => None,
-        }
-    }
 }

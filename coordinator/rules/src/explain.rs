@@ -77,7 +77,7 @@ fn replica_info(world: &World, tablet: &Tablet, replica: &Replica, judged: &Judg
         dir: format!("{data_dir}/tablets/{}/{}", tablet.id, replica.id),
         http: node.map(|node| node.http.clone()).unwrap_or_default(),
         version: seen.map_or(replica.version, |seen| seen.version),
-        last_failed_version: seen.and_then(|seen| crate::checkup::count::missed_commit(tablet, replica, seen)),
+        last_failed_version: seen.and_then(|seen| seen.failed),
         last_success_version: seen.map_or(replica.version, |seen| seen.version.max(seen.pending)),
         state: replica.state,
         bad: replica.bad.clone(),

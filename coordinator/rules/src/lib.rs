@@ -18,6 +18,7 @@ pub mod checkup;
 pub mod event;
 pub mod explain;
 pub mod invariants;
+pub mod policy;
 pub mod reason;
 mod reason_text;
 pub mod replay;

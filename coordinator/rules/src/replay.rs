@@ -5,7 +5,7 @@
 
 use crate::Change;
 use crate::apply::loads_are_stored;
-use crate::world::{CHUNK, Disk, Tablet, World};
+use crate::world::{CHUNK, Disk, Lease, Tablet, World};
 
 /// The durable state of `world`, as changes.
 pub fn as_changes(world: &World) -> Vec<Change> {
@@ -21,11 +21,18 @@ pub fn as_changes(world: &World) -> Vec<Change> {
         rack: node.rack.clone(),
         tag: node.tag.clone(),
     }));
+    let draining = world.nodes.values().filter(|node| node.draining);
+    changes.extend(draining.map(|node| Change::NodeDrained { node: node.id, on: true }));
     world.disks.values().for_each(|disk| put_disk(&mut changes, disk));
     let databases = world.databases.iter();
     changes.extend(databases.map(|(name, id)| Change::DatabaseAdded { id: *id, name: name.clone() }));
     let tables = world.tables.values();
     changes.extend(tables.map(|table| Change::TableAdded { table: (**table).clone(), tablets: Vec::new() }));
+    changes.extend(world.groups.values().map(|group| Change::GroupSet { group: (**group).clone() }));
+    changes.extend(world.leases.values().map(|lease| {
+        let lease = Lease { until: None, ..lease.clone() };
+        Change::LeaseGranted { lease, at: Default::default(), wall_ms: 0 }
+    }));
     for chunk in world.tablets.chunks() {
         debug_assert!(chunk.len() as u64 <= CHUNK, "a chunk of {} tablets", chunk.len());
         changes.push(Change::TabletsAdded { tablets: chunk.values().map(durable).collect() });
@@ -54,13 +61,14 @@ fn put_disk(changes: &mut Vec<Change>, disk: &Disk) {
     let (id, path, medium) = (disk.id, disk.path.clone(), disk.medium);
     changes.push(Change::DiskAdded { disk: id, node: disk.node, path, medium });
     changes.extend(disk.replaced_by.map(|by| Change::DiskReplaced { disk: id, by }));
+    changes.extend(disk.draining.then_some(Change::DiskDrained { disk: id, on: true }));
 }
 
 /// A tablet without what is not stored of it.
 fn durable(tablet: &Tablet) -> Tablet {
     let mut tablet = tablet.clone();
-    (tablet.revision, tablet.load) = (0, None);
-    tablet.replicas.iter_mut().for_each(|replica| replica.seen = None);
+    (tablet.revision, tablet.load, tablet.unhealthy_since) = (0, None, None);
+    tablet.replicas.iter_mut().for_each(|replica| (replica.seen, replica.further_repair) = (None, None));
     tablet.versions.iter_mut().for_each(|record| record.superseded = None);
     tablet
 }

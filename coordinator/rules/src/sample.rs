@@ -3,7 +3,8 @@
 //! Every world is built from [`Change`]s only, so whatever it shows can really come about. Nothing here decides
 //! anything, and no rule may use it.
 
-use crate::world::{Load, LoadPart, LoadPhase, Partition, Replica, Table, Tablet, VersionRecord};
+use crate::policy::DEFAULT_TAG;
+use crate::world::{Load, LoadPart, LoadPhase, Partition, Replica, Table, TableState, Tablet, VersionRecord};
 use crate::{Change, World};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -113,7 +114,9 @@ impl Sample {
         let name = format!("t{}", self.world.tables.len() + 1);
         let medium = Medium::Hdd;
         let partition = Partition { id: partition, name: "p0".into(), medium, replication: n, tablets: ids.clone() };
-        let table = Table { id, db: "d".into(), db_id, name, buckets, partitions: vec![partition] };
+        let (tag, group, state) = (DEFAULT_TAG.into(), None, TableState::Normal);
+        let partitions = vec![partition];
+        let table = Table { id, db: "d".into(), db_id, name, buckets, tag, group, state, partitions };
         self.apply(Change::TableAdded { table, tablets });
         for tablet in &ids {
             for replica in self.replicas(*tablet) {
@@ -131,14 +134,15 @@ impl Sample {
             let disks: Vec<DiskId> = self.disks_of(node);
             let disk = disks[(bucket as usize / nodes.len()) % disks.len()];
             let id = ReplicaId(self.id());
-            Replica { id, node, disk, state: ReplicaState::Normal, bad: None, version: Version(0), seen: None }
+            let state = ReplicaState::Normal;
+            Replica { id, node, disk, state, bad: None, version: Version(0), seen: None, further_repair: None }
         });
         let replicas = replicas.collect();
         let (visible, committed, ballot) = (Version::EMPTY, Version::EMPTY, Ballot(1));
         let (wanted, medium) = (n, Medium::Hdd);
-        let (versions, primary, revision, load) = (Vec::new(), None, 0, None);
+        let (versions, primary, revision, load, unhealthy_since) = (Vec::new(), None, 0, None, None);
         #[rustfmt::skip]
-        let tablet = Tablet { id, table, partition, bucket, wanted, medium, visible, committed, versions, ballot, primary, replicas, revision, load };
+        let tablet = Tablet { id, table, partition, bucket, wanted, medium, visible, committed, versions, ballot, primary, replicas, revision, load, unhealthy_since };
         tablet
     }
 

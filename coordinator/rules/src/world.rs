@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use crate::apply::apply;
+pub use crate::policy::{Group, Lease, LeaseScope, Partition, Table, TableState};
 pub use crate::replay::as_changes;
 use stele_common::config::RepairKnobs;
 use stele_common::report::{HostFact, TrashFact};
@@ -43,6 +44,10 @@ pub struct World {
     pub disks: BTreeMap<DiskId, Disk>,
     pub databases: BTreeMap<String, DatabaseId>,
     pub tables: BTreeMap<TableId, Arc<Table>>,
+    /// Colocation groups, by name.
+    pub groups: BTreeMap<String, Arc<Group>>,
+    /// What people asked for until some time: maintenance, urgency. By id.
+    pub leases: BTreeMap<u64, Lease>,
     pub tablets: Tablets,
     /// Loads in flight and the results of ended ones, by the client's key.
     pub loads: BTreeMap<LoadKey, Load>,
@@ -91,6 +96,8 @@ pub struct Node {
     pub name: String,
     pub rack: String,
     pub tag: String,
+    /// An operator wants it empty: nothing new goes there, and its replicas are to stand elsewhere.
+    pub draining: bool,
     // What follows is learned again in each epoch.
     pub liveness: Liveness,
     /// Since when it has this liveness.
@@ -134,26 +141,10 @@ pub struct Disk {
     pub device: u64,
     /// An operator gave its place to a blank directory: it may be formatted with this id.
     pub replaced_by: Option<DiskId>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Table {
-    pub id: TableId,
-    pub db: String,
-    pub db_id: DatabaseId,
-    pub name: String,
-    pub buckets: u32,
-    pub partitions: Vec<Partition>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Partition {
-    pub id: PartitionId,
-    pub name: String,
-    pub medium: Medium,
-    pub replication: u32,
-    /// By bucket.
-    pub tablets: Vec<TabletId>,
+    /// An operator wants it empty.
+    pub draining: bool,
+    /// Slots taken by work that is not among the world's tasks; only a world file knows such.
+    pub slots_elsewhere: SlotsElsewhere,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -178,6 +169,16 @@ pub struct Tablet {
     /// The load in flight; one a tablet at a time. Not stored.
     #[serde(skip)]
     pub load: Option<LoadId>,
+    /// Since when it is known to be ill, where that is told and not seen: in world files. Waits count from here then.
+    #[serde(skip)]
+    pub unhealthy_since: Option<Tick>,
+}
+
+/// Slots of a disk that a world file calls used, beyond those of its tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotsElsewhere {
+    pub repair: u32,
+    pub balance: u32,
 }
 
 /// One committed version.
@@ -206,6 +207,9 @@ pub struct Replica {
     // What follows is learned again in each epoch.
     #[serde(skip)]
     pub seen: Option<SeenReplica>,
+    /// Marked for further repair: a copy that landed behind. Counts while it is behind, and for a limited time.
+    #[serde(skip)]
+    pub further_repair: Option<Tick>,
 }
 
 /// What the agent's reports of this epoch said of a replica.
@@ -215,8 +219,10 @@ pub struct SeenReplica {
     pub seq: u64,
     pub version: Version,
     pub hash: VersionHash,
-    /// Highest version held or waiting for its parent.
+    /// Highest version held or waiting for its parent (the seed's "last success version").
     pub pending: Version,
+    /// The lowest committed version that passed it by (the seed's "last failed version").
+    pub failed: Option<Version>,
     pub size: u64,
     pub files: u64,
     pub oldest: Version,
@@ -309,6 +315,9 @@ pub enum Work {
         source_node: NodeId,
         source_disk: DiskId,
         version: Version,
+        /// The replica that leaves once this one counts: of a move, not of a repair.
+        #[serde(default)]
+        replaces: Option<ReplicaId>,
     },
     Delete {
         replica: ReplicaId,

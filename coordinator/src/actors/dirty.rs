@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use stele_common::{DiskId, NodeId, TableId, TabletId};
+use stele_coordinator_rules::policy::LeaseScope;
 use stele_coordinator_rules::{Change, World};
 
 /// What to look at again.
@@ -30,6 +31,8 @@ impl Dirty {
             | NodeLive { node, .. }
             | ReportsBroken { node }
             | FullReportTaken { node }
+            | NodeDrained { node, .. }
+            | NodeRemoved { node }
             | DiskAdded { node, .. } => {
                 self.nodes.insert(*node);
             }
@@ -39,7 +42,9 @@ impl Dirty {
                 self.nodes.insert(*node);
                 self.note_disk(world, *disk);
             }
-            DiskReplaced { disk, .. } | DiskUnseen { disk, .. } => self.note_disk(world, *disk),
+            DiskReplaced { disk, .. } | DiskUnseen { disk, .. } | DiskDrained { disk, .. } => {
+                self.note_disk(world, *disk)
+            }
             // Space changes with every report; only the state counts for a verdict.
             DiskSeen { fact, node, .. } => {
                 if world.disks.get(&fact.disk).is_none_or(|disk| disk.state != fact.state || disk.node != *node) {
@@ -49,6 +54,17 @@ impl Dirty {
             }
             TableAdded { table, .. } => {
                 self.tables.insert(table.id);
+            }
+            TableChanged { table } => {
+                self.tables.insert(table.id);
+            }
+            GroupSet { group } => self.note_group(world, &group.name),
+            GroupDropped { name } => self.note_group(world, name),
+            LeaseGranted { lease, .. } => self.note_lease(&lease.scope),
+            LeaseEnded { id } => {
+                if let Some(lease) = world.leases.get(id) {
+                    self.note_lease(&lease.scope);
+                }
             }
             TabletsAdded { tablets } => self.tablets.extend(tablets.iter().map(|tablet| tablet.id)),
             // Its tablets are named while there still is a world that has them.
@@ -64,6 +80,25 @@ impl Dirty {
             // How far a copy is says nothing about the tablet.
             TaskProgressed { .. } | ReplicaConfirmed { .. } => {}
             other => self.tablets.extend(other.tablet()),
+        }
+    }
+
+    fn note_group(&mut self, world: &World, name: &str) {
+        let tables = world.tables.values().filter(|table| table.group.as_deref() == Some(name));
+        self.tables.extend(tables.map(|table| table.id));
+    }
+
+    fn note_lease(&mut self, scope: &LeaseScope) {
+        match scope {
+            LeaseScope::Maintenance { node } => {
+                self.nodes.insert(*node);
+            }
+            LeaseScope::Urgent { table, .. } => {
+                self.tables.insert(*table);
+            }
+            LeaseScope::UrgentTablet { tablet } => {
+                self.tablets.insert(*tablet);
+            }
         }
     }
 
@@ -97,7 +132,7 @@ mod tests {
         let bad = Change::ReplicaBad { tablet: tablets[0], replica, cause: "x".into() };
         assert_eq!(noted(world, bad).tablets, BTreeSet::from([tablets[0]]));
         assert_eq!(noted(world, Change::TableDropped { table }).tablets, tablets.iter().copied().collect());
-        assert_eq!(noted(world, Change::LeadershipBegan { at: Tick(1) }).nodes.len(), 3);
+        assert_eq!(noted(world, Change::LeadershipBegan { at: Tick(1), wall_ms: 0 }).nodes.len(), 3);
     }
 
     /// Space that changes with every report is no reason to check anything; a state is.

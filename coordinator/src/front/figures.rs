@@ -24,15 +24,7 @@ pub fn set(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) {
         let disks = view::in_use(world).filter(|disk| disk.state == state).count();
         metrics::gauge!("stele_disks", "state" => label).set(disks as f64);
     }
-    let statuses = [
-        TabletStatus::Unrecoverable,
-        TabletStatus::ForceRedundant,
-        TabletStatus::ReplicaMissing,
-        TabletStatus::VersionIncomplete,
-        TabletStatus::Redundant,
-        TabletStatus::Healthy,
-    ];
-    for status in statuses {
+    for status in TabletStatus::ALL {
         let tablets = tally.verdicts.get(&status).copied().unwrap_or(0);
         metrics::gauge!("stele_tablets", "status" => status.as_str()).set(tablets as f64);
     }

@@ -126,9 +126,13 @@ fn committed(world: &mut World, load: &Load, versions: &[(TabletId, crate::world
         tablet.committed = record.version;
         tablet.versions.push(record.clone());
         tablet.revision += 1;
-        for seen in tablet.replicas.iter_mut().filter_map(|replica| replica.seen.as_mut()) {
+        for replica in &mut tablet.replicas {
+            let Some(seen) = &mut replica.seen else { continue };
             if seen.version < record.version {
                 seen.behind.get_or_insert(at);
+            }
+            if seen.version.max(seen.pending) < record.version && !record.holders.contains(&replica.id) {
+                seen.failed.get_or_insert(record.version);
             }
         }
     }

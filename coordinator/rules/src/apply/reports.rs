@@ -1,8 +1,8 @@
 //! Changes about what agents report: nothing of this is stored, and nothing of it outlives a leadership.
 
 use crate::Change;
-use crate::world::{Naming, SeenReplica, Tablet, World};
-use stele_common::{BootId, ReplicaFact, Tick};
+use crate::world::{Naming, SeenReplica, Tablet, VersionRecord, World};
+use stele_common::{BootId, ReplicaFact, ReplicaId, Tick, Version};
 
 pub(super) fn apply(world: &mut World, change: &Change) {
     use Change::*;
@@ -33,6 +33,12 @@ pub(super) fn apply(world: &mut World, change: &Change) {
             if let Some(seen) = &mut replica.seen {
                 seen.confirmed = Some((*nonce, *at, *version, *hash));
             }
+        }
+        FurtherRepairMarked { tablet, replica, at } => {
+            let Some(tablet) = world.tablets.get_mut(*tablet) else { return };
+            let Some(replica) = tablet.replicas.iter_mut().find(|other| other.id == *replica) else { return };
+            replica.further_repair = Some(*at);
+            tablet.revision += 1;
         }
         StraySeen { tablet, replica, stray } => {
             let since = world.strays.get(&(*tablet, *replica)).map_or(stray.since, |known| known.since);
@@ -113,6 +119,7 @@ fn receipt(fact: &ReplicaFact, at: Tick, scrub_ms: u64) -> Option<Tick> {
 
 fn seen(tablet: &mut Tablet, fact: &ReplicaFact, (boot, seq): (BootId, u64), at: Tick, scrub_ms: u64) {
     let committed = tablet.committed;
+    let failed = missed_commit(&tablet.versions, fact.replica, fact.version, fact.pending);
     let Some(replica) = tablet.replicas.iter_mut().find(|replica| replica.id == fact.replica) else { return };
     let before = replica.seen.take();
     let known = before.as_ref();
@@ -125,6 +132,7 @@ fn seen(tablet: &mut Tablet, fact: &ReplicaFact, (boot, seq): (BootId, u64), at:
         version: fact.version,
         hash: fact.hash,
         pending: fact.pending,
+        failed,
         size: fact.size,
         files: fact.files,
         oldest: fact.oldest,
@@ -136,10 +144,19 @@ fn seen(tablet: &mut Tablet, fact: &ReplicaFact, (boot, seq): (BootId, u64), at:
         bad: fact.bad.clone(),
         behind,
     };
+    if after.failed.is_none() && after.version >= tablet.visible {
+        replica.further_repair = None;
+    }
     let same = known.is_some_and(|known| {
         (known.boot, known.version, known.hash, known.pending) == (boot, after.version, after.hash, after.pending)
             && known.bad == after.bad
     });
     replica.seen = Some(after);
     tablet.revision += u64::from(!same);
+}
+
+/// The lowest committed version above a replica's head that it neither holds staged nor held at the commit.
+fn missed_commit(versions: &[VersionRecord], replica: ReplicaId, head: Version, pending: Version) -> Option<Version> {
+    let above = versions.iter().filter(|record| record.version > head.max(pending));
+    above.filter(|record| !record.holders.contains(&replica)).map(|record| record.version).min()
 }

@@ -4,7 +4,8 @@
 //! never places two replicas of a tablet on one host, and it places none on a node that has not reported.
 
 use super::{Draft, commit, level, loads};
-use crate::world::{Partition, Replica, Table, Tablet, World};
+use crate::policy::DEFAULT_TAG;
+use crate::world::{Partition, Replica, Table, TableState, Tablet, World};
 use crate::{Answer, Change, Reason};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,8 +63,17 @@ fn created(draft: &mut Draft, wish: &api::TableCreate) -> Result<TableId, Reason
         }
     };
     let id = TableId(draft.take_id());
-    let mut table =
-        Table { id, db: wish.db.clone(), db_id, name: wish.name.clone(), buckets: wish.buckets, partitions: vec![] };
+    let mut table = Table {
+        id,
+        db: wish.db.clone(),
+        db_id,
+        name: wish.name.clone(),
+        buckets: wish.buckets,
+        tag: DEFAULT_TAG.into(),
+        group: None,
+        state: TableState::Normal,
+        partitions: vec![],
+    };
     let mut tablets = Vec::new();
     for name in partitions {
         let partition = PartitionId(draft.take_id());
@@ -183,6 +193,7 @@ fn place(
         bad: None,
         version: Version::EMPTY,
         seen: None,
+        further_repair: None,
     });
     Tablet {
         id,
@@ -199,6 +210,7 @@ fn place(
         replicas: replicas.collect(),
         revision: 0,
         load: None,
+        unhealthy_since: None,
     }
 }
 

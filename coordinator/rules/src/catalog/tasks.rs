@@ -69,7 +69,7 @@ pub fn start_copy(draft: &mut Draft, wish: Wish, source: ReplicaId, target: Targ
         tablet,
         status: wish.status,
         priority: wish.priority,
-        work: Work::Clone { replica, node, disk, fresh, source, source_node, source_disk, version },
+        work: Work::Clone { replica, node, disk, fresh, source, source_node, source_disk, version, replaces: None },
         started: draft.at,
         bytes_done: 0,
         bytes_total: 0,

@@ -16,6 +16,12 @@ pub struct Judged {
     pub alive: bool,
     /// Alive, at the visible version or above, and no committed version passed it by.
     pub complete: bool,
+    /// Complete, on a node that is not being drained.
+    pub stable: bool,
+    /// Complete, on a node with the table's tag.
+    pub in_tag: bool,
+    /// Complete, on a disk that is being drained.
+    pub must_move: bool,
     /// Why it is not alive, or not complete.
     pub why: Option<Flaw>,
 }
@@ -85,18 +91,25 @@ impl Flaw {
 pub struct Counts {
     pub alive: u32,
     pub complete: u32,
+    pub stable: u32,
+    pub in_tag: u32,
+    pub must_move: u32,
     /// Same order and length as the tablet's replicas.
     pub judged: Vec<Judged>,
 }
 
 /// Judges every replica: the first alive one on a host counts, later ones on that host do not.
 pub fn count(world: &World, tablet: &Tablet) -> Counts {
-    let mut counts = Counts { alive: 0, complete: 0, judged: Vec::with_capacity(tablet.replicas.len()) };
+    let judged = Vec::with_capacity(tablet.replicas.len());
+    let mut counts = Counts { alive: 0, complete: 0, stable: 0, in_tag: 0, must_move: 0, judged };
     let mut hosts = Hosts::default();
     for replica in &tablet.replicas {
         let judged = judge_with(world, tablet, replica, |host| !hosts.insert(host));
         counts.alive += u32::from(judged.alive);
         counts.complete += u32::from(judged.complete);
+        counts.stable += u32::from(judged.stable);
+        counts.in_tag += u32::from(judged.in_tag);
+        counts.must_move += u32::from(judged.must_move);
         counts.judged.push(judged);
     }
     counts
@@ -143,13 +156,21 @@ fn judge_with<'a>(
     replica: &Replica,
     host_taken: impl FnOnce(&'a str) -> bool,
 ) -> Judged {
-    match flaw_of_life(world, replica, host_taken) {
-        Some(flaw) => Judged { alive: false, complete: false, why: Some(flaw) },
-        None => match flaw_of_version(tablet, replica) {
-            Some(flaw) => Judged { alive: true, complete: false, why: Some(flaw) },
-            None => Judged { alive: true, complete: true, why: None },
-        },
+    let mut judged =
+        Judged { alive: false, complete: false, stable: false, in_tag: false, must_move: false, why: None };
+    judged.why = flaw_of_life(world, replica, host_taken);
+    judged.alive = judged.why.is_none();
+    if judged.alive {
+        judged.why = flaw_of_version(tablet, replica);
+        judged.complete = judged.why.is_none();
     }
+    if judged.complete {
+        let node = world.nodes.get(&replica.node);
+        judged.stable = node.is_some_and(|node| !node.draining);
+        judged.in_tag = node.is_some_and(|node| node.tag == world.tag_of(tablet));
+        judged.must_move = world.disks.get(&replica.disk).is_some_and(|disk| disk.draining);
+    }
+    judged
 }
 
 fn flaw_of_life<'a>(world: &'a World, replica: &Replica, host_taken: impl FnOnce(&'a str) -> bool) -> Option<Flaw> {
@@ -184,20 +205,7 @@ fn flaw_of_version(tablet: &Tablet, replica: &Replica) -> Option<Flaw> {
     if seen.version < tablet.visible {
         return Some(Flaw::Behind);
     }
-    missed_commit(tablet, replica, seen).map(|_| Flaw::MissedCommit)
-}
-
-/// The lowest committed version above its head that it neither holds staged nor held at the commit
-/// (the seed's "last failed version").
-pub fn missed_commit(tablet: &Tablet, replica: &Replica, seen: &SeenReplica) -> Option<Version> {
-    if seen.version >= tablet.committed {
-        return None;
-    }
-    let above = tablet.versions.iter().filter(|record| record.version > seen.version);
-    above
-        .filter(|record| record.version > seen.pending && !record.holders.contains(&replica.id))
-        .map(|record| record.version)
-        .min()
+    seen.failed.map(|_| Flaw::MissedCommit)
 }
 
 /// Complete at the *committed* version with the recorded hash; its content was held against its digests within two

@@ -3,9 +3,10 @@
 //! | question | file |
 //! |---|---|
 //! | is this replica alive, complete, proven? | [`mod@count`] |
-//! | what is wrong with this tablet? | [`mod@verdict`] |
+//! | what is wrong with this tablet? | [`mod@verdict`]; in a colocation group [`colocate`] |
 //! | may it come back by itself? | [`waits`] |
 
+pub mod colocate;
 pub mod count;
 pub mod verdict;
 pub mod waits;

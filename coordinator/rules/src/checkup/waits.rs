@@ -9,6 +9,7 @@
 //! | fewer than a majority alive | `assign_delay_below_majority_ms` from LOST |
 //! | otherwise | `assign_delay_ms` from LOST |
 //! | n copies would not be alive even if all came back | nothing |
+//! | its node is under maintenance, and more than one complete copy is left | until the maintenance ends |
 //! | a replica is behind | `install_grace_ms`: it may have staged what it lacks |
 
 use super::count::{Counts, Flaw, Hosts, host_of};
@@ -27,8 +28,15 @@ pub fn missing_in(world: &World, tablet: &Tablet, counts: &Counts, at: Tick) -> 
             .max()
             .unwrap_or(0);
     }
-    let delay = delay_ms(world, tablet, counts);
-    let first = absent().map(|(replica, flaw)| due(lost_at(world, replica, flaw, at), delay, flaw, at)).min();
+    let delay = delay_ms(world, tablet, counts, at);
+    let first = absent().map(|(replica, flaw)| match maintenance_until(world, replica, counts, at) {
+        Some(until) => until.since(at),
+        None => match tablet.unhealthy_since {
+            Some(since) => since.plus(delay).since(at),
+            None => due(lost_at(world, replica, flaw, at), delay, flaw, at),
+        },
+    });
+    let first = first.min();
     let unheard = absent()
         .filter(|(_, flaw)| *flaw == Flaw::NodeUnheard)
         .map(|(replica, flaw)| lost_at(world, replica, flaw, at).since(at))
@@ -92,10 +100,22 @@ fn reachable(world: &World, tablet: &Tablet, counts: &Counts) -> u32 {
     hosts.len() as u32
 }
 
-fn delay_ms(world: &World, tablet: &Tablet, counts: &Counts) -> u64 {
+/// Until when nothing is copied for this absent replica: its node is away on purpose, and there are other copies.
+fn maintenance_until(world: &World, replica: &Replica, counts: &Counts, at: Tick) -> Option<Tick> {
+    if counts.complete <= 1 || world.leases.is_empty() {
+        return None;
+    }
+    world.maintenance_until(replica.node, at)
+}
+
+fn delay_ms(world: &World, tablet: &Tablet, counts: &Counts, at: Tick) -> u64 {
+    // Who is away on purpose is as good as alive here.
+    let away = tablet.replicas.iter().zip(&counts.judged).filter(|(replica, judged)| {
+        absence(judged.why).is_some() && maintenance_until(world, replica, counts, at).is_some()
+    });
     if counts.complete <= 1 {
         0
-    } else if counts.alive < tablet.wanted / 2 + 1 {
+    } else if counts.alive + (away.count() as u32) < tablet.wanted / 2 + 1 {
         world.knobs.assign_delay_below_majority_ms
     } else {
         world.knobs.assign_delay_ms

@@ -120,8 +120,14 @@ fn of_tablets(world: &World, at: Tick) -> (Vec<Problem>, Vec<Problem>, Ill) {
             TabletStatus::Unrecoverable if is_only_unheard(world, &counts, at) => {}
             TabletStatus::Unrecoverable => lost.push(of_unrecoverable(tablet, verdict)),
             TabletStatus::ForceRedundant
+            | TabletStatus::NeedFurtherRepair
             | TabletStatus::ReplicaMissing
             | TabletStatus::VersionIncomplete
+            | TabletStatus::ReplicaRelocating
+            | TabletStatus::ReplicaMissingInCluster
+            | TabletStatus::DiskMigration
+            | TabletStatus::ColocateMismatch
+            | TabletStatus::ColocateRedundant
             | TabletStatus::Redundant => {
                 let known = ill.entry(verdict.status).or_insert_with(|| (0, tablet.id.to_string()));
                 known.0 += 1;
@@ -160,8 +166,16 @@ fn of_bad(tablet: &Tablet, replica: &crate::world::Replica, cause: &str) -> Prob
 fn summary(status: TabletStatus, tablets: u64, first: &str) -> Problem {
     let effect = match status {
         TabletStatus::ReplicaMissing => "fewer copies than wanted until they are made",
-        TabletStatus::VersionIncomplete => "some copies are behind until they have caught up",
-        TabletStatus::Redundant | TabletStatus::ForceRedundant => "copies that are not needed hold space",
+        TabletStatus::ReplicaRelocating => "copies are made elsewhere before the draining node gives up its own",
+        TabletStatus::ReplicaMissingInCluster => "some copies are outside the nodes that the table asks for",
+        TabletStatus::DiskMigration => "copies move off the draining disk",
+        TabletStatus::ColocateMismatch => "some copies are not where their group wants them",
+        TabletStatus::VersionIncomplete | TabletStatus::NeedFurtherRepair => {
+            "some copies are behind until they have caught up"
+        }
+        TabletStatus::Redundant | TabletStatus::ForceRedundant | TabletStatus::ColocateRedundant => {
+            "copies that are not needed hold space"
+        }
         TabletStatus::Unrecoverable | TabletStatus::Healthy => "",
     };
     Problem {

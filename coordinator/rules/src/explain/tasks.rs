@@ -86,8 +86,8 @@ struct Ends {
 
 fn ends(world: &World, task: &Task) -> Ends {
     match &task.work {
-        Work::Clone { replica, node, disk, source_node, source_disk, .. } => Ends {
-            kind: TaskKind::Clone,
+        Work::Clone { replica, node, disk, source_node, source_disk, replaces, .. } => Ends {
+            kind: if replaces.is_some() { TaskKind::Migrate } else { TaskKind::Clone },
             replica: *replica,
             source: Some((*source_node, *source_disk)),
             node: *node,
@@ -131,8 +131,16 @@ fn task_info(world: &World, task: &Task) -> TaskInfo {
 
 fn kind_of(status: TabletStatus) -> Option<TaskKind> {
     match status {
-        TabletStatus::ReplicaMissing | TabletStatus::VersionIncomplete => Some(TaskKind::Clone),
-        TabletStatus::Redundant | TabletStatus::ForceRedundant => Some(TaskKind::Delete),
+        TabletStatus::ReplicaMissing
+        | TabletStatus::NeedFurtherRepair
+        | TabletStatus::VersionIncomplete
+        | TabletStatus::ReplicaRelocating
+        | TabletStatus::ReplicaMissingInCluster
+        | TabletStatus::ColocateMismatch => Some(TaskKind::Clone),
+        TabletStatus::DiskMigration => Some(TaskKind::Migrate),
+        TabletStatus::Redundant | TabletStatus::ForceRedundant | TabletStatus::ColocateRedundant => {
+            Some(TaskKind::Delete)
+        }
         TabletStatus::Unrecoverable | TabletStatus::Healthy => None,
     }
 }

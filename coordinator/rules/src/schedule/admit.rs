@@ -71,6 +71,11 @@ pub fn visit(desktop: &Desktop, tablet: &Tablet, priority: Priority) -> Visit {
             None => Visit::NotReady { ms: desktop.world.knobs.install_grace_ms.max(1) },
         },
         TabletStatus::ReplicaMissing => visit.replace_missing(),
+        TabletStatus::ReplicaRelocating | TabletStatus::ReplicaMissingInCluster => visit.make_new(),
+        TabletStatus::NeedFurtherRepair
+        | TabletStatus::DiskMigration
+        | TabletStatus::ColocateMismatch
+        | TabletStatus::ColocateRedundant => Visit::NotReady { ms: 1_000 },
     }
 }
 

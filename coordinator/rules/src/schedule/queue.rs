@@ -227,10 +227,17 @@ impl Queue {
 
     fn ready_set(&mut self, status: TabletStatus) -> &mut BTreeSet<Key> {
         match status {
-            TabletStatus::Redundant | TabletStatus::ForceRedundant => &mut self.deletions,
+            TabletStatus::Redundant | TabletStatus::ForceRedundant | TabletStatus::ColocateRedundant => {
+                &mut self.deletions
+            }
             TabletStatus::Unrecoverable
+            | TabletStatus::NeedFurtherRepair
             | TabletStatus::ReplicaMissing
             | TabletStatus::VersionIncomplete
+            | TabletStatus::ReplicaRelocating
+            | TabletStatus::ReplicaMissingInCluster
+            | TabletStatus::DiskMigration
+            | TabletStatus::ColocateMismatch
             | TabletStatus::Healthy => &mut self.copies,
         }
     }

@@ -92,6 +92,7 @@ impl Shop {
             source_node: from.node,
             source_disk: from.disk,
             version: self.sample.tablet(tablet).committed,
+            replaces: None,
         }
     }
 
@@ -457,6 +458,8 @@ fn the_urgent_evict_the_idle() {
         wanted: 3,
         alive: 2,
         complete: 2,
+        stable: 2,
+        in_tag: 2,
         replicas: 3,
     };
     use stele_common::Priority::{High, Normal};

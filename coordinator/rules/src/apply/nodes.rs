@@ -1,0 +1,147 @@
+//! Changes about nodes and disks: who is there, what they carry, what operators want of them.
+
+use crate::Change;
+use crate::world::{Disk, Node, SlotsElsewhere, World};
+use stele_common::{DiskState, Liveness, NodeId, Space, Tick};
+
+/// All nodes and disks are out of sight until they are heard of in this leadership.
+pub(super) fn began(world: &mut World, at: Tick) {
+    for node in world.nodes.values_mut() {
+        let draining = node.draining;
+        *node = unheard(node.id, &node.host, &node.name, &node.rack, &node.tag, at);
+        node.draining = draining;
+    }
+    for disk in world.disks.values_mut() {
+        (disk.state, disk.since, disk.cause) = (DiskState::Unavailable, at, None);
+    }
+}
+
+/// A node of which this leadership has heard nothing.
+fn unheard(id: NodeId, host: &str, name: &str, rack: &str, tag: &str, at: Tick) -> Node {
+    Node {
+        draining: false,
+        id,
+        host: host.into(),
+        name: name.into(),
+        rack: rack.into(),
+        tag: tag.into(),
+        liveness: Liveness::Silent,
+        since: at,
+        boot: None,
+        seq: 0,
+        reported: false,
+        naming: None,
+        peer: String::new(),
+        http: String::new(),
+        build: String::new(),
+        figures: None,
+    }
+}
+
+pub(super) fn apply(world: &mut World, change: &Change) {
+    use Change::*;
+    match change {
+        NodeAdded { node, host, name, rack, tag } => {
+            let began = world.began;
+            world.nodes.entry(*node).or_insert_with(|| unheard(*node, host, name, rack, tag, began));
+        }
+        NodeConnected { node, boot, peer, http, build, rack, tag, at } => {
+            let Some(node) = world.nodes.get_mut(node) else { return };
+            if node.boot != Some(*boot) {
+                // Another life: its numbers begin anew. Reports of the same life keep counting over a reconnect.
+                (node.boot, node.seq) = (Some(*boot), 0);
+            }
+            if node.liveness != Liveness::Alive {
+                (node.liveness, node.since) = (Liveness::Alive, *at);
+            }
+            (node.reported, node.naming) = (false, None);
+            (node.peer, node.http, node.build) = (peer.clone(), http.clone(), build.clone());
+            (node.rack, node.tag) = (rack.clone(), tag.clone());
+        }
+        NodeLive { node, liveness, at } => {
+            if let Some(node) = world.nodes.get_mut(node)
+                && node.liveness != *liveness
+            {
+                (node.liveness, node.since) = (*liveness, *at);
+            }
+        }
+        HostSeen { node, figures } => {
+            if let Some(node) = world.nodes.get_mut(node) {
+                node.figures = Some(figures.clone());
+            }
+        }
+        NodeDrained { node, on } => {
+            if let Some(node) = world.nodes.get_mut(node) {
+                node.draining = *on;
+            }
+        }
+        NodeRemoved { node } => {
+            world.nodes.remove(node);
+            world.disks.retain(|_, disk| disk.node != *node);
+            world.strays.retain(|_, stray| stray.node != *node);
+            world.trash.retain(|_, (holder, _)| holder != node);
+            world.orphans.retain(|(_, holder), _| holder != node);
+        }
+        DiskAdded { .. }
+        | DiskMoved { .. }
+        | DiskReplaced { .. }
+        | DiskDrained { .. }
+        | DiskSeen { .. }
+        | DiskUnseen { .. } => disks(world, change),
+        _ => unreachable!("{change:?} is not about nodes"),
+    }
+}
+
+fn disks(world: &mut World, change: &Change) {
+    use Change::*;
+    match change {
+        DiskAdded { disk, node, path, medium } => {
+            let fresh = Disk {
+                id: *disk,
+                node: *node,
+                path: path.clone(),
+                medium: *medium,
+                state: DiskState::Unavailable,
+                since: world.began,
+                cause: None,
+                space: Space::default(),
+                device: 0,
+                replaced_by: None,
+                draining: false,
+                slots_elsewhere: SlotsElsewhere::default(),
+            };
+            world.disks.entry(*disk).or_insert(fresh);
+        }
+        DiskMoved { disk, node, path } => {
+            if let Some(disk) = world.disks.get_mut(disk) {
+                (disk.node, disk.path) = (*node, path.clone());
+            }
+        }
+        DiskReplaced { disk, by } => {
+            if let Some(disk) = world.disks.get_mut(disk) {
+                disk.replaced_by = Some(*by);
+            }
+        }
+        DiskDrained { disk, on } => {
+            if let Some(disk) = world.disks.get_mut(disk) {
+                disk.draining = *on;
+            }
+        }
+        DiskSeen { fact, node, at } => {
+            let Some(disk) = world.disks.get_mut(&fact.disk).filter(|disk| disk.node == *node) else { return };
+            if disk.state != fact.state {
+                (disk.state, disk.since) = (fact.state, *at);
+            }
+            (disk.cause, disk.space, disk.device) = (fact.cause.clone(), fact.space, fact.device);
+            (disk.medium, disk.path) = (fact.medium, fact.path.clone());
+        }
+        DiskUnseen { disk, cause, at } => {
+            let Some(disk) = world.disks.get_mut(disk) else { return };
+            if disk.state != DiskState::Unavailable {
+                (disk.state, disk.since) = (DiskState::Unavailable, *at);
+            }
+            disk.cause = Some(cause.clone());
+        }
+        _ => unreachable!("{change:?} is not about disks"),
+    }
+}

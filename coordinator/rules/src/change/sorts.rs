@@ -1,0 +1,164 @@
+//! The sorts of changes: which are stored, and which tablet one touches.
+//!
+//! In: a change. Out: yes or no, an id. It must name every variant, so that a new one cannot be forgotten.
+
+use super::Change;
+use stele_common::TabletId;
+
+impl Change {
+    /// Whether the store keeps it.
+    pub fn is_durable(&self) -> bool {
+        use Change::*;
+        match self {
+            Born { .. }
+            | EpochBegan { .. }
+            | IdsReserved { .. }
+            | NodeAdded { .. }
+            | DiskAdded { .. }
+            | DiskMoved { .. }
+            | DiskReplaced { .. }
+            | NodeDrained { .. }
+            | NodeRemoved { .. }
+            | DiskDrained { .. }
+            | DatabaseAdded { .. }
+            | TableAdded { .. }
+            | TabletsAdded { .. }
+            | TableDropped { .. }
+            | TabletsDropped { .. }
+            | TableChanged { .. }
+            | GroupSet { .. }
+            | GroupDropped { .. }
+            | LeaseGranted { .. }
+            | LeaseEnded { .. }
+            | ReplicaAdded { .. }
+            | ReplicaTurned { .. }
+            | ReplicaDropped { .. }
+            | ReplicaMoved { .. }
+            | ReplicaRose { .. }
+            | ReplicaBad { .. }
+            | ReplicaGood { .. }
+            | PrimaryChosen { .. }
+            | LoadCommitted { .. }
+            | LoadVisible { .. }
+            | LoadForgotten { .. }
+            | VersionsCollected { .. }
+            | TaskStarted { .. }
+            | TaskEnded { .. }
+            | TabletForgotten { .. } => true,
+            IdsIssued { .. }
+            | LeadershipBegan { .. }
+            | ReportsBroken { .. }
+            | Condemned { .. }
+            | Acquitted { .. }
+            | RoundBegan { .. }
+            | RoundEnded { .. }
+            | OrphanSeen { .. }
+            | OrphanGone { .. }
+            | Ticked { .. }
+            | NodeConnected { .. }
+            | NodeLive { .. }
+            | ReportTaken { .. }
+            | NamingBegan { .. }
+            | Named { .. }
+            | FullReportTaken { .. }
+            | DiskSeen { .. }
+            | DiskUnseen { .. }
+            | HostSeen { .. }
+            | ReplicaSeen { .. }
+            | ReplicaUnseen { .. }
+            | ReplicaConfirmed { .. }
+            | FurtherRepairMarked { .. }
+            | LoadOpened { .. }
+            | LoadPrepared { .. }
+            | LoadPartFailed { .. }
+            | LoadCommitAsked { .. }
+            | LoadAborted { .. }
+            | TaskProgressed { .. }
+            | TaskAgentDone { .. }
+            | StraySeen { .. }
+            | StrayGone { .. }
+            | TrashSeen { .. }
+            | TrashGone { .. }
+            | LevelTurned { .. }
+            | VerificationBegan { .. } => false,
+        }
+    }
+
+    /// The tablet that it touches, for the checker; `None` when it touches none, or it touches nodes.
+    pub fn tablet(&self) -> Option<TabletId> {
+        use Change::*;
+        match self {
+            ReplicaAdded { tablet, .. }
+            | ReplicaTurned { tablet, .. }
+            | ReplicaDropped { tablet, .. }
+            | ReplicaMoved { tablet, .. }
+            | ReplicaRose { tablet, .. }
+            | ReplicaBad { tablet, .. }
+            | ReplicaGood { tablet, .. }
+            | PrimaryChosen { tablet, .. }
+            | VersionsCollected { tablet, .. }
+            | TaskEnded { tablet, .. }
+            | TabletForgotten { tablet }
+            | ReplicaUnseen { tablet, .. }
+            | ReplicaConfirmed { tablet, .. }
+            | FurtherRepairMarked { tablet, .. }
+            | StraySeen { tablet, .. }
+            | StrayGone { tablet, .. }
+            | TaskProgressed { tablet, .. }
+            | TaskAgentDone { tablet, .. } => Some(*tablet),
+            TaskStarted { task } => Some(task.tablet),
+            ReplicaSeen { fact, .. } => Some(fact.tablet),
+            Born { .. }
+            | EpochBegan { .. }
+            | IdsReserved { .. }
+            | IdsIssued { .. }
+            | NodeAdded { .. }
+            | DiskAdded { .. }
+            | DiskMoved { .. }
+            | DiskReplaced { .. }
+            | NodeDrained { .. }
+            | NodeRemoved { .. }
+            | DiskDrained { .. }
+            | DatabaseAdded { .. }
+            | TableAdded { .. }
+            | TabletsAdded { .. }
+            | TableDropped { .. }
+            | TabletsDropped { .. }
+            | TableChanged { .. }
+            | GroupSet { .. }
+            | GroupDropped { .. }
+            | LeaseGranted { .. }
+            | LeaseEnded { .. }
+            | LeadershipBegan { .. }
+            | ReportsBroken { .. }
+            | Condemned { .. }
+            | Acquitted { .. }
+            | RoundBegan { .. }
+            | RoundEnded { .. }
+            | OrphanSeen { .. }
+            | OrphanGone { .. }
+            | Ticked { .. }
+            | LoadCommitted { .. }
+            | LoadVisible { .. }
+            | LoadForgotten { .. }
+            | NodeConnected { .. }
+            | NodeLive { .. }
+            | ReportTaken { .. }
+            | NamingBegan { .. }
+            | Named { .. }
+            | FullReportTaken { .. }
+            | DiskSeen { .. }
+            | DiskUnseen { .. }
+            | HostSeen { .. }
+            | LoadOpened { .. }
+            | LoadPrepared { .. }
+            | LoadPartFailed { .. }
+            | LoadCommitAsked { .. }
+            | LoadAborted { .. }
+            | TrashSeen { .. }
+            | TrashGone { .. }
+            | LevelTurned { .. }
+            | VerificationBegan { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What people asked for: tables with their partitions, colocation groups, and leases (everything that ends by itself).
+//!
+//! In: a world. Out: what is wanted of a tablet, and what is in force at a time. It decides nothing about copies: the
+//! ladder reads it. A lease never decides about safety, only about what is done first, or later.
+
+use crate::World;
+use crate::world::Tablet;
+use serde::{Deserialize, Serialize};
+use stele_common::{DatabaseId, Medium, NodeId, PartitionId, TableId, TabletId, Tick};
+
+/// The tag of nodes and tables that nobody gave one.
+pub const DEFAULT_TAG: &str = "default";
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    pub id: TableId,
+    pub db: String,
+    pub db_id: DatabaseId,
+    pub name: String,
+    pub buckets: u32,
+    /// Its copies stand on nodes with this tag (the seed's "cluster").
+    #[serde(default = "default_tag")]
+    pub tag: String,
+    /// The colocation group that it is in.
+    #[serde(default)]
+    pub group: Option<String>,
+    #[serde(default)]
+    pub state: TableState,
+    pub partitions: Vec<Partition>,
+}
+
+fn default_tag() -> String {
+    DEFAULT_TAG.into()
+}
+
+/// Whether anything else is being done to the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TableState {
+    #[default]
+    Normal,
+    /// Its shape is being changed: only version repair is scheduled.
+    Altering,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Partition {
+    pub id: PartitionId,
+    pub name: String,
+    pub medium: Medium,
+    pub replication: u32,
+    /// By bucket.
+    pub tablets: Vec<TabletId>,
+}
+
+/// Tables whose tablets of one bucket stand on the same nodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    pub name: String,
+    /// By bucket: the nodes that hold it.
+    pub buckets: Vec<Vec<NodeId>>,
+}
+
+/// Something that holds for a time: who wanted it, why, for what, until when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lease {
+    pub id: u64,
+    pub scope: LeaseScope,
+    pub owner: String,
+    pub reason: String,
+    /// Milliseconds since 1970; `None`: until it is taken back.
+    pub until_wall_ms: Option<u64>,
+    /// The same on this leadership's clock.
+    #[serde(skip)]
+    pub until: Option<Tick>,
+}
+
+/// What a lease is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseScope {
+    /// The node is away on purpose: nothing is copied for it unless one copy is left.
+    Maintenance { node: NodeId },
+    /// The table's (or one partition's) sick tablets go first.
+    Urgent { table: TableId, partition: Option<PartitionId> },
+    /// One tablet goes first; only a world file marks single tablets.
+    UrgentTablet { tablet: TabletId },
+}
+
+impl Lease {
+    pub fn is_over(&self, at: Tick) -> bool {
+        self.until.is_some_and(|until| until <= at)
+    }
+
+    /// Its end on this leadership's clock, from the two clocks at one moment.
+    pub fn set_clock(&mut self, at: Tick, wall_ms: u64) {
+        self.until = self.until_wall_ms.map(|until| at.plus(until.saturating_sub(wall_ms)));
+    }
+}
+
+impl World {
+    /// Until when a node is under maintenance, if it is.
+    pub fn maintenance_until(&self, node: NodeId, at: Tick) -> Option<Tick> {
+        let leases = self.leases.values().filter(|lease| lease.scope == LeaseScope::Maintenance { node });
+        leases.filter(|lease| !lease.is_over(at)).filter_map(|lease| lease.until).max()
+    }
+
+    /// Whether somebody asked for this tablet to be repaired first.
+    pub fn is_urgent(&self, tablet: &Tablet, at: Tick) -> bool {
+        self.leases.values().any(|lease| !lease.is_over(at) && lease.scope.is_urgent_for(tablet))
+    }
+
+    /// The nodes that the tablet's colocation group wants its copies on.
+    pub fn bucket_nodes(&self, tablet: &Tablet) -> Option<&[NodeId]> {
+        if self.groups.is_empty() {
+            return None;
+        }
+        let group = self.tables.get(&tablet.table)?.group.as_ref()?;
+        self.groups.get(group)?.buckets.get(tablet.bucket as usize).map(Vec::as_slice)
+    }
+
+    /// The tag that the tablet's copies are to stand under.
+    pub fn tag_of(&self, tablet: &Tablet) -> &str {
+        self.tables.get(&tablet.table).map_or(DEFAULT_TAG, |table| &table.tag)
+    }
+}
+
+impl LeaseScope {
+    fn is_urgent_for(&self, tablet: &Tablet) -> bool {
+        match self {
+            LeaseScope::Maintenance { .. } => false,
+            LeaseScope::Urgent { table, partition } => {
+                *table == tablet.table && partition.is_none_or(|partition| partition == tablet.partition)
+            }
+            LeaseScope::UrgentTablet { tablet: one } => *one == tablet.id,
+        }
+    }
+}
