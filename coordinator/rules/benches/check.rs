@@ -18,8 +18,11 @@ const TABLETS: u64 = 1_000_000;
 const PENDING: usize = 100_000;
 
 fn main() {
+    for tablets in [10_000, 100_000, TABLETS] {
+        one_change(tablets);
+    }
     let mut sample = Sample::new(HOSTS, DISKS);
-    fill(&mut sample);
+    fill(&mut sample, TABLETS);
     println!("{TABLETS} tablets x 3 on {} disks of {HOSTS} hosts; resident {} MiB", HOSTS * DISKS, resident_mib());
 
     let healthy = timed("full check, all healthy", || check(&sample, TabletStatus::Healthy));
@@ -36,6 +39,25 @@ fn main() {
         tablets.map(|tablet| verdict(&sample.world, tablet, sample.at)).filter(|v| v.priority.is_some()).count()
     });
     rounds(&mut sample);
+}
+
+/// What one change costs in a house of this size, from the report to the published snapshot with its new verdict.
+fn one_change(tablets: u64) {
+    let mut sample = Sample::new(HOSTS, DISKS);
+    fill(&mut sample, tablets);
+    let changed: Vec<(TabletId, ReplicaId)> =
+        sample.world.tablets.iter().step_by(tablets as usize / 1_000).map(|t| (t.id, t.replicas[0].id)).collect();
+    let mut published = std::sync::Arc::new(sample.world.clone());
+    let began = Instant::now();
+    for (tablet, replica) in &changed {
+        let (tablet, replica) = (*tablet, *replica);
+        sample.apply(Change::ReplicaBad { tablet, replica, cause: "a file fails its digest".into() });
+        let status = verdict(&sample.world, sample.tablet(tablet), sample.at).status;
+        assert_eq!(status, TabletStatus::ReplicaMissing);
+        published = std::sync::Arc::new(sample.world.clone());
+    }
+    let each = began.elapsed() / changed.len() as u32;
+    println!("one change among {} tablets: {:.1} µs", published.tablets.len(), each.as_secs_f64() * 1e6);
 }
 
 /// Takes further nodes away until enough is pending, then times rounds: full of grants, and with no slot left.
@@ -86,16 +108,16 @@ fn on_cpu() -> Duration {
 }
 
 /// One table, its tablets spread over all disks, each at version 1.
-fn fill(sample: &mut Sample) {
+fn fill(sample: &mut Sample, tablets: u64) {
     let disks: Vec<(NodeId, DiskId)> = sample.world.disks.values().map(|disk| (disk.node, disk.id)).collect();
     let (table, partition) = (TableId(1_000_000), PartitionId(1_000_001));
     let first = 10_000_000;
-    let ids: Vec<TabletId> = (0..TABLETS).map(|index| TabletId(first + index)).collect();
+    let ids: Vec<TabletId> = (0..tablets).map(|index| TabletId(first + index)).collect();
     let parts =
         Partition { id: partition, name: "p0".into(), medium: Medium::Hdd, replication: 3, tablets: ids.clone() };
     let (db, db_id, name) = ("d".to_string(), stele_common::DatabaseId(999_999), "t".to_string());
     let (tag, group, state) = ("default".into(), None, stele_coordinator_rules::policy::TableState::Normal);
-    let (buckets, partitions) = (TABLETS as u32, vec![parts]);
+    let (buckets, partitions) = (tablets as u32, vec![parts]);
     let table_of = Table { id: table, db, db_id, name, buckets, tag, group, state, partitions };
     sample.apply(Change::TableAdded { table: table_of, tablets: Vec::new() });
     for chunk in ids.chunks(10_000) {

@@ -25,6 +25,7 @@ pub mod replay;
 pub mod roster;
 pub mod sample;
 pub mod schedule;
+pub mod tablets;
 pub mod world;
 
 pub use action::{Action, Answer};

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use crate::apply::apply;
+pub use crate::tablets::{CHUNK, Tablets};
 pub use crate::policy::{Group, Lease, LeaseScope, Partition, Table, TableState};
 pub use crate::replay::as_changes;
 use stele_common::config::RepairKnobs;
@@ -366,72 +367,4 @@ pub struct Finding {
     pub tablet: TabletId,
     pub node: NodeId,
     pub cause: String,
-}
-
-/// Tablets in chunks that snapshots share: a change copies one chunk of at most [`CHUNK`] tablets.
-#[derive(Clone, Debug, Default)]
-pub struct Tablets {
-    chunks: BTreeMap<u64, Arc<BTreeMap<TabletId, Tablet>>>,
-    len: usize,
-}
-
-/// Ids per chunk. 256 tablets are some 100 KiB: copying one costs tens of microseconds; halving it doubles the
-/// outer map that every snapshot clones.
-pub const CHUNK: u64 = 256;
-
-impl Tablets {
-    pub fn get(&self, id: TabletId) -> Option<&Tablet> {
-        self.chunks.get(&(id.0 / CHUNK))?.get(&id)
-    }
-
-    /// Only [`crate::world`]'s apply calls this.
-    pub(crate) fn get_mut(&mut self, id: TabletId) -> Option<&mut Tablet> {
-        let chunk = self.chunks.get_mut(&(id.0 / CHUNK))?;
-        if !chunk.contains_key(&id) {
-            return None;
-        }
-        Arc::make_mut(chunk).get_mut(&id)
-    }
-
-    pub(crate) fn insert(&mut self, tablet: Tablet) {
-        let chunk = self.chunks.entry(tablet.id.0 / CHUNK).or_default();
-        if Arc::make_mut(chunk).insert(tablet.id, tablet).is_none() {
-            self.len += 1;
-        }
-    }
-
-    pub(crate) fn remove(&mut self, id: TabletId) -> Option<Tablet> {
-        let key = id.0 / CHUNK;
-        let chunk = self.chunks.get_mut(&key)?;
-        let removed = Arc::make_mut(chunk).remove(&id);
-        if chunk.is_empty() {
-            self.chunks.remove(&key);
-        }
-        self.len -= usize::from(removed.is_some());
-        removed
-    }
-
-    /// In id order.
-    pub fn iter(&self) -> impl Iterator<Item = &Tablet> {
-        self.chunks.values().flat_map(|chunk| chunk.values())
-    }
-
-    /// In id order, from `first` on.
-    pub fn iter_from(&self, first: TabletId) -> impl Iterator<Item = &Tablet> {
-        let chunks = self.chunks.range(first.0 / CHUNK..).flat_map(|(_, chunk)| chunk.values());
-        chunks.skip_while(move |tablet| tablet.id < first)
-    }
-
-    /// The chunks, for walking or storing piece by piece.
-    pub fn chunks(&self) -> impl Iterator<Item = &Arc<BTreeMap<TabletId, Tablet>>> {
-        self.chunks.values()
-    }
-
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
 }
