@@ -227,6 +227,8 @@ pub fn status(status: &Status) -> String {
         ("disks", count(&[("ONLINE", disks.online), ("SUSPECT", disks.suspect), ("UNAVAILABLE", disks.unavailable)])),
         ("tablets", format!("{} of {} tables: {}", status.tablets, status.tables, count(&verdicts))),
         ("copies", copies.join("   ")),
+        ("margin", status.margin.as_ref().map(margin).unwrap_or_default()),
+        ("oldest", status.oldest.as_ref().map(oldest).unwrap_or_default()),
         ("used", format!("{} of {}", size(status.bytes_used), size(status.bytes_total))),
         ("tasks", format!("{} pending, {} running", status.tasks_pending, status.tasks_running)),
         ("loads", format!("{} open", status.loads_open)),
@@ -241,6 +243,19 @@ pub fn status(status: &Status) -> String {
         ]);
     }
     text
+}
+
+/// What more may be lost before data is.
+fn margin(margin: &Margin) -> String {
+    let racks = margin.racks.map(|racks| format!(", {racks} more racks")).unwrap_or_default();
+    let more = format!("{} more hosts, {} more disks{racks}", margin.hosts, margin.disks);
+    format!("{more}; weakest: tablet {} of {}", margin.weakest, margin.table)
+}
+
+/// The tablet that has waited for longest.
+fn oldest(sick: &Sick) -> String {
+    let why = sick.reason.as_ref().map(|reason| format!(": {}", refusal(reason))).unwrap_or_default();
+    format!("tablet {} {} for {}{why}", sick.tablet, sick.status, duration(sick.for_ms))
 }
 
 pub fn node(node: &NodeInfo) -> String {

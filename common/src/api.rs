@@ -33,8 +33,37 @@ pub struct Status {
     pub tasks_running: u64,
     pub loads_open: u64,
     pub strays: u64,
+    /// What more may be lost before data is; null while there is no data.
+    #[serde(default)]
+    pub margin: Option<Margin>,
+    /// The tablet that has been ill for longest.
+    #[serde(default)]
+    pub oldest: Option<Sick>,
     /// What is wrong, with cause, effect and next step; empty when all is well.
     pub problems: Vec<Problem>,
+}
+
+/// How many more may die, one after the other and before any repair, without loss of a tablet that is not lost yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Margin {
+    pub hosts: u32,
+    pub disks: u32,
+    /// Null where no node has a rack.
+    pub racks: Option<u32>,
+    /// A tablet that no more may be taken from.
+    pub weakest: TabletId,
+    pub table: String,
+}
+
+/// A tablet that waits for repair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sick {
+    pub tablet: TabletId,
+    pub status: TabletStatus,
+    /// Since it was queued, milliseconds.
+    pub for_ms: u64,
+    /// Why it has not been repaired yet, if anything is in the way.
+    pub reason: Option<Refusal>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

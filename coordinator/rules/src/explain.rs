@@ -3,11 +3,13 @@
 //! In: the world, the scheduler's desk, the time. Out: the shapes of [`stele_common::api`]. Reasons are found by asking
 //! the very rules that decide, so an explanation cannot differ from what is done. It must never change anything.
 
+mod margin;
 mod problems;
 mod tasks;
 
-pub use problems::problems;
-pub use tasks::{history_tasks, pending_task, pending_tasks, running_task, running_tasks};
+pub use margin::Margin;
+pub use problems::{Problems, problems};
+pub use tasks::{history_tasks, oldest_sick, pending_task, pending_tasks, running_task, running_tasks};
 
 use crate::checkup::verdict::{flaw_text, rung, verdict_on};
 use crate::checkup::{Judged, because, count};

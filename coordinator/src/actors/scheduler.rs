@@ -4,7 +4,7 @@
 //! The Desk is the rule: it holds queue, proposals in flight, back-off and history. This file gives it time and
 //! snapshots and carries its proposals; a proposal that was decided on an older tablet is refused by its revision.
 
-use super::words::{CountPending, ExplainTablet, Happened, ListTasks, TaskFilter, TasksEnded, Verdicts};
+use super::words::{ExplainTablet, Happened, ListTasks, Pending, SumPending, TaskFilter, TasksEnded, Verdicts};
 use crate::clock::Clock;
 use crate::published::{Published, Snapshots};
 use crate::telemetry;
@@ -148,11 +148,12 @@ impl Handler<ExplainTablet> for Scheduler {
     }
 }
 
-impl Handler<CountPending> for Scheduler {
-    type Result = MessageResult<CountPending>;
+impl Handler<SumPending> for Scheduler {
+    type Result = MessageResult<SumPending>;
 
-    fn handle(&mut self, _: CountPending, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.desk.pending().count() as u64)
+    fn handle(&mut self, _: SumPending, _: &mut Context<Self>) -> Self::Result {
+        let oldest = explain::oldest_sick(&self.desk, self.clock.tick());
+        MessageResult(Pending { tasks: self.desk.pending().count() as u64, oldest })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::published::Published;
 use actix::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use stele_common::api::Sick;
 use stele_common::{BootId, NodeId, TabletId, ToAgent, api};
 use stele_coordinator_rules::checkup::Verdict;
 use stele_coordinator_rules::world::{Outcome, Task};
@@ -128,7 +129,15 @@ pub enum TaskFilter {
 #[rtype(result = "BTreeMap<NodeId, u64>")]
 pub struct Silences;
 
-/// To the Scheduler: how many tasks are pending.
+/// To the Scheduler: what is pending, summed up.
 #[derive(Message)]
-#[rtype(result = "u64")]
-pub struct CountPending;
+#[rtype(result = "Pending")]
+pub struct SumPending;
+
+/// What waits in the queue.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    pub tasks: u64,
+    /// The tablet that has been ill for longest.
+    pub oldest: Option<Sick>,
+}

@@ -3,7 +3,7 @@
 //!
 //! Requests under way at once are bounded here, because a mailbox's own bound does not hold across its senders.
 
-use crate::actors::words::{CountPending, ExplainTablet, Happened, ListTasks, Silences, TaskFilter};
+use crate::actors::words::{ExplainTablet, Happened, ListTasks, Pending, Silences, SumPending, TaskFilter};
 use crate::clock::Clock;
 use crate::published::{Published, Snapshots};
 use actix::Recipient;
@@ -31,7 +31,7 @@ pub struct Ask {
     catalog: Recipient<Happened>,
     explain: Recipient<ExplainTablet>,
     tasks: Recipient<ListTasks>,
-    pending: Recipient<CountPending>,
+    pending: Recipient<SumPending>,
     silences: Recipient<Silences>,
     snapshots: Snapshots,
     clock: Clock,
@@ -43,7 +43,7 @@ pub struct Doors {
     pub catalog: Recipient<Happened>,
     pub explain: Recipient<ExplainTablet>,
     pub tasks: Recipient<ListTasks>,
-    pub pending: Recipient<CountPending>,
+    pub pending: Recipient<SumPending>,
     pub silences: Recipient<Silences>,
 }
 
@@ -104,8 +104,8 @@ impl Ask {
         self.tasks.send(ListTasks(filter)).await.map_err(|_| Sorry::Ending)
     }
 
-    pub async fn tasks_pending(&self) -> Result<u64, Sorry> {
-        self.pending.send(CountPending).await.map_err(|_| Sorry::Ending)
+    pub async fn pending(&self) -> Result<Pending, Sorry> {
+        self.pending.send(SumPending).await.map_err(|_| Sorry::Ending)
     }
 
     /// Milliseconds since each node's last beat; a node that was not heard in this epoch is not in it.

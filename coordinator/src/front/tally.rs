@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use stele_common::api::Problem;
 use stele_common::{TableId, TabletStatus, Tick};
+use stele_coordinator_rules::checkup::{self, verdict::verdict_on};
+use stele_coordinator_rules::explain::{Margin, Problems};
 use stele_coordinator_rules::world::Tablet;
-use stele_coordinator_rules::{checkup, explain};
 
 /// Sums at one snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +21,7 @@ pub struct Tally {
     /// Tablets by number of complete copies.
     pub copies: BTreeMap<u32, u64>,
     pub tables: BTreeMap<TableId, TableTally>,
+    pub margin: Margin,
     pub problems: Vec<Problem>,
 }
 
@@ -34,10 +36,14 @@ pub struct TableTally {
 
 impl Tally {
     pub fn of(published: &Published, at: Tick) -> Tally {
-        let problems = explain::problems(&published.world, at);
-        let mut tally = Tally { problems, ..Tally::default() };
-        for tablet in published.world.tablets.iter() {
-            let verdict = checkup::verdict(&published.world, tablet, at);
+        let world = &*published.world;
+        let mut tally = Tally::default();
+        let mut problems = Problems::default();
+        for tablet in world.tablets.iter() {
+            let counts = checkup::count(world, tablet);
+            let verdict = verdict_on(world, tablet, &counts, at);
+            problems.add(world, tablet, &counts, verdict, at);
+            tally.margin.add(world, tablet, &counts);
             *tally.verdicts.entry(verdict.status).or_default() += 1;
             *tally.copies.entry(verdict.complete).or_default() += 1;
             let table = tally.tables.entry(tablet.table).or_default();
@@ -47,6 +53,7 @@ impl Tally {
             table.files += files;
             table.bytes += bytes;
         }
+        tally.problems = problems.shown(world, at);
         tally
     }
 }

@@ -3,6 +3,7 @@
 //! Pure functions; nothing is decided here. What explains a verdict comes from the law book's `explain`.
 
 use super::tally::{TableTally, Tally};
+use crate::actors::words::Pending;
 use crate::published::Published;
 use std::collections::BTreeMap;
 use stele_common::api::{
@@ -14,7 +15,7 @@ use stele_coordinator_rules::world::{Disk, Load, LoadPhase, Node, Replica, Table
 use stele_coordinator_rules::{Reason, World};
 
 /// `GET /v1/status`.
-pub fn status(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) -> Status {
+pub fn status(published: &Published, tally: &Tally, pending: Pending, at: Tick) -> Status {
     let world = &*published.world;
     let (mut nodes, mut disks) = (NodeCounts::default(), DiskCounts::default());
     for node in world.nodes.values() {
@@ -47,10 +48,12 @@ pub fn status(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick
         copies: tally.copies.clone(),
         bytes_used,
         bytes_total,
-        tasks_pending,
+        tasks_pending: pending.tasks,
         tasks_running: world.tasks.len() as u64,
         loads_open: loads_open(world),
         strays: world.strays.len() as u64,
+        margin: tally.margin.shown(world),
+        oldest: pending.oldest,
         problems: tally.problems.clone(),
     }
 }

@@ -17,14 +17,77 @@ const NAMED_MAX: usize = 20;
 
 /// Everything that is wrong, worst first.
 pub fn problems(world: &World, at: Tick) -> Vec<Problem> {
-    let mut found: Vec<Problem> = level(world).into_iter().collect();
-    let (lost, bad, ill) = of_tablets(world, at);
-    found.extend(bounded(lost, "tablet_unrecoverable", "tablets"));
-    found.extend(world.nodes.values().filter_map(|node| of_node(world, node, at)));
-    found.extend(world.disks.values().filter_map(|disk| of_disk(world, disk)));
-    found.extend(bounded(bad, "replica_bad", "replicas"));
-    found.extend(ill.into_iter().map(|(status, (tablets, first))| summary(status, tablets, &first)));
-    found
+    let mut problems = Problems::default();
+    for tablet in world.tablets.iter() {
+        let counts = count(world, tablet);
+        let verdict = verdict_on(world, tablet, &counts, at);
+        problems.add(world, tablet, &counts, verdict, at);
+    }
+    problems.shown(world, at)
+}
+
+/// What is wrong with tablets, gathered while somebody walks over them.
+#[derive(Clone, Debug, Default)]
+pub struct Problems {
+    lost: Named,
+    bad: Named,
+    ill: BTreeMap<TabletStatus, (u64, String)>,
+}
+
+/// The first few, and how many there are.
+#[derive(Clone, Debug, Default)]
+struct Named {
+    first: Vec<Problem>,
+    count: u64,
+}
+
+impl Named {
+    fn add(&mut self, problem: impl FnOnce() -> Problem) {
+        self.count += 1;
+        if self.first.len() < NAMED_MAX {
+            self.first.push(problem());
+        }
+    }
+}
+
+impl Problems {
+    /// One more tablet, counted and judged.
+    pub fn add(&mut self, world: &World, tablet: &Tablet, counts: &Counts, verdict: Verdict, at: Tick) {
+        for replica in &tablet.replicas {
+            if let Some(cause) = &replica.bad {
+                self.bad.add(|| of_bad(tablet, replica, cause));
+            }
+        }
+        match verdict.status {
+            TabletStatus::Healthy => {}
+            TabletStatus::Unrecoverable if is_only_unheard(world, counts, at) => {}
+            TabletStatus::Unrecoverable => self.lost.add(|| of_unrecoverable(tablet, verdict)),
+            TabletStatus::ForceRedundant
+            | TabletStatus::NeedFurtherRepair
+            | TabletStatus::ReplicaMissing
+            | TabletStatus::VersionIncomplete
+            | TabletStatus::ReplicaRelocating
+            | TabletStatus::ReplicaMissingInCluster
+            | TabletStatus::DiskMigration
+            | TabletStatus::ColocateMismatch
+            | TabletStatus::ColocateRedundant
+            | TabletStatus::Redundant => {
+                let known = self.ill.entry(verdict.status).or_insert_with(|| (0, tablet.id.to_string()));
+                known.0 += 1;
+            }
+        }
+    }
+
+    /// All of them with what is wrong with the rest of the cluster, worst first.
+    pub fn shown(self, world: &World, at: Tick) -> Vec<Problem> {
+        let mut found: Vec<Problem> = level(world).into_iter().collect();
+        found.extend(bounded(self.lost, "tablet_unrecoverable", "tablets"));
+        found.extend(world.nodes.values().filter_map(|node| of_node(world, node, at)));
+        found.extend(world.disks.values().filter_map(|disk| of_disk(world, disk)));
+        found.extend(bounded(self.bad, "replica_bad", "replicas"));
+        found.extend(self.ill.into_iter().map(|(status, (tablets, first))| summary(status, tablets, &first)));
+        found
+    }
 }
 
 fn level(world: &World) -> Option<Problem> {
@@ -103,40 +166,6 @@ fn of_disk(world: &World, disk: &Disk) -> Option<Problem> {
     }
 }
 
-type Ill = BTreeMap<TabletStatus, (u64, String)>;
-
-fn of_tablets(world: &World, at: Tick) -> (Vec<Problem>, Vec<Problem>, Ill) {
-    let (mut lost, mut bad, mut ill) = (Vec::new(), Vec::new(), Ill::new());
-    for tablet in world.tablets.iter() {
-        for replica in &tablet.replicas {
-            if let Some(cause) = &replica.bad {
-                bad.push(of_bad(tablet, replica, cause));
-            }
-        }
-        let counts = count(world, tablet);
-        let verdict = verdict_on(world, tablet, &counts, at);
-        match verdict.status {
-            TabletStatus::Healthy => {}
-            TabletStatus::Unrecoverable if is_only_unheard(world, &counts, at) => {}
-            TabletStatus::Unrecoverable => lost.push(of_unrecoverable(tablet, verdict)),
-            TabletStatus::ForceRedundant
-            | TabletStatus::NeedFurtherRepair
-            | TabletStatus::ReplicaMissing
-            | TabletStatus::VersionIncomplete
-            | TabletStatus::ReplicaRelocating
-            | TabletStatus::ReplicaMissingInCluster
-            | TabletStatus::DiskMigration
-            | TabletStatus::ColocateMismatch
-            | TabletStatus::ColocateRedundant
-            | TabletStatus::Redundant => {
-                let known = ill.entry(verdict.status).or_insert_with(|| (0, tablet.id.to_string()));
-                known.0 += 1;
-            }
-        }
-    }
-    (lost, bad, ill)
-}
-
 /// At the beginning of a leadership nobody has reported yet: that is no loss.
 fn is_only_unheard(world: &World, counts: &Counts, at: Tick) -> bool {
     at.since(world.began) < world.knobs.lost_ms
@@ -187,9 +216,9 @@ fn summary(status: TabletStatus, tablets: u64, first: &str) -> Problem {
     }
 }
 
-fn bounded(mut problems: Vec<Problem>, code: &str, what: &str) -> Vec<Problem> {
-    let more = problems.len().saturating_sub(NAMED_MAX);
-    problems.truncate(NAMED_MAX);
+fn bounded(named: Named, code: &str, what: &str) -> Vec<Problem> {
+    let mut problems = named.first;
+    let more = named.count - problems.len() as u64;
     if more > 0 {
         problems.push(Problem {
             code: code.into(),

@@ -4,7 +4,7 @@ use crate::schedule::queue::Entry;
 use crate::schedule::{Desk, Past};
 use crate::world::{Outcome, Task, Work};
 use crate::{Reason, World};
-use stele_common::api::{TaskInfo, TaskKind, TaskState};
+use stele_common::api::{Sick, TaskInfo, TaskKind, TaskState};
 use stele_common::{DiskId, Evidence, NodeId, ReplicaId, TabletId, TabletStatus, Tick};
 
 /// What stands in the queue, in the order in which it would be looked at.
@@ -74,6 +74,17 @@ fn past_task(world: &World, past: &Past, wall_ms: u64) -> TaskInfo {
         ended: Some(rfc3339(past.wall_ms)),
         ..task_info(world, &past.task)
     }
+}
+
+/// The tablet that has waited in the queue for longest, running ones included.
+pub fn oldest_sick(desk: &Desk, at: Tick) -> Option<Sick> {
+    let oldest = desk.entries().min_by_key(|entry| (entry.queued, entry.tablet))?;
+    Some(Sick {
+        tablet: oldest.tablet,
+        status: oldest.verdict.status,
+        for_ms: at.since(oldest.queued),
+        reason: oldest.reason.as_ref().map(Reason::refusal),
+    })
 }
 
 struct Ends {

@@ -131,6 +131,11 @@ impl Desk {
         self.queue.standing()
     }
 
+    /// Pending or running, by tablet.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.queue.after(None, usize::MAX).into_iter()
+    }
+
     pub fn entry(&self, tablet: TabletId) -> Option<&Entry> {
         self.queue.get(tablet)
     }

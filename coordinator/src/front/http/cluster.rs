@@ -12,7 +12,7 @@ use stele_coordinator_rules::EventBody;
 
 #[get("/v1/status")]
 pub async fn status(front: Data<Front>) -> Result<Json<api::Status>, Problem> {
-    let pending = front.ask.tasks_pending().await?;
+    let pending = front.ask.pending().await?;
     let published = front.ask.now();
     let tally = front.tally(&published);
     Ok(Json(view::status(&published, &tally, pending, front.ask.clock().tick())))

@@ -32,7 +32,7 @@ pub async fn readyz(front: Data<Front>) -> Result<Json<Value>, Problem> {
 /// Prometheus text.
 #[get("/metrics")]
 pub async fn metrics(front: Data<Front>) -> Result<HttpResponse, Problem> {
-    let pending = front.ask.tasks_pending().await?;
+    let pending = front.ask.pending().await?.tasks;
     let published = front.ask.now();
     figures::set(&published, &front.tally(&published), pending, front.ask.clock().tick());
     front.metrics.run_upkeep();
