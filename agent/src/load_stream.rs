@@ -150,6 +150,7 @@ pub fn read_begin(body: &mut Body, load: LoadId, tablet: TabletId) -> Result<Loa
         | PeerRequest::Proof { .. }
         | PeerRequest::Manifest { .. }
         | PeerRequest::Fetch { .. }
+        | PeerRequest::Doubt { .. }
         | PeerRequest::StreamEnd => {
             return Err(LoadError::Malformed("a load stream begins with its description".to_string()));
         }
@@ -187,6 +188,7 @@ pub fn receive(
         | PeerRequest::Proof { .. }
         | PeerRequest::Manifest { .. }
         | PeerRequest::Fetch { .. }
+        | PeerRequest::Doubt { .. }
         | PeerRequest::Load(_) => {
             return Err(LoadError::Malformed("after the last file comes the end of the stream".to_string()));
         }

@@ -143,6 +143,8 @@ impl Drop for Pin {
 pub struct Shelf {
     disks: RwLock<BTreeMap<DiskId, Arc<OpenDisk>>>,
     replicas: RwLock<BTreeMap<ReplicaId, View>>,
+    /// Which disk's trash a dropped replica lies in: it may still give files to a copy.
+    trash: RwLock<BTreeMap<ReplicaId, DiskId>>,
 }
 
 impl Shelf {
@@ -184,11 +186,35 @@ impl Shelf {
         }
     }
 
-    /// A disk's actor says what all its replicas are now.
-    pub fn put_all(&self, disk: DiskId, views: impl Iterator<Item = (ReplicaId, View)>) {
+    /// A disk's actor says whether a replica lies in its trash.
+    pub fn put_trash(&self, disk: DiskId, replica: ReplicaId, there: bool) {
+        let mut trash = write(&self.trash);
+        if there {
+            trash.insert(replica, disk);
+        } else if trash.get(&replica) == Some(&disk) {
+            trash.remove(&replica);
+        }
+    }
+
+    /// A disk's actor says what all its replicas are now, and which are in its trash.
+    pub fn put_all(
+        &self,
+        disk: DiskId,
+        views: impl Iterator<Item = (ReplicaId, View)>,
+        trashed: impl Iterator<Item = ReplicaId>,
+    ) {
         let mut replicas = write(&self.replicas);
         replicas.retain(|_, view| view.disk != disk);
         replicas.extend(views);
+        let mut trash = write(&self.trash);
+        trash.retain(|_, lies_on| *lies_on != disk);
+        trash.extend(trashed.map(|replica| (replica, disk)));
+    }
+
+    /// The disk in whose trash the replica lies.
+    pub fn find_trashed(&self, replica: ReplicaId) -> Option<Arc<OpenDisk>> {
+        let disk = read(&self.trash).get(&replica).copied()?;
+        self.disk(disk)
     }
 
     /// Replicas on that disk.

@@ -44,6 +44,7 @@ pub const PEER_SLOW: &str = "stele_agent_peer_slow_total";
 pub const PEER_SENT_BYTES: &str = "stele_agent_peer_sent_bytes_total";
 pub const PEER_SENT_FILES: &str = "stele_agent_peer_sent_files_total";
 pub const PEER_LOAD_BYTES: &str = "stele_agent_peer_load_bytes_total";
+pub const PEER_DOUBTED: &str = "stele_agent_peer_doubted_total";
 pub const PEER_DAMAGED: &str = "stele_agent_peer_damaged_total";
 
 /// The counters, each with what it counts.
@@ -76,6 +77,7 @@ const COUNTERS: &[(&str, &str)] = &[
     (PEER_SENT_BYTES, "Bytes of files sent to peers."),
     (PEER_SENT_FILES, "Files sent to peers."),
     (PEER_LOAD_BYTES, "Bytes of loads that other agents forwarded to us."),
+    (PEER_DOUBTED, "Files of ours that a peer received with wrong bytes; each was read again here."),
     (PEER_DAMAGED, "Files that could not be sent to a peer because they are not what their manifest says."),
 ];
 

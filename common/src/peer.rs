@@ -7,12 +7,13 @@
 //! caller ── PeerHello ──▶            callee answers PeerWelcome{nonce, proof} | PeerError
 //! caller ── PeerProof ──▶
 //! caller ── Manifest{..} ──▶         callee: ManifestReply | PeerError
-//! caller ── Fetch{files} ──▶         callee: for each file FileHeader + bytes, then FetchEnd | PeerError in place of a header
+//! caller ── Fetch{files} ──▶         callee: for each file FileHeader + bytes | Lacks, then FetchEnd | PeerError in place of a header
+//! caller ── Doubt{file} ──▶          callee: (nothing; it reads the file and judges for itself)
 //! caller ── Load(LoadBegin) ──▶      callee: LoadReady | PeerError; caller: FileHeader + bytes ..., StreamEnd;  callee: LoadStaged | PeerError
 //! ```
 
 use crate::{
-    Ballot, ClusterId, Delta, Digest, Epoch, LoadId, NodeId, RelPath, ReplicaId, TabletId, Version, VersionHash,
+    Ballot, ClusterId, Delta, Digest, Entry, Epoch, LoadId, NodeId, RelPath, ReplicaId, TabletId, Version, VersionHash,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
@@ -31,18 +32,24 @@ pub enum PeerRequest {
     Proof {
         proof: [u8; 32],
     },
-    /// The manifest of the head (`version` None) or of a kept version; the connection pins what it names until it closes.
+    /// The manifest of the head (`version` None; told of a good replica only) or of a kept version (of any replica that lies there, bad
+    /// and trashed ones too: the caller knows the hash). The connection pins what it names until it closes.
     Manifest {
         tablet: TabletId,
         replica: ReplicaId,
         version: Option<Version>,
     },
-    /// Files of the pinned version, streamed in this order.
+    /// Files of a replica, wherever it lies on its disk, streamed in this order. The replica may be bad: the caller checks each digest.
     Fetch {
         tablet: TabletId,
         replica: ReplicaId,
-        version: Version,
-        files: Vec<RelPath>,
+        files: Vec<Wanted>,
+    },
+    /// The bytes that came for this file failed their digest. Never answered and never believed: the callee reads the file itself.
+    Doubt {
+        tablet: TabletId,
+        replica: ReplicaId,
+        file: Wanted,
     },
     /// Begins the forwarding of a load to this member.
     Load(LoadBegin),
@@ -65,6 +72,11 @@ pub enum PeerReply {
     },
     /// `size` raw bytes follow.
     File(FileHeader),
+    /// This file cannot be given; the next one follows.
+    Lacks {
+        path: RelPath,
+        error: PeerError,
+    },
     FetchEnd,
     LoadStaged {
         hash: VersionHash,
@@ -97,6 +109,13 @@ pub enum PeerErrorCode {
     StaleBallot,
     Busy,
     Internal,
+}
+
+/// A file that is asked for: where its version put it, and what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    pub path: RelPath,
+    pub entry: Entry,
 }
 
 /// Announces a file's bytes.

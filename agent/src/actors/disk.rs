@@ -147,6 +147,7 @@ impl Disk {
         self.stop_cancelled();
         if let Some(replica) = touched {
             self.parts.shelf.put(self.book.disk, replica, view(&self.book, replica));
+            self.parts.shelf.put_trash(self.book.disk, replica, self.book.trash.contains_key(&replica));
         }
         if turned || self.book.state != state {
             self.show_state();
@@ -260,7 +261,7 @@ impl Disk {
     fn show_all(&mut self) {
         let book = &self.book;
         let views = book.replicas.keys().filter_map(|replica| Some((*replica, view(book, *replica)?)));
-        self.parts.shelf.put_all(book.disk, views);
+        self.parts.shelf.put_all(book.disk, views, book.trash.keys().copied());
         self.face.set_epoch(book.epoch);
         self.show_state();
     }

@@ -3,19 +3,18 @@
 //! Shared by the disk's threads and the peer port (`Arc<DiskDir>`). It decides nothing: which op comes when is the
 //! Disk actor's. While it lives, it holds the directory's lock, so that no second process works on it.
 
-use super::beneath::{Beneath, LastDir, is_file_of};
+use super::beneath::Beneath;
+use super::cache::{CACHE_BYTES, Key, ManifestCache, Stamp};
 use super::error::{DiskError, Tried};
 use super::identity::{self, IDENTITY, Identity};
 use super::ledger::Ledger;
-use super::papers::{OpenVersion, read_bad, read_head, read_head_version, read_version, replica_dir};
+use super::papers::{OpenVersion, of_head, read_bad, read_head, read_version, replica_dir};
 use rustix::fs::FlockOperation;
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use stele_common::manifest::data_name;
-use stele_common::{ClusterId, DiskId, Entry, Epoch, LoadId, Medium, RelPath, ReplicaId, Space, TabletId, Version};
+use stele_common::{ClusterId, DiskId, Epoch, LoadId, Medium, ReplicaId, Space, TabletId, Version};
 
 /// An opened data directory.
 pub struct DiskDir {
@@ -29,6 +28,7 @@ pub struct DiskDir {
     capacity_bytes: Option<u64>,
     identity: Mutex<Identity>,
     ledger: Mutex<Ledger>,
+    manifests: Mutex<ManifestCache>,
     /// Load streams that are being received.
     streams: Mutex<BTreeSet<(LoadId, TabletId)>>,
     /// Ops share it, a scan has it alone: a scan must not tidy away what an op has half moved.
@@ -86,6 +86,7 @@ impl DiskDir {
             capacity_bytes,
             identity: Mutex::new(identity),
             ledger: Mutex::default(),
+            manifests: Mutex::default(),
             streams: Mutex::default(),
             at_work: RwLock::default(),
             pace: AtomicU64::new(0),
@@ -168,45 +169,40 @@ impl DiskDir {
         Ok(())
     }
 
-    /// The papers of a replica's head (`None`) or of a kept version.
+    /// The papers of a replica's head (`None`) or of a kept version, from memory where they were read before.
     pub fn manifest(
         &self,
         tablet: TabletId,
         replica: ReplicaId,
         version: Option<Version>,
-    ) -> Result<OpenVersion, DiskError> {
+    ) -> Result<Arc<OpenVersion>, DiskError> {
         let dir = replica_dir(tablet, replica);
+        let (head, hash) = read_head(&self.beneath, &dir)?;
         match version {
-            None => read_head_version(&self.beneath, &dir),
-            Some(version) => {
-                let (head, _) = read_head(&self.beneath, &dir)?;
-                if version > head {
-                    return Err(DiskError::NotFound { what: format!("version {version} of replica {replica}") });
-                }
-                if version == head {
-                    read_head_version(&self.beneath, &dir)
-                } else {
-                    read_version(&self.beneath, &dir, version)
-                }
+            Some(version) if version > head => {
+                Err(DiskError::NotFound { what: format!("version {version} of replica {replica}") })
             }
+            Some(version) if version < head => self.kept(&dir, (tablet, replica, version)),
+            Some(_) | None => of_head(&dir, (head, hash), self.kept(&dir, (tablet, replica, head))),
         }
     }
 
-    /// Opens one file of a version for reading. A file that its manifest names and that is not there or has another
-    /// length is damage: the replica is marked.
-    pub fn open_file(
-        &self,
-        tablet: TabletId,
-        replica: ReplicaId,
-        path: &RelPath,
-        entry: &Entry,
-    ) -> Result<File, DiskError> {
-        self.reader(tablet, replica).open(path, entry)
-    }
-
-    /// Reads many files of one replica.
-    pub fn reader(&self, tablet: TabletId, replica: ReplicaId) -> Reader<'_> {
-        Reader { disk: self, tablet, replica, dir: replica_dir(tablet, replica), last: LastDir::default() }
+    /// The papers of one version, read anew only if their files are not those that were read before.
+    fn kept(&self, dir: &str, key: Key) -> Result<Arc<OpenVersion>, DiskError> {
+        let version = key.2;
+        let stat = |name: String| self.beneath.stat(&name).tried(|| name);
+        let stamp = match (stat(format!("{dir}/{version}.meta"))?, stat(format!("{dir}/{version}.b3"))?) {
+            (Some(meta), Some(b3)) => Some(Stamp::of(&meta, &b3)),
+            (None, _) | (_, None) => None,
+        };
+        if let Some(open) = stamp.as_ref().and_then(|stamp| lock(&self.manifests).get(&key, stamp)) {
+            return Ok(open);
+        }
+        let open = Arc::new(read_version(&self.beneath, dir, version)?);
+        if let Some(stamp) = stamp {
+            lock(&self.manifests).put(key, stamp, &open, CACHE_BYTES);
+        }
+        Ok(open)
     }
 
     /// Quarantines a replica durably: the mark outlives a restart and goes when a good copy is installed.
@@ -255,46 +251,5 @@ impl DiskDir {
     pub(crate) fn may_write(&self) -> Result<(), DiskError> {
         self.beneath.fit()?;
         self.probe()
-    }
-}
-
-/// Opens files of one replica, keeping the directory of the last one.
-pub struct Reader<'a> {
-    disk: &'a DiskDir,
-    tablet: TabletId,
-    replica: ReplicaId,
-    dir: String,
-    last: LastDir,
-}
-
-impl Reader<'_> {
-    /// See [`DiskDir::open_file`].
-    pub fn open(&mut self, path: &RelPath, entry: &Entry) -> Result<File, DiskError> {
-        let name = format!("{}/{}", self.dir, data_name(entry.added, path));
-        let opened = self.last.file(&self.disk.beneath, &name).tried(|| name.clone());
-        let cause = match opened {
-            Ok(file) => {
-                let stat = rustix::fs::fstat(&file).tried(|| format!("stat `{name}`"))?;
-                if is_file_of(&stat, entry.size) {
-                    return Ok(file);
-                }
-                format!("it has {} bytes, its manifest says {}", stat.st_size, entry.size)
-            }
-            Err(DiskError::NotFound { .. }) => "it is missing".to_string(),
-            Err(DiskError::Damaged { cause, .. }) => cause,
-            Err(error) => return Err(error),
-        };
-        self.judge(path, entry, cause)
-    }
-
-    /// A file is not what its entry says: damage if the head names it, else a version that has been collected.
-    fn judge(&self, path: &RelPath, entry: &Entry, cause: String) -> Result<File, DiskError> {
-        let head = self.disk.manifest(self.tablet, self.replica, None)?;
-        if head.manifest.entries.get(path) != Some(entry) {
-            return Err(DiskError::NotFound { what: format!("`{path}` of version {}", entry.added) });
-        }
-        let named = format!("`{path}`: {cause}");
-        self.disk.quarantine(self.tablet, self.replica, &named);
-        Err(DiskError::damaged(format!("`{path}`"), cause))
     }
 }

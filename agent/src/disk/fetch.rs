@@ -1,9 +1,9 @@
 //! Receiving a copy: whole, catching up, resuming and mending are this one mechanism.
 //!
 //! ```text
-//! for each source:  its manifest ─▶ what is held here? ─▶ reuse by digest, fetch the rest in one stream
-//!                   wrong bytes, broken line ─▶ next source; what was staged stays
-//! then:             papers, one sync, `fetched` mark     (InstallCopy makes it the head)
+//! a source's manifest ─▶ what is held here? ─▶ reuse by digest ─▶ the rest from all sources in turn (`gather`)
+//!                                                                  what was staged stays, whatever happens
+//! then:  papers, one sync, `fetched` mark     (InstallCopy makes it the head)
 //!
 //! staging/task-<tablet>/replica/    data/<added>/<path>, <v>.b3, <v>.meta, tablet, head: a replica in the making
 //!                       fetched     TOML: what is durable there
@@ -12,20 +12,21 @@
 use super::beneath::LastDir;
 use super::dir::DiskDir;
 use super::error::{DiskError, Tried};
+use super::gather::{Givers, Setback};
 use super::papers::{OpenVersion, head_text, label_text, task_dir};
 use super::run::OpContext;
-use super::source::{FetchFailure, FileSink, Patience, PeerFailure, PeerSession};
+use super::source::{FetchFailure, PeerFailure};
 use super::survey::{self, Kept, Own};
 use super::tree::Tree;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, Read};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use stele_agent_rules::{OpFailure, OpResult, clone_plan};
 use stele_common::manifest::data_name;
-use stele_common::peer::{FileHeader, PeerErrorCode};
-use stele_common::{CloneOrder, Digest, Entry, Manifest, RelPath, Source, TaskFailure, Version, VersionHash};
+use stele_common::peer::Wanted;
+use stele_common::{CloneOrder, Digest, Entry, Manifest, RelPath, TaskFailure, Version, VersionHash};
 
 /// Progress is told at most this often: a report is sent to the coordinator for it.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -41,103 +42,43 @@ pub(crate) struct Fetched {
     pub content_checked: bool,
 }
 
-/// Why one source did not do.
-enum Setback {
-    /// Try the next one.
-    Source(TaskFailure),
-    /// This side failed, or is to stop: no other source would help.
-    Here(OpFailure),
-}
-
-impl From<DiskError> for Setback {
-    fn from(error: DiskError) -> Self {
-        Setback::Here(error.copy_failure())
-    }
-}
-
-impl From<PeerFailure> for Setback {
-    fn from(failure: PeerFailure) -> Self {
-        let detail = failure.to_string();
-        match failure {
-            PeerFailure::Cancelled => Setback::Here(OpFailure::Copy(TaskFailure::Cancelled)),
-            PeerFailure::Refused(error) if error.code == PeerErrorCode::Damaged => {
-                Setback::Source(TaskFailure::SourceDamaged { path: error.detail })
-            }
-            PeerFailure::Refused(_) | PeerFailure::Lost { .. } | PeerFailure::Malformed { .. } => {
-                Setback::Source(TaskFailure::SourceLost { detail })
-            }
-        }
-    }
-}
-
-impl From<FetchFailure> for Setback {
-    fn from(failure: FetchFailure) -> Self {
-        match failure {
-            FetchFailure::Peer(failure) => failure.into(),
-            FetchFailure::WrongBytes { path } => Setback::Source(TaskFailure::SourceDamaged { path }),
-            FetchFailure::Disk(error) => error.into(),
-        }
-    }
-}
-
 impl DiskDir {
     /// Carries out `Op::Fetch`; with `mend` nothing of the replica that is there is believed without reading.
     pub(crate) fn fetch(&self, order: &CloneOrder, mend: bool, ctx: &OpContext) -> Result<OpResult, OpFailure> {
         let mut copy = Copy::begin(self, order, mend, ctx).map_err(DiskError::copy_failure)?;
-        let mut worst: Option<TaskFailure> = None;
         if order.sources.is_empty() && order.version == Version::EMPTY {
             return copy.finish(&OpenVersion::empty(), true).map_err(DiskError::copy_failure);
         }
-        for source in &order.sources {
-            match copy.from(source) {
-                Ok(done) => return Ok(done),
-                // However the line ended: it was cut for this.
-                Err(Setback::Source(_)) if ctx.cancelled.load(Ordering::Relaxed) => {
-                    return Err(OpFailure::Copy(TaskFailure::Cancelled));
-                }
-                Err(Setback::Source(failure)) => {
-                    tracing::warn!(
-                        task = order.task.0,
-                        tablet = order.label.tablet.0,
-                        source = source.replica.0,
-                        node = source.node.0,
-                        reason = ?failure,
-                        "a source did not give what was asked"
-                    );
-                    // Damage is what the coordinator must hear of: it has the source verified.
-                    if !matches!(worst, Some(TaskFailure::SourceDamaged { .. })) {
-                        worst = Some(failure);
-                    }
-                }
-                Err(Setback::Here(failure)) => {
-                    if failure == OpFailure::Copy(TaskFailure::DiskFull) {
-                        drop(copy);
-                        // On a full disk the half copy is in the way of everything else.
-                        self.remove_task_dir(order.label.tablet).map_err(DiskError::copy_failure)?;
-                    }
-                    return Err(failure);
-                }
-            }
+        let mut givers = Givers::new(order, ctx);
+        let result = copy.all(&mut givers);
+        givers.tell_doubts();
+        if result == Err(OpFailure::Copy(TaskFailure::DiskFull)) {
+            drop(copy);
+            // On a full disk the half copy is in the way of everything else.
+            self.remove_task_dir(order.label.tablet).map_err(DiskError::copy_failure)?;
         }
-        let none = || TaskFailure::Refused { detail: "the order names no source".into() };
-        Err(OpFailure::Copy(worst.unwrap_or_else(none)))
+        result
     }
 }
 
 /// One copy on its way, over as many sources as it takes.
-struct Copy<'a> {
+pub(crate) struct Copy<'a> {
     disk: &'a DiskDir,
     order: &'a CloneOrder,
     ctx: &'a OpContext<'a>,
     tree: Tree,
     dir: String,
     own: Option<Own>,
-    /// Something was staged before this source was asked.
+    /// Something was staged before this look at it.
     resuming: bool,
     /// Staged files whose bytes were checked in this run.
     checked: BTreeMap<String, Digest>,
     copied: u64,
     reused: u64,
+    /// Bytes of the whole copy; what was told as done, and when.
+    total: u64,
+    told: u64,
+    told_at: Instant,
 }
 
 impl<'a> Copy<'a> {
@@ -155,55 +96,54 @@ impl<'a> Copy<'a> {
             own.doubted |= mend;
         }
         let checked = BTreeMap::new();
-        Ok(Copy { disk, order, ctx, tree, dir, own, resuming, checked, copied: 0, reused: 0 })
+        let (copied, reused, total, told, told_at) = (0, 0, 0, 0, Instant::now());
+        Ok(Copy { disk, order, ctx, tree, dir, own, resuming, checked, copied, reused, total, told, told_at })
     }
 
-    /// Everything from one source.
-    fn from(&mut self, source: &Source) -> Result<OpResult, Setback> {
-        self.go_on()?;
-        let patience = Patience { stall_ms: self.order.stall_ms, cancelled: self.ctx.cancelled };
-        let mut session = self.ctx.peers.connect(source, self.order.label.tablet, patience)?;
-        let target = self.target(session.as_mut(), source)?;
-        let (missing, content_checked) = self.missing(&target.manifest)?;
-        let mut wanted = Vec::new();
-        if !missing.entries.is_empty() {
-            let held = self.held()?;
-            let plan = clone_plan::plan(&missing, &held);
-            self.tell(plan.bytes_reused + plan.bytes_to_fetch);
-            wanted = plan.fetch;
-            for (path, entry, name) in plan.reuse {
-                if !self.reuse(&path, &entry, &name)? {
-                    wanted.push((path, entry));
+    /// The whole version, from as many sources as it takes.
+    fn all(&mut self, givers: &mut Givers) -> Result<OpResult, OpFailure> {
+        let mut missing = BTreeMap::new();
+        while let Some(mut target) = givers.target()? {
+            target.meta.installed_ms = self.ctx.now_wall_ms;
+            target.meta_text = target.meta.encode();
+            let done = self.gather(&target, givers, &mut missing).map_err(|setback| match setback {
+                Setback::Source(failure) => OpFailure::Copy(failure),
+                Setback::Here(failure) => failure,
+            })?;
+            if let Some(content_checked) = done {
+                return self.finish(&target, content_checked).map_err(DiskError::copy_failure);
+            }
+            // All sources were asked for the ordered version itself; only from a newer one is there a way back to it.
+            if target.meta.version == self.order.version {
+                break;
+            }
+        }
+        Err(OpFailure::Copy(givers.failure(&missing)))
+    }
+
+    /// Brings all files of the target together; answers whether all its content was read, `None` if some is `missing`.
+    fn gather(
+        &mut self,
+        target: &OpenVersion,
+        givers: &mut Givers,
+        missing: &mut BTreeMap<RelPath, Entry>,
+    ) -> Result<Option<bool>, Setback> {
+        let (absent, content_checked) = self.missing(&target.manifest)?;
+        missing.clear();
+        if !absent.entries.is_empty() {
+            let plan = clone_plan::plan(&absent, &self.held()?);
+            self.expect(plan.bytes_reused + plan.bytes_to_fetch);
+            missing.extend(plan.fetch);
+            for (path, entry, places) in plan.reuse {
+                if !self.reuse(&path, &entry, &places)? {
+                    missing.insert(path, entry);
                 }
             }
         }
         self.resuming = true;
-        if !wanted.is_empty() {
-            wanted.sort_by(|a, b| a.0.cmp(&b.0));
-            self.receive(session.as_mut(), target.meta.version, wanted)?;
-        }
-        drop(session);
-        Ok(self.finish(&target, content_checked)?)
-    }
-
-    /// The version that the source offers: at least what was ordered, and exactly that content if it is that version.
-    fn target(&self, session: &mut dyn PeerSession, source: &Source) -> Result<OpenVersion, Setback> {
-        let lost = |detail: String| Setback::Source(TaskFailure::SourceLost { detail });
-        let (meta, b3) = session.manifest(None)?;
-        let mut target = OpenVersion::read(meta, b3)
-            .map_err(|error| Setback::Source(TaskFailure::SourceDamaged { path: format!("manifest: {error}") }))?;
-        let version = target.meta.version;
-        if version < self.order.version {
-            let wanted = self.order.version;
-            return Err(lost(format!("replica {} is at version {version}, not at {wanted}", source.replica)));
-        }
-        if version == self.order.version && target.hash() != self.order.hash {
-            let path = format!("the manifest of version {version} is not the one that was committed");
-            return Err(Setback::Source(TaskFailure::SourceDamaged { path }));
-        }
-        target.meta.installed_ms = self.ctx.now_wall_ms;
-        target.meta_text = target.meta.encode();
-        Ok(target)
+        givers.gather(self, missing).map_err(Setback::Here)?;
+        self.tell();
+        Ok(missing.is_empty().then_some(content_checked))
     }
 
     /// The files of the target that are not in their place, and whether all others were read.
@@ -237,7 +177,7 @@ impl<'a> Copy<'a> {
     }
 
     /// What may be reused: an earlier try's files, the replica's own, other copies on this disk, the trash.
-    fn held(&self) -> Result<BTreeMap<Digest, String>, Setback> {
+    fn held(&self) -> Result<BTreeMap<Digest, Vec<String>>, Setback> {
         let staged: Option<(String, Manifest)> = match self.resuming {
             false => None,
             true => {
@@ -251,8 +191,18 @@ impl<'a> Copy<'a> {
         Ok(survey::held(&self.disk.beneath, label.tablet, label.replica, staged)?)
     }
 
-    /// Copies a file that lies elsewhere on this disk; false when it is not what it should be.
-    fn reuse(&mut self, path: &RelPath, entry: &Entry, from: &str) -> Result<bool, Setback> {
+    /// Copies a file that lies elsewhere on this disk, the best place being the last; false when it is nowhere what it
+    /// should be.
+    fn reuse(&mut self, path: &RelPath, entry: &Entry, places: &[String]) -> Result<bool, Setback> {
+        for from in places.iter().rev() {
+            if self.reuse_from(path, entry, from)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn reuse_from(&mut self, path: &RelPath, entry: &Entry, from: &str) -> Result<bool, Setback> {
         let mut file = match self.disk.beneath.file(from).tried(|| from.to_string()) {
             Ok(file) => file,
             Err(DiskError::NotFound { .. } | DiskError::Damaged { .. }) => return Ok(false),
@@ -283,24 +233,33 @@ impl<'a> Copy<'a> {
         Ok(true)
     }
 
-    /// Fetches the files in one stream.
-    fn receive(
-        &mut self,
-        session: &mut dyn PeerSession,
-        version: Version,
-        wanted: Vec<(RelPath, Entry)>,
-    ) -> Result<(), Setback> {
-        let files: Vec<RelPath> = wanted.iter().map(|(path, _)| path.clone()).collect();
-        let left: u64 = wanted.iter().map(|(_, entry)| entry.size).sum();
-        let total = self.copied + self.reused + left;
-        let mut arriving = Arriving { copy: self, wanted: wanted.into(), total, told: Instant::now() };
-        session.fetch(version, &files, &mut arriving)?;
-        if let Some((path, _)) = arriving.wanted.front() {
-            let detail = format!("the stream ended before `{path}`");
-            return Err(Setback::Source(TaskFailure::SourceLost { detail }));
+    /// Takes one file as it comes; false when its bytes fail their digest.
+    pub fn take(&mut self, file: &Wanted, body: &mut dyn BufRead) -> Result<bool, FetchFailure> {
+        let (path, entry) = (&file.path, &file.entry);
+        self.disk.has_room(entry.size)?;
+        let name = data_name(entry.added, path);
+        let mut incoming = self.tree.create(&name, entry.size)?;
+        while incoming.left() > 0 {
+            let bytes = body.fill_buf().map_err(|error| PeerFailure::Lost { detail: error.to_string() })?;
+            let taken = bytes.len().min(incoming.left() as usize);
+            if taken == 0 {
+                return Err(PeerFailure::Lost { detail: format!("the line broke within `{path}`") }.into());
+            }
+            incoming.write(&bytes[..taken])?;
+            body.consume(taken);
+            self.progress(entry.size - incoming.left());
         }
-        self.tell(0);
-        Ok(())
+        let digest = self.tree.end(incoming)?;
+        let full = self.tree.name(&name);
+        if digest != entry.digest {
+            self.disk.beneath.remove_file(&full).tried(|| format!("remove `{full}`"))?;
+            return Ok(false);
+        }
+        self.disk.ledger().add_staging(&task_dir(self.order.label.tablet), entry.size);
+        self.checked.insert(full, entry.digest);
+        self.copied += entry.size;
+        self.progress(0);
+        Ok(true)
     }
 
     /// Papers, sync, mark.
@@ -356,64 +315,24 @@ impl<'a> Copy<'a> {
         Ok(())
     }
 
-    fn tell(&self, left: u64) {
-        let done = self.copied + self.reused;
-        (self.ctx.progress)(done, done + left);
+    /// So many bytes have not come yet.
+    pub fn expect(&mut self, left: u64) {
+        self.total = self.copied + self.reused + left;
+        self.tell();
     }
-}
 
-/// The stream of one source, file by file.
-struct Arriving<'c, 'a> {
-    copy: &'c mut Copy<'a>,
-    wanted: VecDeque<(RelPath, Entry)>,
-    total: u64,
-    told: Instant,
-}
-
-impl FileSink for Arriving<'_, '_> {
-    fn file(&mut self, header: &FileHeader, body: &mut dyn BufRead) -> Result<(), FetchFailure> {
-        let Some((path, entry)) = self.wanted.front().cloned() else {
-            return Err(PeerFailure::Malformed { detail: "a file came that was not asked for".into() }.into());
-        };
-        if header.path != path || header.size != entry.size {
-            let detail = format!("`{}` came where `{path}` was asked for", header.path);
-            return Err(PeerFailure::Malformed { detail }.into());
-        }
-        let disk = self.copy.disk;
-        disk.has_room(entry.size)?;
-        let name = data_name(entry.added, &path);
-        let mut incoming = self.copy.tree.create(&name, entry.size)?;
-        while incoming.left() > 0 {
-            let bytes = body.fill_buf().map_err(|error| PeerFailure::Lost { detail: error.to_string() })?;
-            let taken = bytes.len().min(incoming.left() as usize);
-            if taken == 0 {
-                return Err(PeerFailure::Lost { detail: format!("the line broke within `{path}`") }.into());
-            }
-            incoming.write(&bytes[..taken])?;
-            body.consume(taken);
-            self.progress(entry.size - incoming.left());
-        }
-        let digest = self.copy.tree.end(incoming)?;
-        let full = self.copy.tree.name(&name);
-        if digest != entry.digest {
-            disk.beneath.remove_file(&full).tried(|| format!("remove `{full}`"))?;
-            return Err(FetchFailure::WrongBytes { path: path.to_string() });
-        }
-        disk.ledger().add_staging(&task_dir(self.copy.order.label.tablet), entry.size);
-        self.copy.checked.insert(full, entry.digest);
-        self.copy.copied += entry.size;
-        self.wanted.pop_front();
-        self.progress(0);
-        Ok(())
-    }
-}
-
-impl Arriving<'_, '_> {
     fn progress(&mut self, of_this_file: u64) {
-        if self.told.elapsed() >= PROGRESS_EVERY {
-            self.told = Instant::now();
-            (self.copy.ctx.progress)(self.copy.copied + self.copy.reused + of_this_file, self.total);
+        if self.told_at.elapsed() >= PROGRESS_EVERY {
+            self.told = self.told.max(self.copied + self.reused + of_this_file);
+            self.tell();
         }
+    }
+
+    /// Bytes that turned out wrong have been told as done already; what was told never shrinks.
+    fn tell(&mut self) {
+        self.told_at = Instant::now();
+        self.told = self.told.max(self.copied + self.reused);
+        (self.ctx.progress)(self.told, self.total.max(self.told));
     }
 }
 

@@ -3,10 +3,10 @@
 //! ```text
 //! identity  whose directory is it?         dir      an opened one: probe, space, reading
 //! scan      disk ─▶ Book                    run      Op ─▶ OpResult
-//! load      stream ─▶ staged, prepared      fetch    peers ─▶ staged copy
+//! load      stream ─▶ staged, prepared      fetch, gather   peers ─▶ staged copy
 //! install   staged ─▶ head                  remove   drop, purge, collect, discard
-//! verify    bytes against digests
-//! beneath, tree, steps, papers, survey, trash, ledger: what these stand on
+//! verify    bytes against digests           giving   files for readers and peers
+//! beneath, tree, steps, papers, cache, survey, trash, ledger: what these stand on
 //! ```
 //!
 //! Blocking code for named threads. It decides nothing about *what* to do (that is the law book's) and everything
@@ -14,9 +14,12 @@
 //! could not be read, and a directory that is not ours is not touched.
 
 mod beneath;
+mod cache;
 mod dir;
 mod error;
 mod fetch;
+mod gather;
+mod giving;
 mod identity;
 mod install;
 mod ledger;
@@ -35,8 +38,9 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use dir::{DiskDir, Reader};
+pub use dir::DiskDir;
 pub use error::DiskError;
+pub use giving::Giver;
 pub use identity::{FORMAT, IDENTITY, Identity, format, inspect};
 pub use load::LoadWriter;
 pub use papers::OpenVersion;

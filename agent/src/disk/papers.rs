@@ -12,6 +12,7 @@
 
 use super::beneath::Beneath;
 use super::error::{DiskError, Tried};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use stele_common::manifest::data_name;
 use stele_common::{Digest, LoadId, Manifest, Meta, ReplicaId, TabletId, TabletLabel, Version, VersionHash};
@@ -107,12 +108,22 @@ pub(crate) fn read_version(beneath: &Beneath, dir: &str, version: Version) -> Re
 /// The head of the replica in `dir`, its manifest held against the head's hash.
 pub(crate) fn read_head_version(beneath: &Beneath, dir: &str) -> Result<OpenVersion, DiskError> {
     let (version, hash) = read_head(beneath, dir)?;
-    let open = match read_version(beneath, dir, version) {
+    of_head(dir, (version, hash), read_version(beneath, dir, version))
+}
+
+/// What the papers of a head's version mean: missing ones, or ones of another hash, are damage.
+pub(crate) fn of_head<O: Borrow<OpenVersion>>(
+    dir: &str,
+    (version, hash): (Version, VersionHash),
+    open: Result<O, DiskError>,
+) -> Result<O, DiskError> {
+    let open = match open {
         Err(DiskError::NotFound { what }) => return Err(DiskError::damaged(what, "the file is missing")),
         open => open?,
     };
-    if open.hash() != hash {
-        let cause = format!("its hash is {}, the head says {hash}", open.hash());
+    let found = open.borrow().hash();
+    if found != hash {
+        let cause = format!("its hash is {found}, the head says {hash}");
         return Err(DiskError::damaged(format!("{dir}/{version}.b3"), cause));
     }
     Ok(open)

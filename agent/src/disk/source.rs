@@ -3,7 +3,7 @@
 use super::error::DiskError;
 use std::io::BufRead;
 use std::sync::atomic::AtomicBool;
-use stele_common::peer::{FileHeader, PeerError};
+use stele_common::peer::{FileHeader, PeerError, Wanted};
 use stele_common::{RelPath, Source, TabletId, Version};
 
 /// Where copies come from.
@@ -27,16 +27,20 @@ pub struct Patience<'a> {
 
 /// One connection; the source keeps what it named until this is dropped.
 pub trait PeerSession {
-    /// The two texts of the head (`None`) or of a kept version.
+    /// The two texts of the head (`None`; only a good replica tells it) or of a kept version.
     fn manifest(&mut self, version: Option<Version>) -> Result<(String, String), PeerFailure>;
-    /// Streams the files, in this order, into the sink.
-    fn fetch(&mut self, version: Version, files: &[RelPath], sink: &mut dyn FileSink) -> Result<(), FetchFailure>;
+    /// Streams the files, in this order, into the sink; what the source cannot give is said to the sink, too.
+    fn fetch(&mut self, files: &[Wanted], sink: &mut dyn FileSink) -> Result<(), FetchFailure>;
+    /// Says that the bytes of this file failed their digest, so that the source looks at it.
+    fn doubt(&mut self, file: &Wanted) -> Result<(), PeerFailure>;
 }
 
 /// Takes files as they come.
 pub trait FileSink {
     /// Takes exactly `header.size` bytes from `body`.
     fn file(&mut self, header: &FileHeader, body: &mut dyn BufRead) -> Result<(), FetchFailure>;
+    /// The source cannot give this file.
+    fn lacks(&mut self, path: &RelPath, error: &PeerError) -> Result<(), FetchFailure>;
 }
 
 /// Why a peer gave nothing.
@@ -60,9 +64,6 @@ pub enum PeerFailure {
 pub enum FetchFailure {
     #[error(transparent)]
     Peer(#[from] PeerFailure),
-    /// The bytes of this file fail their digest.
-    #[error("the bytes of `{path}` do not match their digest")]
-    WrongBytes { path: String },
     /// Our own disk.
     #[error(transparent)]
     Disk(#[from] DiskError),

@@ -16,6 +16,9 @@ use stele_common::{Digest, Entry, Manifest, RelPath, ReplicaId, TabletId, Versio
 
 /// Bytes read at a time when hashing: large enough that a spinning disk streams.
 const READ_BYTES: usize = 1024 * 1024;
+/// Places remembered for one content. Each is a chance more to find it undamaged here; a tablet with ten thousand empty
+/// files must not cost ten thousand places each.
+const PLACES_MAX: usize = 8;
 
 /// Hashes a file of `size` bytes that lies open; `None` when it is shorter or longer, or when `cancelled`.
 pub(crate) fn digest_of(
@@ -133,13 +136,13 @@ pub(crate) enum Kept {
     Read,
 }
 
-/// Where contents of this tablet may lie on this disk, by digest; hashed before use.
+/// Where contents of this tablet may lie on this disk, by digest, the best place last; hashed before use.
 pub(crate) fn held(
     beneath: &Beneath,
     tablet: TabletId,
     own: ReplicaId,
     staged: Option<(&str, &Manifest)>,
-) -> Result<BTreeMap<Digest, String>, DiskError> {
+) -> Result<BTreeMap<Digest, Vec<String>>, DiskError> {
     let mut held = BTreeMap::new();
     let mut dirs: Vec<String> = trash_entries(beneath)?
         .into_iter()
@@ -153,15 +156,9 @@ pub(crate) fn held(
         }
     }
     dirs.push(replica_dir(tablet, own));
-    // Later ones win: the replica itself before others, what is staged before all.
+    // The replica itself is better than others, what is staged better than all.
     for dir in dirs {
-        for version in listed_versions(beneath, &dir)? {
-            match read_version(beneath, &dir, version) {
-                Ok(open) => name_all(&mut held, &dir, &open.manifest),
-                Err(DiskError::Damaged { .. } | DiskError::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        name_versions(beneath, &dir, &mut held)?;
     }
     if let Some((dir, manifest)) = staged {
         name_all(&mut held, dir, manifest);
@@ -169,8 +166,32 @@ pub(crate) fn held(
     Ok(held)
 }
 
-fn name_all(held: &mut BTreeMap<Digest, String>, dir: &str, manifest: &Manifest) {
+/// Adds where the kept manifests in `dir` say that contents lie; papers that are damaged say nothing.
+pub(crate) fn name_versions(
+    beneath: &Beneath,
+    dir: &str,
+    held: &mut BTreeMap<Digest, Vec<String>>,
+) -> Result<(), DiskError> {
+    for version in listed_versions(beneath, dir)? {
+        match read_version(beneath, dir, version) {
+            Ok(open) => name_all(held, dir, &open.manifest),
+            Err(DiskError::Damaged { .. } | DiskError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn name_all(held: &mut BTreeMap<Digest, Vec<String>>, dir: &str, manifest: &Manifest) {
     for (path, entry) in &manifest.entries {
-        held.insert(entry.digest, format!("{dir}/{}", data_name(entry.added, path)));
+        let name = format!("{dir}/{}", data_name(entry.added, path));
+        let places = held.entry(entry.digest).or_default();
+        // Versions share files, so most names come once for each.
+        if !places.contains(&name) {
+            if places.len() == PLACES_MAX {
+                places.remove(0);
+            }
+            places.push(name);
+        }
     }
 }

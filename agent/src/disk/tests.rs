@@ -4,10 +4,11 @@ mod copies;
 mod crashes;
 mod loads;
 mod removal;
+mod salvage;
 
 use super::beneath::Beneath;
 use super::source::{FetchFailure, FileSink, Patience, PeerFailure, PeerSession, PeerSource};
-use super::{DiskDir, OpContext, format};
+use super::{DiskDir, DiskError, OpContext, format};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use stele_agent_rules::book::Staged;
 use stele_agent_rules::{Book, Op, OpResult};
-use stele_common::peer::{FileHeader, LoadBegin};
+use stele_common::peer::{FileHeader, LoadBegin, PeerError, PeerErrorCode, Wanted};
 use stele_common::{
     Ballot, CloneOrder, ClusterId, DatabaseId, Delta, Digest, DiskId, Epoch, Evidence, LoadId, LoadMode, Medium,
     NewFile, NodeId, PartitionId, RelPath, ReplicaId, Source, TableId, TabletId, TabletLabel, TaskId, Tick, Version,
@@ -221,6 +222,8 @@ pub(super) struct Local {
     pub breaks: Arc<Mutex<BTreeMap<u64, usize>>>,
     /// This source flips a bit of every file whose name contains the text.
     pub flips: BTreeMap<u64, String>,
+    /// Which source was told that which file came damaged, and whether it found that true.
+    pub doubts: Arc<Mutex<Vec<(u64, String, bool)>>>,
 }
 
 impl Local {
@@ -257,23 +260,36 @@ impl PeerSource for Local {
     }
 }
 
+/// As the peer port says it.
+fn refused(error: DiskError) -> PeerError {
+    let code = match error {
+        DiskError::Damaged { .. } => PeerErrorCode::Damaged,
+        _ => PeerErrorCode::NoSuchVersion,
+    };
+    PeerError { code, detail: error.to_string() }
+}
+
 impl PeerSession for LocalSession {
     fn manifest(&mut self, version: Option<Version>) -> Result<(String, String), PeerFailure> {
-        let open = self.disk.manifest(TABLET, self.replica, version);
-        let open = open.map_err(|error| PeerFailure::Lost { detail: error.to_string() })?;
-        Ok((open.meta_text, open.b3_text))
+        let open = self.disk.offer(TABLET, self.replica, version).map_err(refused)?;
+        Ok((open.meta_text.clone(), open.b3_text.clone()))
     }
 
-    fn fetch(&mut self, version: Version, files: &[RelPath], sink: &mut dyn FileSink) -> Result<(), FetchFailure> {
-        let open = self.disk.manifest(TABLET, self.replica, Some(version)).unwrap();
+    fn fetch(&mut self, files: &[Wanted], sink: &mut dyn FileSink) -> Result<(), FetchFailure> {
+        let mut giver = self.disk.giver(TABLET, self.replica).map_err(|error| PeerFailure::from(refused(error)))?;
         let breaks = self.local.breaks.lock().unwrap().remove(&self.id);
-        for (index, path) in files.iter().enumerate() {
+        for (index, Wanted { path, entry }) in files.iter().enumerate() {
             if breaks == Some(index) {
                 return Err(PeerFailure::Lost { detail: "the line broke".into() }.into());
             }
-            let entry = open.manifest.entries[path];
             let mut bytes = Vec::new();
-            self.disk.open_file(TABLET, self.replica, path, &entry).unwrap().read_to_end(&mut bytes).unwrap();
+            match giver.open(path, entry) {
+                Ok(mut file) => file.read_to_end(&mut bytes).unwrap(),
+                Err(error) => {
+                    sink.lacks(path, &refused(error))?;
+                    continue;
+                }
+            };
             if self.local.flips.get(&self.id).is_some_and(|name| path.as_str().contains(name)) {
                 bytes[0] ^= 1;
             }
@@ -281,6 +297,12 @@ impl PeerSession for LocalSession {
             let header = FileHeader { path: path.clone(), size: entry.size, digest: entry.digest };
             sink.file(&header, &mut BufReader::new(bytes.as_slice()))?;
         }
+        Ok(())
+    }
+
+    fn doubt(&mut self, file: &Wanted) -> Result<(), PeerFailure> {
+        let found = self.disk.look_again(TABLET, self.replica, &file.path, &file.entry).unwrap();
+        self.local.doubts.lock().unwrap().push((self.id, file.path.to_string(), found.is_some()));
         Ok(())
     }
 }

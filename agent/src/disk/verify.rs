@@ -9,7 +9,7 @@ use super::papers::{OpenVersion, read_bad, read_head_version, replica_dir};
 use super::run::OpContext;
 use super::survey::digest_of;
 use rustix::fs::Advice;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stele_agent_rules::OpResult;
 use stele_common::manifest::data_name;
@@ -46,7 +46,7 @@ impl DiskDir {
         let mut done = 0;
         for (path, entry) in &head.manifest.entries {
             let name = format!("{dir}/{}", data_name(entry.added, path));
-            let cause = self.read_through(&mut last, &name, entry, ctx, |bytes| {
+            let cause = self.read_through(&mut last, &name, entry, ctx.cancelled, |bytes| {
                 done += bytes;
                 (ctx.progress)(done, total);
                 pace.after(bytes, ctx);
@@ -94,6 +94,31 @@ impl DiskDir {
         self.found(tablet, replica, &damages)
     }
 
+    /// Somebody got bytes of this file that fail their digest: reads it past the page cache. `Some`: it is damaged here,
+    /// and the replica was marked now. A file that the head of a trusted replica does not name is nobody's loss.
+    pub fn look_again(
+        &self,
+        tablet: TabletId,
+        replica: ReplicaId,
+        path: &RelPath,
+        entry: &Entry,
+    ) -> Result<Option<String>, DiskError> {
+        let dir = replica_dir(tablet, replica);
+        if !self.beneath.exists(&dir).tried(|| dir.clone())? || read_bad(&self.beneath, &dir)?.is_some() {
+            return Ok(None);
+        }
+        if self.manifest(tablet, replica, None)?.manifest.entries.get(path) != Some(entry) {
+            return Ok(None);
+        }
+        let name = format!("{dir}/{}", data_name(entry.added, path));
+        let found = self.read_through(&mut LastDir::default(), &name, entry, &AtomicBool::new(false), |_| {})?;
+        let cause = found.map(|cause| format!("`{path}`: {cause}"));
+        if let Some(cause) = &cause {
+            self.quarantine(tablet, replica, cause);
+        }
+        Ok(cause)
+    }
+
     /// The head, or why its papers do not hold (then the replica is marked).
     fn head_or_damage(
         &self,
@@ -118,7 +143,7 @@ impl DiskDir {
         last: &mut LastDir,
         name: &str,
         entry: &Entry,
-        ctx: &OpContext,
+        cancelled: &AtomicBool,
         read: impl FnMut(u64),
     ) -> Result<Option<String>, DiskError> {
         let mut file = match last.file(&self.beneath, name).tried(|| name.to_string()) {
@@ -133,7 +158,7 @@ impl DiskDir {
         }
         rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).tried(|| format!("fadvise `{name}`"))?;
         rustix::fs::fadvise(&file, 0, None, Advice::Sequential).tried(|| format!("fadvise `{name}`"))?;
-        let digest = digest_of(&mut file, entry.size, ctx.cancelled, read).tried(|| format!("read `{name}`"))?;
+        let digest = digest_of(&mut file, entry.size, cancelled, read).tried(|| format!("read `{name}`"))?;
         Ok((digest != Some(entry.digest)).then(|| "its bytes do not match its digest".to_string()))
     }
 

@@ -14,7 +14,7 @@ pub trait PeerHost: Send + Sync + 'static {
     /// The cluster, once the coordinator's welcome or a disk told it; before that every caller is refused.
     fn cluster(&self) -> Option<ClusterId>;
     fn token(&self) -> Option<[u8; 32]>;
-    /// The disk that holds this replica, or on which its first copy is being received.
+    /// The disk that holds this replica, good, bad or in its trash, or on which its first copy is being received.
     fn disk_of(&self, replica: ReplicaId) -> Option<Arc<DiskDir>>;
     /// Whether a forwarded load may begin: lease, epoch, disk state, space that loads must leave.
     fn admit_load(&self, begin: &LoadBegin) -> Result<(), PeerError>;
@@ -44,6 +44,8 @@ pub enum PeerCounter {
     FilesSent,
     /// `peer_load_bytes_total`: bytes of forwarded loads received.
     LoadBytes,
+    /// `peer_doubted_total`: files that a receiver said came damaged.
+    Doubted,
     /// `peer_damaged_total`: files that could not be sent because they are not what their manifest says.
     Damaged,
 }

@@ -10,14 +10,16 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use stele_common::peer::{
-    FileHeader, FrameError, LoadBegin, PEER_FRAME_MAX, PeerReply, PeerRequest, read_frame, write_frame,
+    FileHeader, FrameError, LoadBegin, PEER_FRAME_MAX, PeerReply, PeerRequest, Wanted, read_frame, write_frame,
 };
-use stele_common::{ClusterId, RelPath, ReplicaId, Source, TabletId, Version, VersionHash};
+use stele_common::{ClusterId, ReplicaId, Source, TabletId, Version, VersionHash};
 
 /// Bytes read from the socket at a time: with less, a fast stream costs more in system calls than in hashing.
 const READ_BYTES: usize = 1024 * 1024;
 /// Bytes of names in one request; a longer list is asked for in several, so that no frame nears its limit.
 const NAMES_BYTES: usize = 4 * 1024 * 1024;
+/// What a file costs in a request beside its name: its entry, with the names of the fields.
+const ENTRY_BYTES: usize = 96;
 /// How long a member that broke a load stream off is listened to for its reason.
 const REASON_WAIT: Duration = Duration::from_secs(1);
 
@@ -100,19 +102,19 @@ impl PeerSession for Session<'_> {
         }
     }
 
-    fn fetch(&mut self, version: Version, files: &[RelPath], sink: &mut dyn FileSink) -> Result<(), FetchFailure> {
+    fn fetch(&mut self, files: &[Wanted], sink: &mut dyn FileSink) -> Result<(), FetchFailure> {
         let mut rest = files;
         while !rest.is_empty() {
             let mut bytes = 0;
-            let fits = |path: &&RelPath| {
-                bytes += path.as_str().len() + 8;
+            let fits = |file: &&Wanted| {
+                bytes += file.path.as_str().len() + ENTRY_BYTES;
                 bytes <= NAMES_BYTES
             };
             let count = rest.iter().take_while(fits).count().max(1);
             let (now, later) = rest.split_at(count);
             rest = later;
             let (tablet, replica) = (self.tablet, self.replica);
-            self.ask(&PeerRequest::Fetch { tablet, replica, version, files: now.to_vec() })?;
+            self.ask(&PeerRequest::Fetch { tablet, replica, files: now.to_vec() })?;
             self.reader.get_mut().lively();
             loop {
                 match self.answer()? {
@@ -124,12 +126,17 @@ impl PeerSession for Session<'_> {
                             return Err(PeerFailure::Malformed { detail }.into());
                         }
                     }
+                    PeerReply::Lacks { path, error } => sink.lacks(&path, &error)?,
                     PeerReply::FetchEnd => break,
                     other => return Err(unexpected(other).into()),
                 }
             }
         }
         Ok(())
+    }
+
+    fn doubt(&mut self, file: &Wanted) -> Result<(), PeerFailure> {
+        self.ask(&PeerRequest::Doubt { tablet: self.tablet, replica: self.replica, file: file.clone() })
     }
 }
 
@@ -208,6 +215,7 @@ fn unexpected(reply: PeerReply) -> PeerFailure {
         PeerReply::Ready => "ready",
         PeerReply::Manifest { .. } => "a manifest",
         PeerReply::File(_) => "a file",
+        PeerReply::Lacks { .. } => "a lacking file",
         PeerReply::FetchEnd => "the end of a stream",
         PeerReply::LoadStaged { .. } => "the end of a load",
     };

@@ -151,6 +151,7 @@ pub fn introduce(line: &mut (impl Read + Write), me: &Credentials) -> Result<(),
         PeerReply::Ready
         | PeerReply::Manifest { .. }
         | PeerReply::File(_)
+        | PeerReply::Lacks { .. }
         | PeerReply::FetchEnd
         | PeerReply::LoadStaged { .. } => Err(HandshakeError::Unexpected),
     }

@@ -2,37 +2,35 @@
 //!
 //! ```text
 //! accept (one thread) ──▶ a thread a connection, at most `peers_max`; one more is told Busy and closed
-//!    handshake ─▶ Manifest | Fetch | Load | ... until the caller hangs up, is silent, or talks nonsense
+//!    handshake ─▶ Manifest | Fetch | Doubt (giving) | Load (taking) | ... until the caller hangs up, is silent, or talks nonsense
 //! ```
 //!
-//! A connection pins every version that it named until it closes. Bytes are sent as they lie on the disk; the
-//! receiver checks them. A file that is not what its manifest says is never begun: the answer is Damaged.
+//! A connection pins every version that it named until it closes.
+
+mod giving;
+mod taking;
 
 use super::host::{PeerCounter, PeerHost};
 use super::peer_line::{Credentials, HANDSHAKE_WAIT, HandshakeError, Line, welcome};
-use super::peer_stream::{SendError, Sender};
-use crate::disk::{DiskDir, DiskError, LoadWriter, OpenVersion};
+use super::peer_stream::Sender;
+use crate::disk::{DiskDir, DiskError};
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use stele_agent_rules::event::EventBody;
 use stele_common::config::AgentLimits;
-use stele_common::handshake::HANDSHAKE_FRAME_MAX;
 use stele_common::peer::{
-    FileHeader, FrameError, LoadBegin, PEER_FRAME_MAX, PeerError, PeerErrorCode, PeerReply, PeerRequest, read_frame,
-    write_frame,
+    FrameError, PEER_FRAME_MAX, PeerError, PeerErrorCode, PeerReply, PeerRequest, read_frame, write_frame,
 };
-use stele_common::{DiskId, DiskState, RelPath, ReplicaId, TabletId, Version};
+use stele_common::{DiskId, DiskState, ReplicaId, Version};
 
 /// Bytes read from a caller's socket at a time.
 const READ_BYTES: usize = 256 * 1024;
 /// A caller that has named a version may work on what it holds for this many idle times before it asks for files.
 const THINK_IDLES: u32 = 20;
-/// A load that failed is read on for this many bytes, so that the reason reaches the primary before a reset does.
-const DRAIN_BYTES: u64 = 16 * 1024 * 1024;
 /// How long after a failed accept (out of descriptors) the next is tried.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -198,19 +196,14 @@ fn begin<'h>(stream: TcpStream, host: &'h dyn PeerHost, idle: Duration) -> Resul
     })
 }
 
-/// A version that this connection named and pins.
-struct Named {
-    disk: Arc<DiskDir>,
-    open: OpenVersion,
-}
-
 /// One caller after its handshake.
 struct Conversation<'h> {
     host: &'h dyn PeerHost,
     reader: BufReader<Line<'static>>,
     sender: Sender,
     idle: Duration,
-    named: BTreeMap<(ReplicaId, Version), Named>,
+    /// What this connection named and pins, and on which disk.
+    named: BTreeMap<(ReplicaId, Version), DiskId>,
 }
 
 impl Conversation<'_> {
@@ -231,15 +224,15 @@ impl Conversation<'_> {
         }
         self.reader.get_mut().all_within(self.idle);
         match read_frame(&mut self.reader, PEER_FRAME_MAX)? {
-            PeerRequest::Manifest { tablet, replica, version } => match self.name(tablet, replica, version) {
-                Ok(key) => {
-                    let open = &self.named[&key].open;
-                    let reply = PeerReply::Manifest { meta: open.meta_text.clone(), b3: open.b3_text.clone() };
-                    Ok(self.sender.say(&reply)?)
-                }
-                Err(error) => Ok(self.sender.say(&PeerReply::Error(error))?),
-            },
-            PeerRequest::Fetch { tablet, replica, version, files } => self.send(tablet, replica, version, &files),
+            PeerRequest::Manifest { tablet, replica, version } => {
+                let reply = self.manifest(tablet, replica, version).unwrap_or_else(PeerReply::Error);
+                Ok(self.sender.say(&reply)?)
+            }
+            PeerRequest::Fetch { tablet, replica, files } => self.send(tablet, replica, &files),
+            PeerRequest::Doubt { tablet, replica, file } => {
+                self.doubted(tablet, replica, &file);
+                Ok(())
+            }
             PeerRequest::Load(begin) => self.load(begin),
             PeerRequest::Hello { .. } | PeerRequest::Proof { .. } | PeerRequest::StreamEnd => {
                 let error = PeerError { code: PeerErrorCode::Malformed, detail: "out of order".into() };
@@ -249,118 +242,12 @@ impl Conversation<'_> {
         }
     }
 
-    /// Opens and pins a version.
-    fn name(
-        &mut self,
-        tablet: TabletId,
-        replica: ReplicaId,
-        version: Option<Version>,
-    ) -> Result<(ReplicaId, Version), PeerError> {
-        let disk = self.disk_of(replica)?;
-        let open = disk.manifest(tablet, replica, version).map_err(|error| {
-            if let DiskError::Damaged { .. } = error {
-                disk.quarantine(tablet, replica, &error.to_string());
-            }
-            self.refusal(disk.disk(), replica, error)
-        })?;
-        let key = (replica, open.meta.version);
-        if !self.named.contains_key(&key) {
-            self.host.tell(disk.disk(), EventBody::Pinned { replica, version: key.1 });
-            self.named.insert(key, Named { disk, open });
-        }
-        Ok(key)
-    }
-
     fn disk_of(&self, replica: ReplicaId) -> Result<Arc<DiskDir>, PeerError> {
         let none = || PeerError {
             code: PeerErrorCode::NoSuchReplica,
             detail: format!("replica {replica} is on no disk of this agent"),
         };
         self.host.disk_of(replica).ok_or_else(none)
-    }
-
-    /// Streams files of a version; ends with an error in place of a header when one cannot be given.
-    fn send(&mut self, tablet: TabletId, replica: ReplicaId, version: Version, files: &[RelPath]) -> Result<(), Ended> {
-        let key = (replica, version);
-        if !self.named.contains_key(&key)
-            && let Err(error) = self.name(tablet, replica, Some(version))
-        {
-            return Ok(self.sender.say(&PeerReply::Error(error))?);
-        }
-        let Named { disk, open } = &self.named[&key];
-        let mut reader = disk.reader(tablet, replica);
-        let (mut bytes, mut sent) = (0, 0);
-        for path in files {
-            let Some(entry) = open.manifest.entries.get(path) else {
-                let detail = format!("version {version} has no file `{path}`");
-                let error = PeerError { code: PeerErrorCode::NoSuchVersion, detail };
-                return Ok(self.sender.say(&PeerReply::Error(error))?);
-            };
-            let mut file = match reader.open(path, entry) {
-                Ok(file) => file,
-                Err(error) => {
-                    let error = self.refusal(disk.disk(), replica, error);
-                    return Ok(self.sender.say(&PeerReply::Error(error))?);
-                }
-            };
-            let header = FileHeader { path: path.clone(), size: entry.size, digest: entry.digest };
-            match self.sender.file(&header, &mut file) {
-                Ok(()) => {}
-                Err(SendError::Line(error)) => return Err(Ended::Line(error)),
-                Err(SendError::File(error)) => {
-                    // Its header may be on the way: only closing the connection says that it is not whole.
-                    let detail = format!("`{path}` cannot be read: {error}");
-                    self.disk_failed(disk.disk(), detail);
-                    return Err(Ended::Line(error));
-                }
-            }
-            bytes += entry.size;
-            sent += 1;
-        }
-        self.sender.say(&PeerReply::FetchEnd)?;
-        self.host.count(PeerCounter::BytesSent, bytes);
-        self.host.count(PeerCounter::FilesSent, sent);
-        Ok(())
-    }
-
-    /// Takes a forwarded load.
-    fn load(&mut self, begin: LoadBegin) -> Result<(), Ended> {
-        let admitted = self.host.admit_load(&begin).and_then(|()| {
-            let disk = self.disk_of(begin.replica)?;
-            let writer = disk.stage_load(&begin).map_err(|error| self.refusal(disk.disk(), begin.replica, error))?;
-            Ok((disk, writer))
-        });
-        let (disk, writer) = match admitted {
-            Ok(admitted) => admitted,
-            Err(error) => return Ok(self.sender.say(&PeerReply::Error(error))?),
-        };
-        self.sender.say(&PeerReply::Ready)?;
-        self.reader.get_mut().lively();
-        match receive(&mut self.reader, writer, &begin) {
-            Ok(staged) => {
-                let (hash, bytes) = (staged.hash, staged.bytes);
-                let told = EventBody::LoadStaged { load: begin.load, tablet: begin.tablet, staged };
-                self.host.tell(disk.disk(), told);
-                self.host.count(PeerCounter::LoadBytes, bytes);
-                Ok(self.sender.say(&PeerReply::LoadStaged { hash, bytes })?)
-            }
-            Err(LoadFailure::Ended(ended)) => Err(ended),
-            Err(LoadFailure::Disk(error)) => {
-                let error = self.refusal(disk.disk(), begin.replica, error);
-                let detail = error.to_string();
-                self.sender.say(&PeerReply::Error(error))?;
-                self.drain()?;
-                Err(Ended::Line(io::Error::other(detail)))
-            }
-        }
-    }
-
-    /// Reads on for a moment after an error was said, so that it is not lost in a reset.
-    fn drain(&mut self) -> io::Result<()> {
-        self.reader.get_ref().stream().shutdown(Shutdown::Write)?;
-        self.reader.get_mut().all_within(HANDSHAKE_WAIT.min(self.idle));
-        io::copy(&mut (&mut self.reader).take(DRAIN_BYTES), &mut io::sink())?;
-        Ok(())
     }
 
     /// An error of the disk as the caller hears it; what the disk's owner must know is told to it.
@@ -394,53 +281,9 @@ impl Conversation<'_> {
 
 impl Drop for Conversation<'_> {
     fn drop(&mut self) {
-        for ((replica, version), named) in &self.named {
+        for ((replica, version), disk) in &self.named {
             let (replica, version) = (*replica, *version);
-            self.host.tell(named.disk.disk(), EventBody::Unpinned { replica, version });
+            self.host.tell(*disk, EventBody::Unpinned { replica, version });
         }
-    }
-}
-
-/// Why a forwarded load was not staged.
-enum LoadFailure {
-    Ended(Ended),
-    Disk(DiskError),
-}
-
-impl<E: Into<Ended>> From<E> for LoadFailure {
-    fn from(error: E) -> Self {
-        LoadFailure::Ended(error.into())
-    }
-}
-
-/// The files of a load in the order of its delta, then its end. Dropping the writer removes what came.
-fn receive(
-    reader: &mut BufReader<Line<'static>>,
-    mut writer: LoadWriter,
-    begin: &LoadBegin,
-) -> Result<stele_agent_rules::book::Staged, LoadFailure> {
-    for _ in &begin.delta.put {
-        let header: FileHeader = read_frame(reader, HANDSHAKE_FRAME_MAX)?;
-        writer.begin_file(&header).map_err(LoadFailure::Disk)?;
-        let mut left = header.size;
-        while left > 0 {
-            let bytes = reader.fill_buf()?;
-            if bytes.is_empty() {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-            let taken = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            writer.write(&bytes[..taken]).map_err(LoadFailure::Disk)?;
-            reader.consume(taken);
-            left -= taken as u64;
-        }
-        writer.end_file().map_err(LoadFailure::Disk)?;
-    }
-    match read_frame(reader, HANDSHAKE_FRAME_MAX)? {
-        PeerRequest::StreamEnd => writer.finish().map_err(LoadFailure::Disk),
-        PeerRequest::Hello { .. }
-        | PeerRequest::Proof { .. }
-        | PeerRequest::Manifest { .. }
-        | PeerRequest::Fetch { .. }
-        | PeerRequest::Load(_) => Err(LoadFailure::Ended(Ended::Malformed("a load ends with its end".into()))),
     }
 }

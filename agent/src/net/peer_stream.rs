@@ -28,6 +28,8 @@ pub(crate) struct Sender {
 pub(crate) enum SendError {
     /// The connection is of no use any more.
     Line(io::Error),
+    /// The file could not be read, and nothing of it has gone out.
+    Unread(io::Error),
     /// The file could not be read to its end, after its header had gone out: the connection must be closed.
     File(io::Error),
 }
@@ -111,9 +113,9 @@ impl Sender {
         // A small file is read before its header goes out.
         self.scratch.clear();
         self.scratch.reserve(header.size as usize);
-        file.take(header.size).read_to_end(&mut self.scratch).map_err(SendError::File)?;
+        file.take(header.size).read_to_end(&mut self.scratch).map_err(SendError::Unread)?;
         if self.scratch.len() as u64 != header.size {
-            return Err(SendError::File(io::ErrorKind::UnexpectedEof.into()));
+            return Err(SendError::Unread(io::ErrorKind::UnexpectedEof.into()));
         }
         self.queue(&PeerReply::File(header.clone())).map_err(SendError::Line)?;
         self.buffer.extend_from_slice(&self.scratch);

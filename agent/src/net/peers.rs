@@ -63,7 +63,9 @@ impl PeerHost for Port {
     }
 
     fn disk_of(&self, replica: ReplicaId) -> Option<Arc<DiskDir>> {
-        self.0.shelf.find(replica).map(|(_, disk)| disk.dir())
+        let shelf = &self.0.shelf;
+        let here = shelf.find(replica).map(|(_, disk)| disk);
+        here.or_else(|| shelf.find_trashed(replica)).map(|disk| disk.dir())
     }
 
     fn admit_load(&self, begin: &LoadBegin) -> Result<(), PeerError> {
@@ -117,6 +119,7 @@ impl PeerHost for Port {
             PeerCounter::BytesSent => telemetry::PEER_SENT_BYTES,
             PeerCounter::FilesSent => telemetry::PEER_SENT_FILES,
             PeerCounter::LoadBytes => telemetry::PEER_LOAD_BYTES,
+            PeerCounter::Doubted => telemetry::PEER_DOUBTED,
             PeerCounter::Damaged => telemetry::PEER_DAMAGED,
         };
         metrics::counter!(name).increment(by);

@@ -4,7 +4,7 @@ use super::*;
 use stele_agent_rules::OpFailure;
 use stele_common::{TaskFailure, Version};
 
-fn hundred() -> Vec<(String, Vec<u8>)> {
+pub fn hundred() -> Vec<(String, Vec<u8>)> {
     let content = |n: usize| vec![n as u8; if n == 50 { 3 << 20 } else { n * 1000 }];
     (0..100).map(|n| (format!("dir{}/file{n}", n % 7), content(n))).collect()
 }
@@ -45,9 +45,12 @@ fn a_flipped_byte_is_refused() {
 
     let failed = mine.run(&Op::Fetch { order: mine.order(1, hash, vec![rotten.source()]), mend: false });
     let OpResult::Failed(OpFailure::Copy(TaskFailure::SourceDamaged { path })) = failed else { panic!("{failed:?}") };
-    assert_eq!(path, "dir1/file50");
+    assert_eq!(path, "dir1/file50 (damaged in replica 10)");
     mine.copy(1, hash, vec![rotten.source(), good.source()]);
     assert_eq!(mine.verify(), OpResult::Verified { version: Version(1) });
+    // The receiver's word made its agent look; that it is bad it found out by itself.
+    rotten.wait_for(PeerCounter::Damaged);
+    assert!(rotten.disk.bad(TABLET, rotten.replica).unwrap().is_some_and(|cause| cause.contains("dir1/file50")));
     assert!(matches!(rotten.verify(), OpResult::Damaged { .. }));
     // The rotten one is mended in place: only the file travels.
     assert_eq!(rotten.copy(1, hash, vec![mine.source()]).0, 3 << 20);

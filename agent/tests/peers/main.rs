@@ -3,6 +3,7 @@
 mod copying;
 mod loading;
 mod rude;
+mod salvage;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::BTreeMap;
@@ -11,14 +12,14 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use stele_agent::disk::{self, DiskDir, OpContext};
+use stele_agent::disk::{self, DiskDir, OpContext, PeerSource as _};
 use stele_agent::net::host::{PeerCounter, PeerHost};
 use stele_agent::net::peer_client::TcpPeers;
 use stele_agent::net::peer_server::{PeerServer, serve};
 use stele_agent_rules::event::EventBody;
 use stele_agent_rules::{Op, OpResult};
 use stele_common::config::AgentLimits;
-use stele_common::peer::{FileHeader, LoadBegin, PeerError};
+use stele_common::peer::{FileHeader, LoadBegin, PeerError, Wanted};
 use stele_common::{
     Ballot, CloneOrder, ClusterId, DatabaseId, Delta, Digest, DiskId, Epoch, LoadId, LoadMode, Medium, NewFile, NodeId,
     PartitionId, RelPath, ReplicaId, Source, TableId, TabletId, TabletLabel, TaskId, VersionHash,

@@ -84,7 +84,8 @@ fn a_damaged_source_is_refused() {
     peers.flips.insert(1, "dir/b".into());
     let failed = bench.run_from(&Op::Fetch { order: bench.clone_order(1, MINE, 1, hash, &[1]), mend: false }, &peers);
     let OpResult::Failed(OpFailure::Copy(TaskFailure::SourceDamaged { path })) = failed else { panic!("{failed:?}") };
-    assert_eq!(path, "dir/b");
+    assert_eq!(path, "dir/b (damaged in replica 1)");
+    assert_eq!(peers.doubts.lock().unwrap().as_slice(), [(1, "dir/b".to_string(), false)], "it was the line");
     copy(&bench, &peers, bench.clone_order(2, MINE, 1, hash, &[1, 2]));
     assert_eq!(bench.verify(MINE), OpResult::Verified { version: Version(1) });
 }
