@@ -65,7 +65,8 @@ pub struct RepairKnobs {
     /// Loads keep at least min((1 - this) x total, `load_headroom_bytes`) free.
     pub load_high_watermark: f64,
     pub load_headroom_bytes: u64,
-    /// Timeout of a copy = clamp(size / this (bytes per second), min, max); one that still moves faster than `task_rate_alive` goes on.
+    /// Timeout of a copy = clamp(size / this (bytes per second; the originals' 5 MiB), min, max); one that still moves
+    /// faster than `task_rate_alive` goes on.
     pub task_rate_min: u64,
     pub task_timeout_min_ms: u64,
     pub task_timeout_max_ms: u64,
@@ -106,10 +107,10 @@ impl Default for RepairKnobs {
             storage_headroom_bytes: 200 << 30,
             load_high_watermark: 0.95,
             load_headroom_bytes: 100 << 30,
-            task_rate_min: 5_000_000,
+            task_rate_min: 5 << 20,
             task_timeout_min_ms: 180_000,
             task_timeout_max_ms: 7_200_000,
-            task_rate_alive: 1_000_000,
+            task_rate_alive: 1 << 20,
             task_stall_ms: 60_000,
             evidence_timeout_ms: 60_000,
             scrub_period_ms: 7 * 24 * 3_600_000,
@@ -135,7 +136,7 @@ impl RepairKnobs {
         reserve(total, self.load_high_watermark, self.load_headroom_bytes)
     }
 
-    /// How long a copy of `size` bytes may take, milliseconds.
+    /// How long a copy of `size` bytes may take, milliseconds: 1 GiB 204.8 s, 100 MiB the least, 100 GiB the most.
     pub fn task_timeout_ms(&self, size: u64) -> u64 {
         let by_rate = size.saturating_mul(1000) / self.task_rate_min.max(1);
         by_rate.clamp(self.task_timeout_min_ms, self.task_timeout_max_ms)
@@ -306,6 +307,16 @@ fn value_of(text: &str) -> toml::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The originals' worked figures: clamp(size / 5 MiB/s, 180 s, 7200 s).
+    #[test]
+    fn timeouts_of_copies() {
+        let seconds = |size: u64| RepairKnobs::default().task_timeout_ms(size) / 1000;
+        let figures = [(0, 180), (100 << 20, 180), (1 << 30, 204), (10 << 30, 2048), (100 << 30, 7200)];
+        for (size, wanted) in figures {
+            assert_eq!(seconds(size), wanted, "{size} bytes");
+        }
+    }
 
     /// Files, then the environment; an unknown key is an error that names it.
     #[test]
