@@ -308,16 +308,6 @@ fn value_of(text: &str) -> toml::Value {
 mod tests {
     use super::*;
 
-    /// The originals' worked figures: clamp(size / 5 MiB/s, 180 s, 7200 s).
-    #[test]
-    fn timeouts_of_copies() {
-        let seconds = |size: u64| RepairKnobs::default().task_timeout_ms(size) / 1000;
-        let figures = [(0, 180), (100 << 20, 180), (1 << 30, 204), (10 << 30, 2048), (100 << 30, 7200)];
-        for (size, wanted) in figures {
-            assert_eq!(seconds(size), wanted, "{size} bytes");
-        }
-    }
-
     /// Files, then the environment; an unknown key is an error that names it.
     #[test]
     fn layers_and_unknown_keys() {
@@ -338,8 +328,9 @@ mod tests {
     #[test]
     fn timeouts_and_reserves() {
         let knobs = RepairKnobs::default();
-        assert_eq!(knobs.task_timeout_ms(100 << 20), 180_000);
-        assert_eq!(knobs.task_timeout_ms(1 << 30), 214_748);
+        for (size, ms) in [(0, 180_000), (100 << 20, 180_000), (1 << 30, 204_800), (10 << 30, 2_048_000)] {
+            assert_eq!(knobs.task_timeout_ms(size), ms, "{size} bytes");
+        }
         assert_eq!(knobs.task_timeout_ms(100 << 30), 7_200_000);
         assert_eq!(knobs.clone_reserve(1000 << 30) >> 30, 150);
         assert_eq!(knobs.clone_reserve(4000 << 30) >> 30, 200);
