@@ -36,6 +36,7 @@ pub const LOAD_STREAMS_FAILED: &str = "stele_agent_load_streams_failed_total";
 pub const LOAD_BYTES: &str = "stele_agent_load_bytes_total";
 pub const LOAD_MEMBERS_FAILED: &str = "stele_agent_load_members_failed_total";
 pub const HTTP_READ_BYTES: &str = "stele_agent_http_read_bytes_total";
+pub const HTTP_SLOW: &str = "stele_agent_http_slow_total";
 pub const PEER_CONNECTIONS: &str = "stele_agent_peer_connections_total";
 pub const PEER_BUSY: &str = "stele_agent_peer_busy_total";
 pub const PEER_REFUSED: &str = "stele_agent_peer_refused_total";
@@ -69,6 +70,7 @@ const COUNTERS: &[(&str, &str)] = &[
     (LOAD_BYTES, "Bytes of load streams that became durable here."),
     (LOAD_MEMBERS_FAILED, "Members that a load was not forwarded to completely."),
     (HTTP_READ_BYTES, "Bytes of files served over HTTP."),
+    (HTTP_SLOW, "Readers of files over HTTP cut off for taking too little in time."),
     (PEER_CONNECTIONS, "Connections accepted on the peer port."),
     (PEER_BUSY, "Connections on the peer port refused because too many were open."),
     (PEER_REFUSED, "Callers of the peer port of another cluster or without its token."),

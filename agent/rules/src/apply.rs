@@ -97,6 +97,17 @@ fn unpinned(held: &mut Held, version: Version) {
 
 fn of_load(book: &mut Book, key: (LoadId, TabletId), step: &LoadStep) {
     match step {
+        // Aborting comes too late for a load that was committed, postponed or not.
+        LoadStep::Aborted => {}
+        LoadStep::Staged(_)
+        | LoadStep::Committed
+        | LoadStep::Failed { .. }
+        | LoadStep::Postponed { .. }
+        | LoadStep::Gone => {
+            book.postponed.remove(&key);
+        }
+    }
+    match step {
         LoadStep::Staged(staged) => {
             let fresh = Staged { committed: false, aborted: false, failed: None, ..staged.clone() };
             book.staged.insert(key, fresh);
@@ -108,6 +119,12 @@ fn of_load(book: &mut Book, key: (LoadId, TabletId), step: &LoadStep) {
         }),
         LoadStep::Aborted => with_load(book, key, |staged| staged.aborted = !staged.committed),
         LoadStep::Failed { cause } => with_load(book, key, |staged| staged.failed = Some(cause.clone())),
+        LoadStep::Postponed { cause, until } => {
+            with_load(book, key, |staged| staged.failed = Some(cause.clone()));
+            if book.staged.contains_key(&key) {
+                book.postponed.insert(key, *until);
+            }
+        }
         LoadStep::Gone => {
             book.staged.remove(&key);
         }

@@ -24,6 +24,8 @@ pub struct Book {
     pub replicas: BTreeMap<ReplicaId, Held>,
     /// Loads that are durable here and not installed.
     pub staged: BTreeMap<(LoadId, TabletId), Staged>,
+    /// Committed loads whose install found no room, and when each is tried again.
+    pub postponed: BTreeMap<(LoadId, TabletId), Tick>,
     /// Copies being received; at most one a tablet that is not cancelled.
     pub copies: BTreeMap<TaskId, Copying>,
     /// What an ended copy left in `staging/task-<tablet>/`: kept a while, because the next try resumes from it.
@@ -45,6 +47,10 @@ pub struct Book {
 /// How long what a failed copy left is kept for the next try, milliseconds. The coordinator repeats a failed repair
 /// after five minutes at most; half an hour outlives several tries, and more only costs space.
 pub const RESUME_MS: u64 = 30 * 60_000;
+
+/// A load whose install found the disk full is tried again after so long, milliseconds: room comes from a purge or a person,
+/// both of which take longer. Each try costs a report, so less would only make noise.
+pub const FULL_PAUSE_MS: u64 = 30_000;
 
 /// Ended copies remembered; a coordinator asks for a full report within seconds, so a screenful is plenty.
 pub const ENDED_MAX: usize = 256;
@@ -193,6 +199,7 @@ impl Book {
             suspected: None,
             replicas: BTreeMap::new(),
             staged: BTreeMap::new(),
+            postponed: BTreeMap::new(),
             copies: BTreeMap::new(),
             leftovers: BTreeMap::new(),
             ended: BTreeMap::new(),

@@ -9,7 +9,7 @@ use crate::book::{Book, Held, Staged};
 use crate::event::{Action, Change, CopyStep, Event, EventBody, LoadStep, ReplicaStep};
 use crate::{copies, done, next, orders};
 use std::collections::BTreeSet;
-use stele_common::{DiskState, LoadId, ReplicaId, TabletId};
+use stele_common::{DiskState, LoadId, ReplicaId, TabletId, Tick};
 
 /// What follows from an event, before [`crate::next`] is asked.
 pub fn decide(book: &Book, event: &Event) -> Vec<Action> {
@@ -32,8 +32,18 @@ pub fn decide(book: &Book, event: &Event) -> Vec<Action> {
         }
         EventBody::Scrub { replica } => scrub(book, *replica),
         EventBody::DiskTurned { state, cause } => done::disk_turned(book, event.at, *state, cause.clone()),
-        EventBody::Tick => copies::stale_leftovers(book, event.at),
+        EventBody::Tick => {
+            let mut actions = copies::stale_leftovers(book, event.at);
+            actions.extend(postponed(book, event.at));
+            actions
+        }
     }
+}
+
+/// Loads that found no room and are tried again now.
+fn postponed(book: &Book, now: Tick) -> Vec<Action> {
+    let due = book.postponed.iter().filter(|(_, until)| **until <= now && book.state == DiskState::Online);
+    due.map(|(key, _)| Change::load(*key, LoadStep::Committed)).collect()
 }
 
 /// A load that was staged before keeps what was said of it; only a try that was not decided on is replaced.

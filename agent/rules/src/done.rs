@@ -4,7 +4,7 @@
 //! is ignored, except that a failing disk is a failing disk. "Not found" makes a replica gone only on an ONLINE disk and
 //! when nothing else works on it: cannot-see never becomes is-not-there.
 
-use crate::book::{Book, CopyPhase, Held, LeftoverState, Trashed};
+use crate::book::{Book, CopyPhase, FULL_PAUSE_MS, Held, LeftoverState, Trashed};
 use crate::event::{Action, Change, LeftoverStep, LoadStep, Op, OpFailure, OpResult, ReplicaStep, TrashStep};
 use crate::{copies, orders};
 use stele_common::{DiskState, LoadId, ReplicaId, TabletId, TabletLabel, Tick, Version, VersionHash};
@@ -122,7 +122,10 @@ fn load_installed(
     }
     match result.failure() {
         OpFailure::Disk { .. } => Vec::new(),
-        OpFailure::Full => failed("the disk is full".to_string()),
+        OpFailure::Full => {
+            let step = LoadStep::Postponed { cause: "the disk is full".to_string(), until: at.plus(FULL_PAUSE_MS) };
+            vec![Change::load(key, step)]
+        }
         OpFailure::Mismatch { detail } => failed(detail),
         OpFailure::Copy(cause) => failed(format!("{cause:?}")),
         OpFailure::NotFound => {

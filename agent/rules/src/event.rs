@@ -312,7 +312,14 @@ pub enum LoadStep {
     Staged(Staged),
     Committed,
     Aborted,
-    Failed { cause: String },
+    Failed {
+        cause: String,
+    },
+    /// Failed for now: it is tried again when the time has come.
+    Postponed {
+        cause: String,
+        until: Tick,
+    },
     Gone,
 }
 

@@ -3,7 +3,7 @@
 //! In: a book. Out: one sentence per broken promise, naming the thing; empty = consistent. The simulator and the property
 //! tests ask after every step. It changes nothing and trusts no other rule's arithmetic.
 
-use crate::book::{Book, CopyPhase, ENDED_MAX, Held, LeftoverState};
+use crate::book::{Book, CopyPhase, ENDED_MAX, Held, LeftoverState, Staged};
 use crate::event::Op;
 use std::collections::BTreeSet;
 use stele_common::{DiskState, ReplicaId, TabletId, Version, VersionHash};
@@ -72,6 +72,12 @@ fn loads(book: &Book, notes: &mut Vec<String>) {
             && staged.failed.is_none()
         {
             notes.push(format!("load {load} of tablet {tablet} is removed without the coordinator's word"));
+        }
+    }
+    for (load, tablet) in book.postponed.keys() {
+        let waits = |staged: &Staged| staged.committed && staged.failed.is_some();
+        if !book.staged.get(&(*load, *tablet)).is_some_and(waits) {
+            notes.push(format!("load {load} of tablet {tablet} is postponed and does not wait"));
         }
     }
     for (load, tablet) in book.discarding.iter().filter(|key| !book.staged.contains_key(key)) {
@@ -196,6 +202,12 @@ mod tests {
                     book.discarding.insert((LoadId(4), TabletId(10)));
                 },
                 "without the coordinator's word",
+            ),
+            (
+                |book| {
+                    book.postponed.insert((LoadId(4), TabletId(10)), Tick(9));
+                },
+                "is postponed and does not wait",
             ),
             (|book| copy(book, 8, 9, 30).phase = CopyPhase::Queued, "is copied twice"),
             (|book| copy(book, 8, 9, 30).cancelled = true, "share a staging directory"),

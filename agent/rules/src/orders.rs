@@ -184,7 +184,10 @@ fn commit(book: &Book, key: (LoadId, TabletId), replica: ReplicaId, version: Ver
         }
     } else if book.trash.contains_key(&replica) {
         actions.extend(staged.failed.is_none().then(|| Change::load(key, dropped(replica))));
-    } else if (!staged.committed || staged.failed.is_some()) && !book.discarding.contains(&key) {
+    } else if (!staged.committed || staged.failed.is_some())
+        && !book.discarding.contains(&key)
+        && !book.postponed.contains_key(&key)
+    {
         actions.push(Change::load(key, LoadStep::Committed));
     }
     Ok(actions)

@@ -89,12 +89,15 @@ struct Parts {
     reporter: Recipient<DiskNews>,
     clock: Clock,
     trash_ms: u64,
+    /// Bytes a second of a verification for which nobody waits.
+    pace: u64,
 }
 
 impl Disk {
     /// Starts the actor on the arbiter that runs this, its threads beside it, and puts the disk on the shelf.
     pub fn begin(opening: Opening, context: &mut Context<Disk>) -> std::io::Result<Disk> {
         let Opening { place, fact, dir, book, peers, shelf, reporter, clock, config } = opening;
+        dir.set_pace(config.scrub.rate_max);
         let address = actix::AsyncContext::address(context);
         let lanes = Lanes::start(place.disk, config.limits.copies_per_disk, &address.clone().recipient())?;
         let listener = Listener { probed: address.clone().recipient(), returned: address.clone().recipient() };
@@ -118,7 +121,14 @@ impl Disk {
             looked: now,
             news: None,
             news_cost: Duration::ZERO,
-            parts: Parts { peers, shelf, reporter, clock, trash_ms: config.limits.trash_ms },
+            parts: Parts {
+                peers,
+                shelf,
+                reporter,
+                clock,
+                trash_ms: config.limits.trash_ms,
+                pace: config.scrub.rate_max,
+            },
         };
         disk.show_all();
         disk.tell_news();
@@ -493,6 +503,7 @@ impl Handler<Returned> for Disk {
         // What was ordered and not begun is ordered again by the coordinator, from the report that follows.
         self.waiting = Default::default();
         self.book = book;
+        dir.set_pace(self.parts.pace);
         self.dir = Arc::clone(&dir);
         self.face.set_dir(dir);
         self.turn(DiskState::Online, None, context);

@@ -120,11 +120,10 @@ impl<'a> Givers<'a> {
         let mut session = self.session(index)?;
         let head = match read(session.as_mut(), None) {
             // It is bad or in the trash, or is found damaged just now: it may have what was ordered all the same.
-            Err(PeerFailure::Refused(PeerError { code, .. }))
-                if matches!(code, PeerErrorCode::NoSuchVersion | PeerErrorCode::Damaged) =>
-            {
-                read(session.as_mut(), Some(version))?
-            }
+            Err(PeerFailure::Refused(PeerError {
+                code: PeerErrorCode::NoSuchVersion | PeerErrorCode::Damaged,
+                ..
+            })) => read(session.as_mut(), Some(version))?,
             head => head?,
         };
         let found = head.meta.version;

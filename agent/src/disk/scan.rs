@@ -3,7 +3,7 @@
 //! ```text
 //! staging/create-*                      removed: ours, and nobody relies on it
 //! staging/load-L/T   without `prepared` removed; with it: kept, only the coordinator's word removes it
-//! staging/task-T                        kept a day for resuming
+//! staging/task-T                        a leftover in the book: kept for resuming; older than a day: removed
 //! tablets/T/R        papers hold        above the head: <v>.meta, <v>.b3, data/<v> of a cut-off install go,
 //!                                       unless a prepared load will install exactly that version
 //!                    papers do not hold marked bad in the book, nothing touched
@@ -23,10 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use stele_agent_rules::Book;
-use stele_agent_rules::book::{Held, Trashed, Wishes};
+use stele_agent_rules::book::{Held, Leftover, LeftoverState, Trashed, Wishes};
 use stele_common::{
     Ballot, DatabaseId, Digest, DiskState, Epoch, LoadId, Manifest, PartitionId, ReplicaId, TableId, TabletId,
-    TabletLabel, Tick, Version, VersionHash,
+    TabletLabel, TaskId, Tick, Version, VersionHash,
 };
 
 /// Half a copy that nobody asked for again in this time is removed: it only saves traffic.
@@ -46,7 +46,7 @@ impl DiskDir {
         if let Err(error) = self.fit() {
             troubles.push(error.to_string());
         }
-        let expected = self.scan_staging(&mut book, &mut troubles)?;
+        let expected = self.scan_staging(&mut book, now, &mut troubles)?;
         self.scan_replicas(&mut book, &expected, &mut troubles)?;
         self.scan_trash(&mut book, now)?;
         if let Some(first) = troubles.first() {
@@ -59,18 +59,20 @@ impl DiskDir {
         Ok(book)
     }
 
-    fn scan_staging(&self, book: &mut Book, troubles: &mut Vec<String>) -> Result<Expected, DiskError> {
+    fn scan_staging(&self, book: &mut Book, now: Tick, troubles: &mut Vec<String>) -> Result<Expected, DiskError> {
         let mut expected = Expected::new();
         for (name, _) in self.list("staging")? {
             let dir = format!("staging/{name}");
             if let Some(load) = number(&name, "load-").map(LoadId) {
                 self.scan_load(load, book, &mut expected, troubles)?;
-            } else if number(&name, "task-").is_some() {
+            } else if let Some(tablet) = number(&name, "task-").map(TabletId) {
                 if self.is_stale_task(&dir)? {
                     self.removed(&dir)?;
                 } else {
                     let bytes = self.weigh(&dir)?;
                     self.ledger().add_staging(&dir, bytes);
+                    let leftover = self.leftover(&dir, now)?;
+                    book.leftovers.insert(tablet, leftover);
                 }
             } else if number(&name, "create-").is_some() {
                 self.removed(&dir)?;
@@ -211,6 +213,16 @@ impl DiskDir {
             book.trash.insert(entry.replica, trashed);
         }
         Ok(())
+    }
+
+    /// Half a copy as the book tells of it: for whom it was begun is known once its papers are written.
+    fn leftover(&self, dir: &str, now: Tick) -> Result<Leftover, DiskError> {
+        let replica = match read_label(&self.beneath, &format!("{dir}/replica")) {
+            Ok(label) => label.replica,
+            Err(DiskError::NotFound { .. } | DiskError::Damaged { .. }) => ReplicaId(0),
+            Err(error) => return Err(error),
+        };
+        Ok(Leftover { task: TaskId(0), replica, since: now, state: LeftoverState::Kept })
     }
 
     /// Whether half a copy is of no use any more.

@@ -2,11 +2,13 @@
 //!
 //! A whole file is held against its digest while it is sent and its last piece goes out only when the digest holds, so
 //! bytes that fail are never sent as good: the connection breaks, and the replica is reported. A part cannot be checked,
-//! so parts of a replica that is known to be bad are refused. The version is pinned while it is read.
+//! so parts of a replica that is known to be bad are refused. The version is pinned while it is read, and whoever reads too
+//! slowly is cut off.
 
 use crate::disk::DiskDir;
 use crate::net::problem::Problem;
 use crate::net::range::{self, Wanted};
+use crate::net::slow::{Socket, Watch};
 use crate::shelf::{OpenDisk, Pin, View};
 use crate::telemetry;
 use crate::wiring::Shared;
@@ -19,6 +21,7 @@ use serde::Deserialize;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
+use std::time::Duration;
 use stele_agent_rules::event::EventBody;
 use stele_common::api::{FileInfo, ManifestInfo};
 use stele_common::{Digest, DiskState, Entry, RelPath, ReplicaId, Version};
@@ -106,6 +109,7 @@ pub async fn file(
     };
     let check = (wanted == Wanted::Whole).then(|| (Box::new(blake3::Hasher::new()), entry.digest));
     let mut reading = Reading { file, left: length, check, pin, disk, replica, path };
+    let socket = request.conn_data::<Socket>().cloned();
     if start > 0 {
         reading
             .file
@@ -122,7 +126,8 @@ pub async fn file(
     }
     // The first piece is read before the first header goes out: a small file that fails gets a proper error.
     let (first, reading) = blocking(move || reading.next_piece()).await?;
-    Ok(response.body(SizedStream::new(length, stream(first, reading))))
+    let watch = Watch::start(socket, Duration::from_millis(shared.config.limits.peer_idle_ms));
+    Ok(response.body(SizedStream::new(length, stream(first, reading, watch))))
 }
 
 fn refuse_part_of_bad(view: &View, replica: ReplicaId) -> Result<(), Problem> {
@@ -219,17 +224,21 @@ impl Reading {
 fn stream(
     first: Bytes,
     reading: Reading,
+    watch: Watch,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Box<dyn std::error::Error>>> {
-    try_unfold((Some(first), reading), |(first, reading)| async move {
+    try_unfold((Some(first), reading, watch), |(first, reading, watch)| async move {
         if let Some(first) = first.filter(|first| !first.is_empty()) {
-            return Ok(Some((first, (None, reading))));
+            watch.given();
+            return Ok(Some((first, (None, reading, watch))));
         }
+        watch.taken();
         if reading.left == 0 {
             // Held until here: what is being sent must not be collected.
             drop(reading.pin);
             return Ok(None);
         }
         let (piece, reading) = web::block(move || reading.next_piece()).await??;
-        Ok(Some((piece, (None, reading))))
+        watch.given();
+        Ok(Some((piece, (None, reading, watch))))
     })
 }

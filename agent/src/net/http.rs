@@ -5,7 +5,7 @@ use crate::disk::DiskDir;
 use crate::fanout::Connect;
 use crate::load_stream::{self, BODY_QUEUE, Body, LoadError};
 use crate::net::problem::Problem;
-use crate::net::{files, peers};
+use crate::net::{files, peers, slow};
 use crate::shelf::OpenDisk;
 use crate::telemetry;
 use crate::wiring::Shared;
@@ -39,6 +39,7 @@ const READERS: usize = 16;
 /// Starts the server on its own worker threads.
 pub fn start(listener: TcpListener, shared: Arc<Shared>) -> anyhow::Result<Server> {
     let connect = peers::connect(&shared);
+    let idle = Duration::from_millis(shared.config.limits.peer_idle_ms);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(Arc::clone(&shared)))
@@ -46,6 +47,7 @@ pub fn start(listener: TcpListener, shared: Arc<Shared>) -> anyhow::Result<Serve
             .configure(routes)
     });
     let server = server
+        .on_connect(move |connection, extensions| slow::remember(connection, extensions, idle))
         .workers(2)
         .worker_max_blocking_threads(READERS)
         .disable_signals()
@@ -113,6 +115,7 @@ async fn disks(shared: web::Data<Arc<Shared>>) -> HttpResponse {
             medium: fact.medium,
             state: fact.state,
             cause: fact.cause,
+            drain: None,
             total: space.total,
             used: space.used,
             available: space.available(),

@@ -12,3 +12,4 @@ mod peer_stream;
 pub mod peers;
 pub mod problem;
 pub mod range;
+pub mod slow;

@@ -1,8 +1,9 @@
 //! From a staged load to a version: commit, abort, order of versions, and what may go wrong between.
 
+use crate::book::FULL_PAUSE_MS;
 use crate::event::{EventBody, OpFailure, OpResult};
 use crate::testing::*;
-use stele_common::{LoadId, OrderBody, ReplicaId, TabletId, Tick, Version};
+use stele_common::{DiskState, LoadId, OrderBody, ReplicaId, TabletId, Tick, Version};
 
 const KEY: fn(u64) -> (LoadId, TabletId) = |load| (LoadId(load), TabletId(10));
 
@@ -144,8 +145,30 @@ fn a_commit_again_tries_again() {
     let mut world = world();
     world.turn(load_staged(4, 1, 10, 3));
     world.order(commit_of(4, 1, 10, 3));
-    world.done(1, OpResult::Failed(OpFailure::Full));
+    world.done(1, OpResult::Failed(OpFailure::Mismatch { detail: "other hash".into() }));
     assert_eq!(world.order(commit_of(4, 1, 10, 3)), "install load 4 v3");
+}
+
+/// A full disk gets a pause: however often the coordinator repeats itself, the install is tried again by time alone, and
+/// only on a disk that is ONLINE.
+#[test]
+fn a_full_disk_gets_a_pause() {
+    let mut world = world();
+    world.turn(load_staged(4, 1, 10, 3));
+    world.order(commit_of(4, 1, 10, 3));
+    // The test's ops end at tick 2000.
+    for round in 0..2 {
+        let end = 2000 + FULL_PAUSE_MS;
+        assert_eq!(world.done(1, OpResult::Failed(OpFailure::Full)), "", "round {round}");
+        assert_eq!(world.order(commit_of(4, 1, 10, 3)), "");
+        assert_eq!(world.turn(at(end - 1, EventBody::Tick)), "");
+        assert_eq!(world.turn(at(end, EventBody::Tick)), "install load 4 v3");
+        assert!(world.book.postponed.is_empty());
+    }
+    world.done(1, OpResult::Failed(OpFailure::Full));
+    world.turn(turned(DiskState::Suspect, "EIO"));
+    assert_eq!(world.turn(at(u64::MAX, EventBody::Tick)), "");
+    assert!(world.book.staged[&KEY(4)].committed && world.book.postponed.len() == 1);
 }
 
 /// A bad replica builds nothing on itself; mended, it goes on.

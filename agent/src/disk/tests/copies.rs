@@ -3,6 +3,7 @@
 use super::crashes::copy;
 use super::*;
 use stele_agent_rules::OpFailure;
+use stele_agent_rules::book::LeftoverState;
 use stele_common::TaskFailure;
 
 fn source() -> (Bench, VersionHash) {
@@ -55,7 +56,9 @@ fn a_broken_line_is_resumed() {
     assert_eq!(peers.sent(), 20);
     // One of the two staged files rots meanwhile: it is not believed.
     std::fs::write(bench.path("staging/task-7/replica/data/1/a"), "aaaaaaaaaA").unwrap();
-    let (bench, _) = bench.restart();
+    let (bench, book) = bench.restart();
+    let leftover = &book.leftovers[&TABLET];
+    assert_eq!((leftover.state, leftover.since), (LeftoverState::Kept, Tick(5)), "the book knows of half a copy");
     assert_eq!(copy(&bench, &peers, bench.clone_order(2, MINE, 1, hash, &[1])), (20, 10));
     assert_eq!((bench.b3sum_check(MINE, 1), bench.verify(MINE)), (4, OpResult::Verified { version: Version(1) }));
 }

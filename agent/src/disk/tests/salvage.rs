@@ -118,6 +118,18 @@ fn the_source_is_told_though_the_copy_succeeds() {
     assert_eq!(benches[1].disk.bad(TABLET, ReplicaId(71)).unwrap(), None);
 }
 
+/// A whole copy that was fetched and not installed says after a restart for whom it was.
+#[test]
+fn a_leftover_knows_its_replica() {
+    let (benches, peers, hash) = three();
+    let fresh = Bench::new();
+    let order = fresh.clone_order(9, ReplicaId(80), 1, hash, &[70]);
+    assert!(matches!(fresh.run_from(&Op::Fetch { order, mend: false }, &peers), OpResult::Fetched { .. }));
+    let (_, book) = fresh.restart();
+    assert_eq!(book.leftovers[&TABLET].replica, ReplicaId(80));
+    drop(benches);
+}
+
 /// Papers are salvaged as well: the ordered version's manifest comes from whoever has it whole, its hash proves it.
 #[test]
 fn papers_come_from_anybody() {
