@@ -21,6 +21,7 @@ mod copying;
 mod desk;
 pub mod disk;
 mod faults;
+pub mod forecast;
 mod hub;
 mod mutant;
 mod net;

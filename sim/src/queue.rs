@@ -39,6 +39,11 @@ impl<T> Queue<T> {
         self.due.push(Reverse((at, lot, self.put, place)));
     }
 
+    /// When the next thing is due.
+    pub fn due(&self) -> Option<u64> {
+        self.due.peek().map(|Reverse((at, ..))| *at)
+    }
+
     /// The next thing and its time.
     pub fn next(&mut self) -> Option<(u64, T)> {
         let Reverse((at, _, _, place)) = self.due.pop()?;
