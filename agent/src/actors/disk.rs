@@ -9,7 +9,8 @@
 //!          after each event: shelf view at once; news after 20 ms, or after 1 ms when someone waits for it
 //! ```
 
-use crate::actors::messages::{Fence, Happened, JobDone, Probed, Returned};
+mod hearing;
+
 use crate::actors::ops;
 use crate::actors::reporter::DiskNews;
 use crate::actors::scrubber::{Memory, Scrubber};
@@ -20,8 +21,7 @@ use crate::net::peer_client::TcpPeers;
 use crate::shelf::{OpenDisk, Shelf, View};
 use crate::telemetry;
 use crate::watch::{self, Command, DiskPlace, Listener};
-use actix::fut::WrapFuture as _;
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient, SpawnHandle};
+use actix::{Actor, AsyncContext as _, Context, Recipient, SpawnHandle};
 use crossbeam_channel::Sender;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -29,11 +29,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use stele_agent_rules::event::EventBody;
 use stele_agent_rules::report::{self, Key};
-use stele_agent_rules::{Action, Book, Event, Op, OpFailure, OpResult, trash};
+use stele_agent_rules::{Action, Book, Event, Op, OpResult, trash};
 use stele_common::config::{AgentConfig, RepairKnobs};
-use stele_common::{
-    Digest, DiskFact, DiskState, Epoch, Fact, Order, OrderBody, ReplicaId, Space, TaskFailure, TaskId, Tick, Version,
-};
+use stele_common::{Digest, DiskFact, DiskState, Fact, Order, OrderBody, ReplicaId, Space, TaskId, Tick, Version};
 
 /// News wait so long for more of the kind, milliseconds: one report instead of a hundred during a burst.
 const NEWS_MS: u64 = 20;
@@ -325,29 +323,6 @@ impl Disk {
             self.news_in(NEWS_MS, context);
         }
     }
-
-    /// An order of an epoch that this disk has not seen: first the epoch is durable, then the order is looked at.
-    fn follow_new_epoch(&mut self, epoch: Epoch, body: EventBody, context: &mut Context<Disk>) {
-        let dir = Arc::clone(&self.dir);
-        let saving = actix_rt::task::spawn_blocking(move || dir.save_epoch(epoch));
-        // Nothing else is handled meanwhile: an order of the old epoch must not slip in between.
-        context.wait(saving.into_actor(self).map(move |saved, disk, context| {
-            let failed = match saved {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(error) => Some(error.to_string()),
-            };
-            match failed {
-                None => {
-                    disk.face.set_epoch(epoch);
-                    disk.step(body, context);
-                }
-                Some(cause) => {
-                    disk.turn(DiskState::Suspect, Some(format!("cannot store epoch {epoch}: {cause}")), context);
-                }
-            }
-        }));
-    }
 }
 
 /// How soon an event is news, milliseconds; `None` = it changes nothing that is told.
@@ -415,113 +390,5 @@ impl Actor for Disk {
         // Senders are many and each has at most a few words outstanding; the bound is theirs.
         context.set_mailbox_capacity(1_024);
         context.run_interval(Duration::from_secs(1), |disk, context| disk.tick(context));
-    }
-}
-
-impl Handler<Happened> for Disk {
-    type Result = ();
-
-    fn handle(&mut self, Happened(body): Happened, context: &mut Context<Disk>) {
-        if let EventBody::FoundDamaged { replica, cause } = &body {
-            metrics::counter!(telemetry::DAMAGED, "by" => "reader").increment(1);
-            tracing::warn!(%replica, disk = %self.book.disk, reason = %cause, "replica is damaged");
-        }
-        if let EventBody::Order(order) = &body
-            && order.epoch > self.book.epoch
-            && self.book.state == DiskState::Online
-        {
-            self.follow_new_epoch(order.epoch, body, context);
-        } else {
-            self.step(body, context);
-        }
-    }
-}
-
-impl Handler<JobDone> for Disk {
-    type Result = ();
-
-    fn handle(&mut self, JobDone { op, mut result, gone }: JobDone, context: &mut Context<Disk>) {
-        let lane = Lane::of(&op);
-        let running = self.running.entry(lane).or_default();
-        *running = running.saturating_sub(1);
-        metrics::counter!(telemetry::JOBS, "lane" => lane.name()).increment(1);
-        if let Op::Fetch { order, .. } = &op {
-            self.gauges.remove(&order.task);
-        }
-        if let Op::Verify { replica, .. } = &op
-            && matches!(result, OpResult::Verified { .. } | OpResult::Damaged { .. })
-        {
-            let size = self.book.replicas.get(replica).map_or(0, |held| held.size);
-            metrics::counter!(telemetry::SCRUBBED_BYTES).increment(size);
-        }
-        if let OpResult::Failed(failure) = &mut result {
-            metrics::counter!(telemetry::JOBS_FAILED, "lane" => lane.name()).increment(1);
-            if let Some(cause) = gone {
-                self.turn(DiskState::Unavailable, Some(cause), context);
-                // A directory that was moved away has not failed: it may come back as good as it was.
-                if let OpFailure::Disk { detail } = failure {
-                    let detail = std::mem::take(detail);
-                    *failure = match &op {
-                        Op::Fetch { .. } => OpFailure::Copy(TaskFailure::Disk { detail }),
-                        _ => OpFailure::NotFound,
-                    };
-                }
-            }
-        }
-        ops::count(self.book.disk, &op, &result);
-        self.step(EventBody::Done { op, result }, context);
-    }
-}
-
-impl Handler<Probed> for Disk {
-    type Result = ();
-
-    fn handle(&mut self, Probed { result, space }: Probed, context: &mut Context<Disk>) {
-        self.looked = self.parts.clock.now();
-        if let Some((space, device)) = space {
-            self.measured(space, device, context);
-        }
-        if let Err(cause) = result
-            && self.book.state != DiskState::Unavailable
-        {
-            self.turn(DiskState::Unavailable, Some(cause), context);
-        }
-    }
-}
-
-impl Handler<Returned> for Disk {
-    type Result = ();
-
-    fn handle(&mut self, Returned { dir, mut book }: Returned, context: &mut Context<Disk>) {
-        if self.book.state != DiskState::Unavailable || self.fenced.is_some() {
-            return;
-        }
-        book.epoch = book.epoch.max(self.book.epoch);
-        // Whether it is trusted again is the law book's: one that failed in this boot stays SUSPECT.
-        book.state = DiskState::Unavailable;
-        book.suspected = self.book.suspected.take();
-        // What was ordered and not begun is ordered again by the coordinator, from the report that follows.
-        self.waiting = Default::default();
-        self.book = book;
-        dir.set_pace(self.parts.pace);
-        self.dir = Arc::clone(&dir);
-        self.face.set_dir(dir);
-        self.turn(DiskState::Online, None, context);
-        self.show_all();
-        self.news_in(URGENT_NEWS_MS, context);
-    }
-}
-
-impl Handler<Fence> for Disk {
-    type Result = ();
-
-    fn handle(&mut self, Fence(cause): Fence, context: &mut Context<Disk>) {
-        if self.fenced == cause {
-            return;
-        }
-        self.fenced.clone_from(&cause);
-        // Without a fence the watch opens the directory anew, which ends the state.
-        let cause = cause.unwrap_or_else(|| "let in again; reading the directory".to_string());
-        self.turn(DiskState::Unavailable, Some(cause), context);
     }
 }
