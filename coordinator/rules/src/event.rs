@@ -92,4 +92,14 @@ pub enum Proposal {
 pub enum Target {
     Existing(ReplicaId),
     NewOn { node: NodeId, disk: DiskId },
+    /// A new one on another disk of the host of `old`, which leaves once the new one counts.
+    Beside { old: ReplicaId, disk: DiskId },
+}
+
+impl Proposal {
+    pub fn tablet(&self) -> TabletId {
+        match self {
+            Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => *tablet,
+        }
+    }
 }

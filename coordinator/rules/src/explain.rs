@@ -98,7 +98,7 @@ fn waits_for(world: &World, desk: &Desk, tablet: &Tablet, at: Tick) -> Vec<Reaso
     }
     let ledger = desk.ledger(world);
     let board = Board::of(world, &ledger);
-    let desktop = Desktop { world, ledger: &ledger, board: &board, at };
+    let desktop = Desktop { world, ledger: &ledger, board: &board, replaced: desk.replaced(), at };
     let mut reasons = match admit::visit(&desktop, tablet, Priority::Normal) {
         Visit::Gone(Reason::NowHealthy) => return Vec::new(),
         Visit::Gone(reason) | Visit::Busy { reason, .. } | Visit::Refused(reason) => vec![reason],

@@ -2,7 +2,7 @@
 //! [`Reason::code`] on every face; `grep -rn 'Reason::NoQuorum' coordinator/rules` ends on the rule.
 
 use serde::{Deserialize, Serialize};
-use stele_common::{DiskId, LoadKey, NodeId, ReplicaId, TabletId, Version};
+use stele_common::{DiskId, LoadKey, NodeId, ReplicaId, TableId, TabletId, Version};
 
 /// Its `Display` is the sentence with the numbers; a refusal is no error, `thiserror` only writes the text here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
@@ -55,8 +55,24 @@ pub enum Reason {
     NoSource { tablet: TabletId },
     #[error("the disks that could give it are busy: no free slot, such as on disk {disk}")]
     NoSourceSlot { disk: DiskId },
-    #[error("none of {disks} disks may take a copy of tablet {tablet}")]
-    NoDestination { tablet: TabletId, disks: u32 },
+    #[error("none of {disks} disks may take a copy of tablet {tablet}: {why}")]
+    NoDestination { tablet: TabletId, disks: u32, why: String },
+    #[error("no other disk of node {node} may take what is on disk {disk}: {why}")]
+    NoOtherDisk { node: NodeId, disk: DiskId, why: String },
+    #[error("every host that may hold tablet {tablet} holds a copy that is needed: none may leave to make room")]
+    NoFreeHost { tablet: TabletId },
+    #[error("table {table} is being altered: of its tablets only versions are repaired")]
+    TableNotNormal { table: TableId },
+    #[error("node {node} is being drained")]
+    NodeDraining { node: NodeId },
+    #[error("disk {disk} is being drained")]
+    DiskDraining { disk: DiskId },
+    #[error("node {node} has the tag `{tag}`, the table asks for `{wanted}`")]
+    OtherTag { node: NodeId, tag: String, wanted: String },
+    #[error("node {node} is not in the tablet's bucket of its colocation group")]
+    NotInBucket { node: NodeId },
+    #[error("node {node} of the bucket is away: its group replaces it when it stays away")]
+    BucketNodeAway { node: NodeId },
     #[error("{disks} disks could take it, none has a free slot")]
     NoDestinationSlot { disks: u32 },
     #[error("the host of node {node} holds a replica of this tablet already")]
@@ -141,6 +157,14 @@ impl Reason {
             NoSource { .. } => "no_source",
             NoSourceSlot { .. } => "no_source_slot",
             NoDestination { .. } => "no_destination",
+            NoOtherDisk { .. } => "no_other_disk",
+            NoFreeHost { .. } => "no_free_host",
+            TableNotNormal { .. } => "table_not_normal",
+            NodeDraining { .. } => "node_draining",
+            DiskDraining { .. } => "disk_draining",
+            OtherTag { .. } => "other_tag",
+            NotInBucket { .. } => "not_in_bucket",
+            BucketNodeAway { .. } => "bucket_node_away",
             NoDestinationSlot { .. } => "no_destination_slot",
             HostHasCopy { .. } => "host_has_copy",
             DiskNotOnline { .. } => "disk_not_online",

@@ -36,6 +36,10 @@ impl Reason {
             NoDestination { .. } => {
                 "add a host or disk with room; `stele tablet explain` names the rule for every disk"
             }
+            NoOtherDisk { .. } => "add a disk to the node, or a host",
+            NoFreeHost { .. } => "add a host, or take a node back from draining",
+            OtherTag { .. } => "add nodes with the table's tag, or give the table another tag",
+            BucketNodeAway { .. } => "start the agent again or repair its host",
             DiskNotOnline { .. } => "see `stele disk list` for its cause",
             DiskWouldOverfill { .. } => "add disks or free space",
             NodeNotAlive { .. } | NodeLost { .. } => "start the agent again or repair its host",
@@ -54,6 +58,10 @@ impl Reason {
             | NoDestinationSlot { .. }
             | HostHasCopy { .. }
             | OtherMedium { .. }
+            | TableNotNormal { .. }
+            | NodeDraining { .. }
+            | DiskDraining { .. }
+            | NotInBucket { .. }
             | TabletHasTask { .. }
             | NowHealthy
             | QueueFull { .. }

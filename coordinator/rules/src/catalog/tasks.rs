@@ -8,7 +8,8 @@
 use super::{Draft, deletion, facts, level, tables};
 use crate::checkup;
 use crate::event::Target;
-use crate::world::{Outcome, Replica, Task, Work};
+use crate::schedule::target;
+use crate::world::{Outcome, Replica, Tablet, Task, Work};
 use crate::{Change, Reason, World};
 use std::collections::BTreeSet;
 use stele_common::{
@@ -59,7 +60,8 @@ pub fn start_copy(draft: &mut Draft, wish: Wish, source: ReplicaId, target: Targ
     let seen = seen.ok_or_else(|| moved(wish.tablet))?;
     let (version, timeout_ms) = (seen.version, draft.world.knobs.task_timeout_ms(seen.size));
     let (source_node, source_disk, ballot) = (from.node, from.disk, tablet.ballot);
-    let (node, disk, existing) = place(draft.world, wish.tablet, source, target).ok_or_else(|| moved(wish.tablet))?;
+    let place = place(draft.world, tablet, source, target).ok_or_else(|| moved(wish.tablet))?;
+    let Place { node, disk, existing, replaces } = place;
     let id = TaskId(draft.take_id());
     let replica = existing.unwrap_or_else(|| ReplicaId(draft.take_id()));
     let fresh = existing.is_none();
@@ -69,7 +71,7 @@ pub fn start_copy(draft: &mut Draft, wish: Wish, source: ReplicaId, target: Targ
         tablet,
         status: wish.status,
         priority: wish.priority,
-        work: Work::Clone { replica, node, disk, fresh, source, source_node, source_disk, version, replaces: None },
+        work: Work::Clone { replica, node, disk, fresh, source, source_node, source_disk, version, replaces },
         started: draft.at,
         bytes_done: 0,
         bytes_total: 0,
@@ -100,28 +102,49 @@ fn can_give(world: &World, replica: &Replica) -> bool {
     replica.bad.is_none() && replica.state != ReplicaState::Clone && is_readable && is_seen
 }
 
-/// Where the copy goes, if it may go there.
-fn place(
-    world: &World,
-    id: TabletId,
-    source: ReplicaId,
-    target: Target,
-) -> Option<(NodeId, DiskId, Option<ReplicaId>)> {
-    let tablet = world.tablets.get(id)?;
+/// Where a copy goes.
+struct Place {
+    node: NodeId,
+    disk: DiskId,
+    existing: Option<ReplicaId>,
+    replaces: Option<ReplicaId>,
+}
+
+/// Where the copy goes, if it may go there. No two replicas of a tablet share a host, with one exception: a copy that
+/// moves within a host stands beside the one that it replaces, and does not count before that one has begun to leave.
+fn place(world: &World, tablet: &Tablet, source: ReplicaId, target: Target) -> Option<Place> {
+    let known = |id: ReplicaId| tablet.replicas.iter().find(|other| other.id == id);
     match target {
-        Target::Existing(replica) => {
-            let known = tablet.replicas.iter().find(|other| other.id == replica)?;
-            let is_fit = replica != source && known.state != ReplicaState::Decommission;
-            (is_fit && can_take(world, known.node, known.disk)).then_some((known.node, known.disk, Some(replica)))
+        Target::Existing(id) => {
+            let replica = known(id)?;
+            let is_fit = id != source && replica.state != ReplicaState::Decommission;
+            let (node, disk, existing) = (replica.node, replica.disk, Some(id));
+            (is_fit && can_take(world, node, disk)).then_some(Place { node, disk, existing, replaces: None })
         }
         Target::NewOn { node, disk } => {
-            let host = &world.nodes.get(&node)?.host;
-            let mut hosts = tablet.replicas.iter().filter_map(|replica| checkup::count::host_of(world, replica));
-            let has_copy = hosts.any(|other| other == host);
-            let is_full = tablet.replicas.len() >= tablet.wanted as usize + SURPLUS_MAX;
-            (!has_copy && !is_full && can_take(world, node, disk)).then_some((node, disk, None))
+            let (existing, replaces) = (None, None);
+            may_stand(world, tablet, node, disk, replaces).then_some(Place { node, disk, existing, replaces })
+        }
+        Target::Beside { old, disk } => {
+            let old = known(old)?;
+            let node = world.disks.get(&disk).filter(|_| disk != old.disk)?.node;
+            let is_beside = checkup::count::host_of(world, old) == world.nodes.get(&node).map(|node| node.host.as_str());
+            let (existing, replaces) = (None, Some(old.id));
+            let may_stand = is_beside && may_stand(world, tablet, node, disk, replaces);
+            may_stand.then_some(Place { node, disk, existing, replaces })
         }
     }
+}
+
+/// Whether a new replica may be made there: the place wants new ones of this tablet, no other replica but the one that
+/// it replaces is on the host, and the tablet has room.
+fn may_stand(world: &World, tablet: &Tablet, node: NodeId, disk: DiskId, replaces: Option<ReplicaId>) -> bool {
+    let Some(host) = world.nodes.get(&node).map(|node| node.host.as_str()) else { return false };
+    let mut others = tablet.replicas.iter().filter(|other| Some(other.id) != replaces);
+    let has_copy = others.any(|other| checkup::count::host_of(world, other) == Some(host));
+    let is_full = tablet.replicas.len() >= tablet.wanted as usize + SURPLUS_MAX;
+    let is_wanted = world.disks.get(&disk).is_some_and(|disk| target::unwanted(world, tablet, disk).is_none());
+    !has_copy && !is_full && is_wanted && can_take(world, node, disk)
 }
 
 fn can_take(world: &World, node: NodeId, disk: DiskId) -> bool {
@@ -294,9 +317,25 @@ pub fn arrived(draft: &mut Draft, id: TabletId, replica: ReplicaId) {
     if state == ReplicaState::Clone {
         draft.record(Change::ReplicaTurned { tablet: id, replica, state: ReplicaState::Normal, ballot });
     }
-    if let Some(task) = task {
-        let outcome = Outcome::Finished { evidence: None };
-        draft.record(Change::TaskEnded { tablet: id, task: task.id, outcome });
+    let Some(task) = task else { return };
+    let outcome = Outcome::Finished { evidence: None };
+    draft.record(Change::TaskEnded { tablet: id, task: task.id, outcome });
+    if let Work::Clone { replaces: Some(old), .. } = task.work {
+        retire(draft, &task, old);
+    }
+}
+
+/// A move has landed: the replica that it replaces begins to leave in the same batch, so that the new one counts at
+/// once and no verdict sees both. Where the guard forbids that now, it stays, and the ladder asks for it again.
+fn retire(draft: &mut Draft, task: &Task, old: ReplicaId) {
+    let Some(tablet) = draft.world.tablets.get(task.tablet) else { return };
+    if tablet.replicas.iter().all(|other| other.id != old) {
+        return;
+    }
+    let (tablet, revision) = (tablet.id, tablet.revision);
+    let wish = Wish { tablet, revision, status: task.status, priority: task.priority };
+    if let Err(reason) = deletion::start(draft, wish, old) {
+        draft.explain(reason);
     }
 }
 

@@ -4,17 +4,17 @@
 //! agent's word, which may never come.
 
 use super::target::place_refusal;
-use crate::checkup::{Counts, count};
+use crate::checkup::{Counts, count, verdict};
 use crate::world::{Task, Work};
 use crate::{Reason, World};
-use stele_common::{Liveness, NodeId, ReplicaId, Tick};
+use stele_common::{Liveness, NodeId, ReplicaId, TabletStatus, Tick};
 
 /// Why a running task is to end now; `None` = it goes on.
 pub fn end_of(world: &World, task: &Task, at: Tick) -> Option<Reason> {
     match &task.work {
         Work::Clone { node, source_node, replica, fresh, disk, .. } => lost(world, *node)
             .or_else(|| lost(world, *source_node))
-            .or_else(|| if *fresh { needless(world, task, *replica) } else { None })
+            .or_else(|| if *fresh { needless(world, task, *replica, at) } else { None })
             .or_else(|| world.disks.get(disk).and_then(|disk| away(world, disk)))
             .or_else(|| slow(world, task, at)),
         Work::Delete { replica, .. } => still_needed(world, task, *replica),
@@ -37,11 +37,29 @@ fn away(world: &World, disk: &crate::world::Disk) -> Option<Reason> {
     }
 }
 
-/// A new copy that is not finished, while n others are complete: somebody came back.
-fn needless(world: &World, task: &Task, replica: ReplicaId) -> Option<Reason> {
+/// A new copy that is not finished, while without it n others are complete and stand where they should: somebody came
+/// back, or nobody wants the place empty any more.
+fn needless(world: &World, task: &Task, replica: ReplicaId, at: Tick) -> Option<Reason> {
     let tablet = world.tablets.get(task.tablet)?;
     let counts = count(world, tablet);
-    (others(tablet, &counts, replica) >= tablet.wanted).then(super::admit::needless)
+    if others(tablet, &counts, replica) < tablet.wanted {
+        return None;
+    }
+    let mut without = tablet.clone();
+    without.replicas.retain(|other| other.id != replica);
+    let is_well = match verdict(world, &without, at).status {
+        TabletStatus::Healthy | TabletStatus::Redundant | TabletStatus::ColocateRedundant => true,
+        TabletStatus::Unrecoverable
+        | TabletStatus::ForceRedundant
+        | TabletStatus::NeedFurtherRepair
+        | TabletStatus::ReplicaMissing
+        | TabletStatus::VersionIncomplete
+        | TabletStatus::ReplicaRelocating
+        | TabletStatus::ReplicaMissingInCluster
+        | TabletStatus::DiskMigration
+        | TabletStatus::ColocateMismatch => false,
+    };
+    is_well.then(super::admit::needless)
 }
 
 /// The chosen one must stay when fewer than n others are complete. (A bad one leaves at once and never gets here.)

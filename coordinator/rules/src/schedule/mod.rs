@@ -7,22 +7,31 @@
 //! | question | file |
 //! |---|---|
 //! | what comes before what? | [`queue`], [`priority`] |
-//! | may it start, and as what? | [`admit`] |
+//! | may it start, and as what? | [`admit`]; step by step in `visitor`, `movings` |
 //! | is there room on the disks? | [`slots`] |
-//! | where from, where to, whom to delete? | [`source`], [`target`], [`victim`] |
+//! | where from, where to, whom to mend or delete? | [`source`], [`target`], `beside`, [`in_place`], [`victim`] |
+//! | how fast are copies? | [`rates`] |
 //! | when must running work end? | [`lifecycle`] |
 //!
 //! It must never have two proposals for one tablet, nor grant more slots than there are.
 
 pub mod admit;
+mod beside;
+pub mod in_place;
 pub mod lifecycle;
+mod movings;
+mod one;
 pub mod priority;
 pub mod queue;
+pub mod rates;
 mod round;
 pub mod slots;
 pub mod source;
 pub mod target;
 pub mod victim;
+mod visitor;
+
+pub use one::{OneRound, one_round};
 
 #[cfg(test)]
 mod property;
@@ -30,13 +39,14 @@ mod property;
 mod tests;
 
 use crate::checkup::{Verdict, verdict};
-use crate::world::{Outcome, Task};
+use crate::world::{Outcome, Task, Work};
 use crate::{Proposal, Reason, World};
 use priority::Urgency;
 use queue::{After, Entry, Place, Queue};
+use rates::Rates;
 use slots::{Grant, Ledger};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use stele_common::{DiskId, TabletId, TaskId, Tick};
+use stele_common::{DiskId, ReplicaId, TabletId, TaskId, Tick};
 
 #[derive(Clone, Debug)]
 pub enum DeskEvent {
@@ -74,6 +84,9 @@ pub struct Desk {
     wake_refused: bool,
     /// How far the slow walk over all entries has come.
     walked: Option<TabletId>,
+    /// What finished moves have replaced: it leaves before any other surplus of its tablet.
+    replaced: BTreeMap<TabletId, ReplicaId>,
+    rates: Rates,
 }
 
 /// A proposal that the world does not show yet.
@@ -150,6 +163,16 @@ impl Desk {
         self.flights.len()
     }
 
+    /// What finished moves have replaced and is still there.
+    pub fn replaced(&self) -> &BTreeMap<TabletId, ReplicaId> {
+        &self.replaced
+    }
+
+    /// How fast copies from and to each disk have been.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
     /// Slots and promised bytes, proposals in flight included.
     pub fn ledger(&self, world: &World) -> Ledger {
         let grants = self.flights.iter().filter_map(|(tablet, flight)| Some((*tablet, flight.grant.as_ref()?)));
@@ -166,6 +189,7 @@ impl Desk {
     ) {
         let Some(priority) = verdict.priority else {
             self.queue.remove(tablet);
+            self.replaced.remove(&tablet);
             return;
         };
         let Some(known) = self.queue.get(tablet) else {
@@ -205,6 +229,7 @@ impl Desk {
         let place = if busy { Place::Away } else { place_for(verdict, at) };
         let entry = Entry {
             tablet,
+            turn: 0,
             verdict,
             urgency: Urgency::new(priority, at),
             queued: at,
@@ -265,6 +290,10 @@ impl Desk {
             Outcome::Cancelled { cause } => !matches!(cause, Reason::NowHealthy | Reason::TableDropped),
         };
         let took_ms = at.since(task.started.max(world.began));
+        if let (Outcome::Finished { .. }, Work::Clone { source_disk, disk, replaces, .. }) = (&outcome, &task.work) {
+            self.rates.finished([*source_disk, *disk], task.bytes_done, took_ms);
+            self.replaced.extend(replaces.map(|old| (tablet, old)));
+        }
         self.history.push_back(Past { task, outcome, wall_ms, took_ms });
         while self.history.len() > world.knobs.history_max {
             self.history.pop_front();

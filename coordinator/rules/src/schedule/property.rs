@@ -78,6 +78,12 @@ fn check(shop: &Shop, proposals: &[Proposal]) {
                         assert!((tablet.replicas.len() as u32) < tablet.wanted + admit::SURPLUS_MAX);
                     }
                     Target::Existing(replica) => assert_ne!(replica, source),
+                    Target::Beside { old, disk } => {
+                        let (from, to) = (shop.sample.replica(tablet.id, *old), &world.disks[disk]);
+                        assert!(
+                            to.id != from.disk && host_of(world, from) == Some(world.nodes[&to.node].host.as_str())
+                        );
+                    }
                 }
             }
             Proposal::Delete { tablet, victim, .. } => {

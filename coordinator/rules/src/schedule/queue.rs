@@ -10,7 +10,8 @@
 //!                     └──┴── time, or the cause changed
 //! ```
 //!
-//! Order: priority, then earlier last visit, then id. Bounded: beyond `queue_max` the idle give way to the urgent.
+//! Order: priority, then earlier last visit, then who came in first. Bounded: beyond `queue_max` the idle give way to the
+//! urgent.
 
 use super::priority::Urgency;
 use crate::Reason;
@@ -22,6 +23,8 @@ use stele_common::{DiskId, Priority, TabletId, TabletStatus, Tick};
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub tablet: TabletId,
+    /// Its turn among those of one priority that were visited at the same time; given by the queue when it comes in.
+    pub turn: u64,
     pub verdict: Verdict,
     pub urgency: Urgency,
     pub queued: Tick,
@@ -66,6 +69,7 @@ pub enum After {
 pub struct Key {
     priority: Priority,
     visited: Tick,
+    turn: u64,
     pub tablet: TabletId,
 }
 
@@ -81,6 +85,8 @@ pub struct Queue {
     busy: BTreeMap<DiskId, BTreeSet<Key>>,
     /// Everything but what is away: the last gives way when the queue is full.
     standing: BTreeSet<Key>,
+    /// The turn of the next to come in.
+    turn: u64,
 }
 
 impl Queue {
@@ -117,9 +123,10 @@ impl Queue {
     }
 
     /// Adds a new entry. When the queue is full the least urgent leaves and is returned: maybe the new one itself.
-    pub fn insert(&mut self, entry: Entry, queue_max: usize) -> Option<TabletId> {
+    pub fn insert(&mut self, mut entry: Entry, queue_max: usize) -> Option<TabletId> {
         let tablet = entry.tablet;
         self.remove(tablet);
+        (entry.turn, self.turn) = (self.turn, self.turn + 1);
         self.link(&entry);
         self.entries.insert(tablet, entry);
         if self.standing.len() <= queue_max {
@@ -245,6 +252,6 @@ impl Queue {
 
 impl Entry {
     fn key(&self) -> Key {
-        Key { priority: self.urgency.now, visited: self.visited, tablet: self.tablet }
+        Key { priority: self.urgency.now, visited: self.visited, turn: self.turn, tablet: self.tablet }
     }
 }

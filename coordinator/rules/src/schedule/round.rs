@@ -5,7 +5,7 @@
 
 use super::admit::{self, Desktop, Visit};
 use super::queue::{After, Place};
-use super::slots::{Grant, Ledger};
+use super::slots::Grant;
 use super::target::{self, Board};
 use super::{Desk, DeskAction, FLIGHT_MS, Flight, LOOK_AGAIN_MS, backoff_ms, lifecycle};
 use crate::world::Work;
@@ -16,12 +16,27 @@ use stele_common::{DiskId, TabletId, Tick};
 
 /// Tablets looked at in one round at most: some 3 µs each keep a round below 10 ms.
 const VISITS_MAX: usize = 2_000;
-/// Looks that ended in nothing, of which each may have walked over all disks.
-const MISSES_MAX: usize = 200;
-/// Deletions under way at once: each asks n agents to confirm a replica.
-const DELETIONS_MAX: usize = 256;
 /// Entries aged in one round: 100 000 are through in ten seconds.
 const WALK: usize = 1_000;
+
+/// How far one round goes.
+pub(super) struct Bounds {
+    visits: usize,
+    /// Looks that ended in nothing, of which each may have walked over all disks.
+    misses: usize,
+    /// Deletions under way at once: each asks n agents to confirm a replica.
+    deletions: usize,
+    /// Copies are not even looked at while no disk can take anything.
+    stops_when_full: bool,
+}
+
+impl Bounds {
+    const EACH: Bounds = Bounds { visits: VISITS_MAX, misses: 200, deletions: 256, stops_when_full: true };
+    /// Everything is looked at, so that everything has its answer.
+    pub const NONE: Bounds =
+        Bounds { visits: usize::MAX, misses: usize::MAX, deletions: usize::MAX, stops_when_full: false };
+}
+
 impl Desk {
     pub(super) fn round(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
         self.forget_lost_flights(world, at);
@@ -30,27 +45,33 @@ impl Desk {
             Level::Steady | Level::Lively => {}
         }
         self.end_tasks(world, at, actions);
+        self.wake(world, at);
+        self.walk(world, at);
+        self.go_through(world, at, &Bounds::EACH, actions);
+    }
+
+    /// Looks at what is ready, in order, and begins what may begin.
+    pub(super) fn go_through(&mut self, world: &World, at: Tick, bounds: &Bounds, actions: &mut Vec<DeskAction>) {
         let mut ledger = self.ledger(world);
         let mut board = Board::of(world, &ledger);
-        self.wake(world, at, &ledger);
-        self.walk(world, at);
         let running = world.tasks.values().filter(|task| matches!(task.work, Work::Delete { .. })).count();
         let mut deletions = running + self.flights.values().filter(|flight| flight.grant.is_none()).count();
+        let replaced = std::mem::take(&mut self.replaced);
         let mut misses = 0;
         let mut seen = BTreeSet::new();
-        for _ in 0..VISITS_MAX {
-            // No disk can take anything: copies need not even be looked at.
-            let copy = if board.is_empty() { None } else { self.queue.next_copy() };
-            let deletion = if deletions < DELETIONS_MAX { self.queue.next_deletion() } else { None };
+        for _ in 0..bounds.visits {
+            let is_full = bounds.stops_when_full && board.is_empty();
+            let copy = if is_full { None } else { self.queue.next_copy() };
+            let deletion = if deletions < bounds.deletions { self.queue.next_deletion() } else { None };
             let Some(key) = [copy, deletion].into_iter().flatten().min() else {
                 // Slots are left that the first in line could not use: the next ones may.
-                if board.is_empty() || !self.queue.wake_busy(|disk| ledger.free(disk), &seen) {
+                if is_full || !self.queue.wake_busy(|disk| ledger.free(disk), &seen) {
                     break;
                 }
                 continue;
             };
             seen.insert(key.tablet);
-            let desktop = Desktop { world, ledger: &ledger, board: &board, at };
+            let desktop = Desktop { world, ledger: &ledger, board: &board, replaced: &replaced, at };
             match self.visit(&desktop, key.tablet, actions) {
                 Some(Some(grant)) => {
                     ledger.take(world, &grant);
@@ -60,10 +81,11 @@ impl Desk {
                 Some(None) => deletions += 1,
                 None => misses += 1,
             }
-            if misses >= MISSES_MAX {
+            if misses >= bounds.misses {
                 break;
             }
         }
+        self.replaced = replaced;
     }
 
     /// Looks at one tablet; `Some` with what it takes when something was proposed.
@@ -132,10 +154,13 @@ impl Desk {
     }
 
     /// What may be looked at again: its time has come, a slot has freed, a disk has come.
-    fn wake(&mut self, world: &World, at: Tick, ledger: &Ledger) {
+    fn wake(&mut self, world: &World, at: Tick) {
+        let ledger = self.ledger(world);
         self.queue.wake_due(at, VISITS_MAX);
         self.queue.wake_busy(|disk| ledger.free(disk), &BTreeSet::new());
-        let disks = world.disks.values().filter(|disk| target::place_refusal(world, disk).is_none());
+        let disks = world.disks.values().filter(|disk| {
+            target::place_refusal(world, disk).is_none() && target::takes_nothing_new(world, disk).is_none()
+        });
         let usable: BTreeSet<DiskId> = disks.map(|disk| disk.id).collect();
         self.wake_refused |= !usable.is_subset(&self.usable);
         self.usable = usable;

@@ -32,7 +32,9 @@ pub struct Ledger {
 impl Ledger {
     /// Counts running tasks and the grants of proposals that the world does not show yet.
     pub fn of<'a>(world: &World, in_flight: impl Iterator<Item = (TabletId, &'a Grant)>) -> Ledger {
-        let mut ledger = Ledger { limit: world.knobs.schedule_slot_num_per_path, ..Ledger::default() };
+        let elsewhere = world.disks.values().filter(|disk| disk.slots_elsewhere.repair > 0);
+        let used = elsewhere.map(|disk| (disk.id, disk.slots_elsewhere.repair)).collect();
+        let mut ledger = Ledger { limit: world.knobs.schedule_slot_num_per_path, used, ..Ledger::default() };
         for task in world.tasks.values() {
             let Work::Clone { node, disk, source_disk, .. } = &task.work else { continue };
             let bytes = world.tablets.get(task.tablet).map_or(0, size_of).max(task.bytes_total);

@@ -31,9 +31,14 @@ pub fn choose_source<'a>(
     let free = |replica: &&&Replica| ledger.free(replica.disk) > 0;
     let best = givers.iter().filter(free).min_by_key(|replica| (rank(replica), ledger.used(replica.disk), replica.id));
     best.copied().ok_or_else(|| NoSource {
-        reason: Reason::NoSourceSlot { disk: first.disk },
+        reason: no_slot(first.disk),
         busy: givers.iter().map(|replica| replica.disk).collect(),
     })
+}
+
+/// It could give, but its disk has no free slot.
+pub fn no_slot(disk: DiskId) -> Reason {
+    Reason::NoSourceSlot { disk }
 }
 
 /// Every replica that may give: the complete ones; only without any, those that are merely not counted.

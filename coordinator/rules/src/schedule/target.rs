@@ -1,27 +1,44 @@
 //! Where a new copy goes: a disk on a host without one, with a free slot and room left after all grants.
 //!
-//! In: the world, the ledger, the board of free disks in order. Out: a disk, or why none. It must never choose a host
-//! that holds any replica of the tablet, whatever that replica's state.
+//! In: the world, the ledger, the board of free disks. Out: a disk, or why none. It must never choose a host that holds
+//! any replica of the tablet, whatever that replica's state (a move within a host is chosen in [`super::beside`]).
 //!
-//! Order: the tablet's medium, then any; lowest used part of the disk, promised bytes included; fewest copies under
-//! way; lowest id.
+//! A disk is asked in this order, and each refusal is a [`Reason`] of its own: its node is alive and has reported; the
+//! disk is online; neither is being drained; the node has the table's tag, or is in the bucket of its colocation group;
+//! its host has no replica; the copy fits with all that is promised to its file system.
+//!
+//! Among those that may take it, the first by: the tablet's medium before any other; a rack without a live copy before
+//! one with; lowest used part of the disk, promised bytes included; fewest copies under way; lowest id. So racks are
+//! soft: they order, they never refuse.
 
 use super::slots::Ledger;
+use crate::checkup::Counts;
 use crate::checkup::count::host_of;
-use crate::world::{Disk, Tablet};
+use crate::world::{Disk, Replica, Tablet};
 use crate::{Reason, World};
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::{DiskId, DiskState, Liveness, Medium, NodeId};
 
-/// Disks that may take a copy at all, in the order in which they are preferred.
-pub struct Board {
-    seats: BTreeMap<Medium, BTreeSet<Seat>>,
-    seat_of: BTreeMap<DiskId, (Medium, Seat)>,
+/// Disks with a free slot that may take new copies, in the order in which they are preferred.
+pub struct Board<'a> {
+    /// A choice looks at the first few of each kind, not at all disks.
+    seats: BTreeMap<Kind<'a>, BTreeSet<Seat>>,
+    seat_of: BTreeMap<DiskId, (Kind<'a>, Seat)>,
+    /// Disks that are there and have a free slot: those that take nothing new are mended all the same.
+    open: BTreeSet<DiskId>,
+}
+
+/// Disks that are alike for a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind<'a> {
+    medium: Medium,
+    tag: &'a str,
+    rack: &'a str,
 }
 
 /// Field order is the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Seat {
+pub(super) struct Seat {
     /// Parts per billion, so that the order is total.
     used_ppb: u64,
     copies: u32,
@@ -37,46 +54,67 @@ pub struct NoTarget {
 /// A refused tablet waits for at most this many disks' slots: more would only make waking it dearer.
 const BUSY_MAX: usize = 8;
 
-impl Board {
-    /// All disks with a free slot that are online at a node that is there.
-    pub fn of(world: &World, ledger: &Ledger) -> Board {
-        let mut board = Board { seats: BTreeMap::new(), seat_of: BTreeMap::new() };
-        for disk in world.disks.values() {
-            board.seat(world, ledger, disk);
-        }
+impl<'a> Board<'a> {
+    pub fn of(world: &'a World, ledger: &Ledger) -> Board<'a> {
+        let mut board = Board { seats: BTreeMap::new(), seat_of: BTreeMap::new(), open: BTreeSet::new() };
+        world.disks.values().for_each(|disk| board.seat(world, ledger, disk));
         board
     }
 
     /// After a grant: the destination moves back in the order, full disks leave the board.
-    pub fn refresh(&mut self, world: &World, ledger: &Ledger, disk: DiskId) {
-        if let Some((medium, seat)) = self.seat_of.remove(&disk) {
-            self.seats.entry(medium).or_default().remove(&seat);
+    pub fn refresh(&mut self, world: &'a World, ledger: &Ledger, disk: DiskId) {
+        if let Some((kind, seat)) = self.seat_of.remove(&disk) {
+            self.seats.entry(kind).or_default().remove(&seat);
         }
+        self.open.remove(&disk);
         if let Some(disk) = world.disks.get(&disk) {
             self.seat(world, ledger, disk);
         }
     }
 
-    fn seat(&mut self, world: &World, ledger: &Ledger, disk: &Disk) {
+    fn seat(&mut self, world: &'a World, ledger: &Ledger, disk: &Disk) {
+        let Some(node) = world.nodes.get(&disk.node) else { return };
         if ledger.free(disk.id) == 0 || place_refusal(world, disk).is_some() {
             return;
         }
-        let (copies, bytes) = ledger.incoming(disk.id);
-        let seat = Seat { used_ppb: used_ppb(disk, bytes), copies, disk: disk.id };
-        self.seats.entry(disk.medium).or_default().insert(seat);
-        self.seat_of.insert(disk.id, (disk.medium, seat));
+        self.open.insert(disk.id);
+        if takes_nothing_new(world, disk).is_none() {
+            let (kind, seat) = (Kind { medium: disk.medium, tag: &node.tag, rack: &node.rack }, seat_at(ledger, disk));
+            self.seats.entry(kind).or_default().insert(seat);
+            self.seat_of.insert(disk.id, (kind, seat));
+        }
     }
 
     /// No disk anywhere can take anything.
     pub fn is_empty(&self) -> bool {
-        self.seat_of.is_empty()
+        self.open.is_empty()
     }
 
-    fn in_order(&self, medium: Medium) -> impl Iterator<Item = DiskId> {
-        let right = self.seats.get(&medium).into_iter().flatten();
-        let others = self.seats.iter().filter(move |(other, _)| **other != medium).flat_map(|(_, seats)| seats);
-        right.chain(others).map(|seat| seat.disk)
+    /// The first seat of the right or of the other media that fits.
+    fn best(&self, wish: &Wish, right_medium: bool, fits: impl Fn(DiskId) -> bool) -> Option<DiskId> {
+        let kinds = self.seats.iter().filter(|(kind, _)| {
+            (kind.medium == wish.medium) == right_medium && wish.tag.is_none_or(|tag| tag == kind.tag)
+        });
+        let firsts = kinds.filter_map(|(kind, seats)| {
+            let seat = seats.iter().find(|seat| fits(seat.disk))?;
+            Some((wish.racks.contains(kind.rack), *seat))
+        });
+        firsts.min().map(|(_, seat)| seat.disk)
     }
+}
+
+/// What a tablet wants of a seat.
+struct Wish<'a> {
+    medium: Medium,
+    /// `None`: its bucket says where, whatever the tag.
+    tag: Option<&'a str>,
+    /// Racks with a live copy that stays.
+    racks: BTreeSet<&'a str>,
+}
+
+pub(super) fn seat_at(ledger: &Ledger, disk: &Disk) -> Seat {
+    let (copies, bytes) = ledger.incoming(disk.id);
+    Seat { used_ppb: used_ppb(disk, bytes), copies, disk: disk.id }
 }
 
 /// Chooses the disk for a new copy of `bytes`.
@@ -85,38 +123,96 @@ pub fn choose_target(
     ledger: &Ledger,
     board: &Board,
     tablet: &Tablet,
+    counts: &Counts,
     bytes: u64,
 ) -> Result<(NodeId, DiskId), NoTarget> {
-    let may_take = |disk: &DiskId| {
-        let disk = world.disks.get(disk)?;
-        disk_refusal(world, ledger, tablet, disk, bytes).is_none().then_some((disk.node, disk.id))
-    };
-    if let Some(place) = board.in_order(tablet.medium).find_map(|disk| may_take(&disk)) {
-        return Ok(place);
+    let refusal = |disk: &Disk| disk_refusal(world, ledger, tablet, disk, bytes);
+    let fits = |disk: DiskId| world.disks.get(&disk).is_some_and(|disk| refusal(disk).is_none());
+    let tag = world.bucket_nodes(tablet).is_none().then(|| world.tag_of(tablet));
+    let wish = Wish { medium: tablet.medium, tag, racks: racks_with_copies(world, tablet, counts) };
+    let chosen = board.best(&wish, true, fits).or_else(|| board.best(&wish, false, fits));
+    if let Some(disk) = chosen.and_then(|disk| world.disks.get(&disk)) {
+        return Ok((disk.node, disk.id));
     }
-    let mut busy: Vec<DiskId> =
-        world.disks.keys().filter(|disk| ledger.free(**disk) == 0 && may_take(disk).is_some()).copied().collect();
+    let (mut busy, mut why) = (Vec::new(), Tally::default());
+    for disk in world.disks.values() {
+        match refusal(disk) {
+            Some(reason) => why.count(&reason),
+            None => busy.push(disk.id),
+        }
+    }
     if busy.is_empty() {
-        return Err(NoTarget {
-            reason: Reason::NoDestination { tablet: tablet.id, disks: world.disks.len() as u32 },
-            busy,
-        });
+        let (tablet, disks, why) = (tablet.id, world.disks.len() as u32, why.text());
+        return Err(NoTarget { reason: Reason::NoDestination { tablet, disks, why }, busy });
     }
+    Err(no_slot(busy))
+}
+
+/// Disks could take it, but have no free slot.
+pub(super) fn no_slot(mut busy: Vec<DiskId>) -> NoTarget {
     let reason = Reason::NoDestinationSlot { disks: busy.len() as u32 };
     busy.truncate(BUSY_MAX);
-    Err(NoTarget { reason, busy })
+    NoTarget { reason, busy }
+}
+
+/// Racks that hold a live copy which is not about to leave. A node without a rack is in the rack without a name.
+fn racks_with_copies<'a>(world: &'a World, tablet: &Tablet, counts: &Counts) -> BTreeSet<&'a str> {
+    let alive = tablet.replicas.iter().zip(&counts.judged).filter(|(_, judged)| judged.alive);
+    let nodes = alive.filter_map(|(replica, _)| world.nodes.get(&replica.node));
+    nodes.filter(|node| !node.draining).map(|node| node.rack.as_str()).collect()
+}
+
+/// How often each rule refused: the numbers behind "none of them".
+#[derive(Default)]
+pub(super) struct Tally(BTreeMap<&'static str, u32>);
+
+impl Tally {
+    pub fn count(&mut self, reason: &Reason) {
+        *self.0.entry(reason.code()).or_default() += 1;
+    }
+
+    /// Most frequent first.
+    pub fn text(&self) -> String {
+        let mut rules: Vec<_> = self.0.iter().map(|(code, times)| (std::cmp::Reverse(*times), *code)).collect();
+        rules.sort_unstable();
+        let rules: Vec<String> = rules.into_iter().map(|(times, code)| format!("{} {code}", times.0)).collect();
+        if rules.is_empty() { "there are none".into() } else { rules.join(", ") }
+    }
 }
 
 /// The rule that refuses a disk as the place of a new copy, slots aside.
 pub fn disk_refusal(world: &World, ledger: &Ledger, tablet: &Tablet, disk: &Disk, bytes: u64) -> Option<Reason> {
-    if let Some(reason) = place_refusal(world, disk) {
-        return Some(reason);
-    }
+    new_refusal(world, ledger, tablet, None, disk, bytes)
+}
+
+/// [`disk_refusal`] of a disk on the host of the replica that the copy replaces: that one is not in its way.
+pub(super) fn beside_refusal(
+    world: &World,
+    ledger: &Ledger,
+    tablet: &Tablet,
+    old: &Replica,
+    disk: &Disk,
+    bytes: u64,
+) -> Option<Reason> {
+    new_refusal(world, ledger, tablet, Some(old), disk, bytes)
+}
+
+fn new_refusal(
+    world: &World,
+    ledger: &Ledger,
+    tablet: &Tablet,
+    old: Option<&Replica>,
+    disk: &Disk,
+    bytes: u64,
+) -> Option<Reason> {
     let host = world.nodes.get(&disk.node).map(|node| node.host.as_str());
-    if tablet.replicas.iter().any(|replica| host_of(world, replica) == host) {
-        return Some(Reason::HostHasCopy { node: disk.node });
-    }
-    overfill(ledger, disk, bytes, world.knobs.clone_reserve(disk.space.total))
+    let mut others = tablet.replicas.iter().filter(|other| Some(other.id) != old.map(|old| old.id));
+    place_refusal(world, disk)
+        .or_else(|| unwanted(world, tablet, disk))
+        .or_else(|| {
+            others.any(|other| host_of(world, other) == host).then_some(Reason::HostHasCopy { node: disk.node })
+        })
+        .or_else(|| overfill(ledger, disk, bytes, world.knobs.clone_reserve(disk.space.total)))
 }
 
 /// The rule that refuses a disk as the place where an existing replica is brought up by `bytes`: it may use what loads
@@ -149,6 +245,28 @@ pub fn place_refusal(world: &World, disk: &Disk) -> Option<Reason> {
         Some(_) | None => return Some(Reason::NodeNotAlive { node: disk.node }),
     }
     (disk.state != DiskState::Online || disk.replaced_by.is_some()).then_some(Reason::DiskNotOnline { disk: disk.id })
+}
+
+/// Whether new copies are kept away from a disk that is there: somebody wants it empty.
+pub fn takes_nothing_new(world: &World, disk: &Disk) -> Option<Reason> {
+    if world.nodes.get(&disk.node).is_some_and(|node| node.draining) {
+        return Some(Reason::NodeDraining { node: disk.node });
+    }
+    disk.draining.then_some(Reason::DiskDraining { disk: disk.id })
+}
+
+/// The rule that keeps new copies of this tablet away from a disk that is there: [`takes_nothing_new`], another tag, or
+/// a node outside its bucket. In a colocation group the bucket alone says where, whatever the tag.
+pub fn unwanted(world: &World, tablet: &Tablet, disk: &Disk) -> Option<Reason> {
+    if let Some(reason) = takes_nothing_new(world, disk) {
+        return Some(reason);
+    }
+    if let Some(bucket) = world.bucket_nodes(tablet) {
+        return (!bucket.contains(&disk.node)).then_some(Reason::NotInBucket { node: disk.node });
+    }
+    let (node, wanted) = (world.nodes.get(&disk.node)?, world.tag_of(tablet));
+    let is_other = node.tag != wanted;
+    is_other.then(|| Reason::OtherTag { node: node.id, tag: node.tag.clone(), wanted: wanted.into() })
 }
 
 fn overfill(ledger: &Ledger, disk: &Disk, bytes: u64, keep: u64) -> Option<Reason> {

@@ -78,9 +78,12 @@ impl Shop {
     }
 
     fn clone_work(&mut self, tablet: TabletId, source: ReplicaId, target: Target) -> Work {
-        let (replica, fresh) = match target {
-            Target::Existing(replica) => (replica, false),
-            Target::NewOn { disk, .. } => (self.sample.replica_on(tablet, disk, ReplicaState::Clone), true),
+        let (replica, fresh, replaces) = match target {
+            Target::Existing(replica) => (replica, false, None),
+            Target::NewOn { disk, .. } => (self.sample.replica_on(tablet, disk, ReplicaState::Clone), true, None),
+            Target::Beside { old, disk } => {
+                (self.sample.replica_on(tablet, disk, ReplicaState::Clone), true, Some(old))
+            }
         };
         let (made, from) = (self.sample.replica(tablet, replica), self.sample.replica(tablet, source));
         Work::Clone {
@@ -92,7 +95,7 @@ impl Shop {
             source_node: from.node,
             source_disk: from.disk,
             version: self.sample.tablet(tablet).committed,
-            replaces: None,
+            replaces,
         }
     }
 
@@ -332,13 +335,13 @@ fn victims_in_order() {
     for expected in [bad, lost, leftover, behind, fullest] {
         let counts = crate::checkup::count(&shop.sample.world, shop.sample.tablet(tablet));
         let world = &shop.sample.world;
-        let victim = choose_victim(world, shop.sample.tablet(tablet), &counts, shop.sample.at, Purpose::Surplus);
+        let victim = choose_victim(world, shop.sample.tablet(tablet), &counts, shop.sample.at, Purpose::Surplus, None);
         assert_eq!(victim, Some(expected));
         shop.sample.forget(tablet, expected);
     }
     let counts = crate::checkup::count(&shop.sample.world, shop.sample.tablet(tablet));
     let world = &shop.sample.world;
-    assert_eq!(choose_victim(world, shop.sample.tablet(tablet), &counts, shop.sample.at, Purpose::Surplus), None);
+    assert_eq!(choose_victim(world, shop.sample.tablet(tablet), &counts, shop.sample.at, Purpose::Surplus, None), None);
 }
 
 /// Refusals name their rule with its numbers, and the tablet is looked at again when a disk has come.
@@ -435,8 +438,8 @@ fn tasks_end() {
     assert_eq!(cause(&mut shop), None);
     let (mut shop, _) = start(1_000, 181_000);
     assert_eq!(cause(&mut shop), Some("timed_out"));
-    let (mut shop, _) = start(181_000_000, 181_000);
-    assert_eq!(cause(&mut shop), None, "faster than 1 MB/s");
+    let (mut shop, _) = start(181 << 20, 181_000);
+    assert_eq!(cause(&mut shop), None, "faster than 1 MiB/s");
     let (mut shop, _) = start(1_000, 10);
     shop.pass(60_001);
     assert_eq!(cause(&mut shop), Some("stalled"));

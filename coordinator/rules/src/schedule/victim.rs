@@ -2,14 +2,31 @@
 //! again and asks for evidence.
 //!
 //! In: a tablet with its counts. Out: one replica, or none. It must never name a replica that is merely out of sight,
-//! nor a complete one unless more than n are complete.
+//! nor one that is of use unless n others are complete without it.
+//!
+//! The seed's order, made complete; among equals of a rank the lowest version, or the fullest disk, then the most
+//! loaded node, then the highest id:
+//!
+//! | rank | its node or disk, or itself |
+//! |---|---|
+//! | 1 | node dropped from the catalog |
+//! | 2 | bad |
+//! | 3 | node lost, disk away for as long; then: node or disk being drained |
+//! | 4 | CLONE or DECOMMISSION without a task |
+//! | 5 | a committed version passed it by; then: below the committed version |
+//! | 6 | second on its host |
+//! | 7 | node without the table's tag |
+//! | 8 | replaced by a move that has landed |
+//! | 9 | the fullest disk |
 
-use super::target::{place_refusal, used_ppb};
+use super::target::{place_refusal, takes_nothing_new, used_ppb};
 use crate::World;
+use crate::catalog::evidence::complete_others;
 use crate::checkup::count::host_of;
 use crate::checkup::{Counts, Flaw, Judged, waits};
 use crate::world::{Replica, Tablet};
-use stele_common::{ReplicaId, Tick};
+use std::cmp::Reverse;
+use stele_common::{Liveness, NodeId, ReplicaId, ReplicaState, Tick};
 
 /// Why something is to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +39,8 @@ pub enum Purpose {
     MakeRoom,
     /// No host is free, but one that is there holds only a useless one: without it a good one could be made there.
     FreeHost,
+    /// Outside the bucket of its colocation group, or bad inside it.
+    Colocate,
 }
 
 /// The first goes first; declaration order is the law's (the seed's list).
@@ -29,70 +48,142 @@ pub enum Purpose {
 enum Rank {
     NodeDropped,
     Bad,
-    NodeGone,
-    /// CLONE or DECOMMISSION without a task.
+    Gone,
+    Draining,
     Leftover,
+    MissedVersion,
     LowerVersion,
     SameHost,
+    OtherTag,
+    Replaced,
     FullestDisk,
 }
 
-/// Chooses the replica that should leave.
-pub fn choose_victim(world: &World, tablet: &Tablet, counts: &Counts, at: Tick, purpose: Purpose) -> Option<ReplicaId> {
+/// Chooses the replica that should leave. `replaced`: the one that a finished move remembers.
+pub fn choose_victim(
+    world: &World,
+    tablet: &Tablet,
+    counts: &Counts,
+    at: Tick,
+    purpose: Purpose,
+    replaced: Option<ReplicaId>,
+) -> Option<ReplicaId> {
+    let bucket = world.bucket_nodes(tablet);
     let ranked = tablet.replicas.iter().zip(&counts.judged).filter_map(|(replica, judged)| {
-        let rank = rank(world, tablet, counts, replica, judged, at)?;
-        let serves = serves(rank, purpose) && (purpose != Purpose::FreeHost || host_has_a_disk(world, replica));
-        serves.then(|| (rank, tie(world, replica, rank), replica.id))
+        let rank = rank(world, tablet, replica, judged, at, replaced)?;
+        let is_inside = bucket.is_some_and(|bucket| bucket.contains(&replica.node));
+        let serves = serves(rank, purpose, is_inside) && (purpose != Purpose::FreeHost || host_takes(world, replica));
+        serves.then(|| (is_inside, rank, tie(world, replica, rank), Reverse(replica.id)))
     });
-    ranked.min().map(|(_, _, id)| id)
+    ranked.min().map(|(.., id)| id.0)
 }
 
-fn rank(world: &World, tablet: &Tablet, counts: &Counts, replica: &Replica, judged: &Judged, at: Tick) -> Option<Rank> {
-    let Some(flaw) = judged.why else {
-        return (counts.complete > tablet.wanted).then_some(Rank::FullestDisk);
-    };
-    match flaw {
-        Flaw::NodeUnknown => Some(Rank::NodeDropped),
-        Flaw::Bad => Some(Rank::Bad),
-        Flaw::Clone | Flaw::Decommission => Some(Rank::Leftover),
-        Flaw::NodeLost | Flaw::NodeSilent | Flaw::NodeUnheard | Flaw::DiskNotOnline | Flaw::NotSeen => {
-            waits::is_given_up(world, replica, flaw, at).then_some(Rank::NodeGone)
-        }
-        Flaw::Behind | Flaw::MissedCommit => Some(Rank::LowerVersion),
-        Flaw::SameHost => Some(Rank::SameHost),
+fn rank(
+    world: &World,
+    tablet: &Tablet,
+    replica: &Replica,
+    judged: &Judged,
+    at: Tick,
+    replaced: Option<ReplicaId>,
+) -> Option<Rank> {
+    let Some(node) = world.nodes.get(&replica.node) else { return Some(Rank::NodeDropped) };
+    if replica.bad.is_some() {
+        return Some(Rank::Bad);
     }
+    let unseen = judged.why.filter(|flaw| flaw.may_return());
+    if node.liveness == Liveness::Lost || unseen.is_some_and(|flaw| waits::is_given_up(world, replica, flaw, at)) {
+        return Some(Rank::Gone);
+    }
+    if replica.state == ReplicaState::Clone {
+        return Some(Rank::Leftover);
+    }
+    // It is whole, or may be: it leaves only where n others are.
+    if unseen.is_some() || (complete_others(world, tablet, Some(replica.id)).len() as u32) < tablet.wanted {
+        return None;
+    }
+    let disk = world.disks.get(&replica.disk);
+    let seen = replica.seen.as_ref();
+    let is_behind = seen.is_some_and(|seen| seen.version < tablet.committed);
+    Some(if disk.is_some_and(|disk| takes_nothing_new(world, disk).is_some()) {
+        Rank::Draining
+    } else if replica.state == ReplicaState::Decommission {
+        Rank::Leftover
+    } else if seen.is_some_and(|seen| seen.failed.is_some()) {
+        Rank::MissedVersion
+    } else if is_behind {
+        Rank::LowerVersion
+    } else if judged.why == Some(Flaw::SameHost) {
+        Rank::SameHost
+    } else if node.tag != world.tag_of(tablet) {
+        Rank::OtherTag
+    } else if replaced == Some(replica.id) {
+        Rank::Replaced
+    } else {
+        Rank::FullestDisk
+    })
 }
 
-fn serves(rank: Rank, purpose: Purpose) -> bool {
+fn serves(rank: Rank, purpose: Purpose, is_inside: bool) -> bool {
+    use Rank::*;
     match purpose {
         Purpose::Surplus => true,
         Purpose::Unblock => match rank {
-            Rank::NodeDropped | Rank::Bad | Rank::SameHost => true,
-            Rank::NodeGone | Rank::Leftover | Rank::LowerVersion | Rank::FullestDisk => false,
+            NodeDropped | Bad | Leftover | SameHost => true,
+            Gone | Draining | MissedVersion | LowerVersion | OtherTag | Replaced | FullestDisk => false,
         },
         Purpose::MakeRoom => match rank {
-            Rank::NodeDropped | Rank::Bad | Rank::NodeGone | Rank::Leftover | Rank::SameHost => true,
-            Rank::LowerVersion | Rank::FullestDisk => false,
+            NodeDropped | Bad | Gone | Leftover | SameHost => true,
+            Draining | MissedVersion | LowerVersion | OtherTag | Replaced | FullestDisk => false,
         },
         Purpose::FreeHost => match rank {
-            Rank::Bad | Rank::NodeGone | Rank::Leftover => true,
-            Rank::NodeDropped | Rank::LowerVersion | Rank::SameHost | Rank::FullestDisk => false,
+            Bad | Gone | Leftover => true,
+            NodeDropped | Draining | MissedVersion | LowerVersion | SameHost | OtherTag | Replaced | FullestDisk => {
+                false
+            }
+        },
+        Purpose::Colocate => match rank {
+            Bad | SameHost => true,
+            NodeDropped | Gone | Draining | Leftover | MissedVersion | LowerVersion | OtherTag | Replaced
+            | FullestDisk => !is_inside,
         },
     }
 }
 
-fn host_has_a_disk(world: &World, replica: &Replica) -> bool {
+/// Without the replica its host could take a new one.
+fn host_takes(world: &World, replica: &Replica) -> bool {
     let host = host_of(world, replica);
-    let mut disks = world.disks.values().filter(|disk| place_refusal(world, disk).is_none());
-    disks.any(|disk| world.nodes.get(&disk.node).map(|node| node.host.as_str()) == host)
+    world.disks.values().any(|disk| {
+        let is_here = world.nodes.get(&disk.node).map(|node| node.host.as_str()) == host;
+        is_here && place_refusal(world, disk).is_none() && takes_nothing_new(world, disk).is_none()
+    })
 }
 
-/// Among equals: the lowest version, or the fullest disk, first.
-fn tie(world: &World, replica: &Replica, rank: Rank) -> u64 {
+/// Among equals, smallest first: version and failed version, or what is left free of its disk and of its node.
+fn tie(world: &World, replica: &Replica, rank: Rank) -> (u64, u64) {
     match rank {
-        Rank::LowerVersion => replica.seen.as_ref().map_or(0, |seen| seen.version.0),
-        Rank::NodeDropped | Rank::Bad | Rank::NodeGone | Rank::Leftover | Rank::SameHost | Rank::FullestDisk => {
-            u64::MAX - world.disks.get(&replica.disk).map_or(u64::MAX, |disk| used_ppb(disk, 0))
+        Rank::MissedVersion | Rank::LowerVersion => replica.seen.as_ref().map_or((0, 0), |seen| {
+            let failed = seen.failed.map_or(u64::MAX, |version| version.0);
+            (seen.version.0, failed)
+        }),
+        Rank::NodeDropped
+        | Rank::Bad
+        | Rank::Gone
+        | Rank::Draining
+        | Rank::Leftover
+        | Rank::SameHost
+        | Rank::OtherTag
+        | Rank::Replaced
+        | Rank::FullestDisk => {
+            let disk = world.disks.get(&replica.disk).map_or(u64::MAX, |disk| used_ppb(disk, 0));
+            (u64::MAX - disk, u64::MAX - node_used_ppb(world, replica.node))
         }
     }
+}
+
+/// Used part of all disks of a node, in parts per billion.
+fn node_used_ppb(world: &World, node: NodeId) -> u64 {
+    let disks = || world.disks.values().filter(|disk| disk.node == node);
+    let used: u128 = disks().map(|disk| u128::from(disk.space.used)).sum();
+    let total: u128 = disks().map(|disk| u128::from(disk.space.total)).sum();
+    (used * 1_000_000_000).checked_div(total).map_or(0, |ppb| ppb as u64)
 }
