@@ -350,6 +350,9 @@ pub fn unnamed(draft: &mut Draft, node: NodeId, named: &BTreeSet<TaskId>) {
         if task.id.0 < draft.world.began_id {
             // Nobody refuses: the task was looked up just now.
             let _ = cancel(draft, task.tablet, task.id, Reason::NotAdopted);
+        } else if draft.world.nodes.get(&node).is_some_and(|node| node.since > task.started) {
+            // Whatever ended that life of its agent may have been this copy: a failure, so that the next try waits.
+            end_copy(draft, &task, agent_failed("its agent was away and knows nothing of it".into()));
         } else {
             order_copy(draft, &task);
         }
