@@ -225,7 +225,10 @@ impl<'a> Givers<'a> {
         for (file, fault) in faults {
             giver.struck.insert(file.path.clone());
             match fault {
-                Fault::Lacking => continue,
+                Fault::Lacking { detail } => {
+                    self.worst.get_or_insert(TaskFailure::SourceLost { detail });
+                    continue;
+                }
                 Fault::Missing => {}
                 Fault::Wrong => {
                     wrong += 1;
@@ -339,8 +342,8 @@ enum Fault {
     Wrong,
     /// Its replica should have it and has not.
     Missing,
-    /// It has no such file.
-    Lacking,
+    /// It has no such file, or cannot read it.
+    Lacking { detail: String },
 }
 
 /// The stream of one source, file by file.
@@ -381,7 +384,8 @@ impl FileSink for Arriving<'_, '_, '_> {
 
     fn lacks(&mut self, path: &RelPath, error: &PeerError) -> Result<(), FetchFailure> {
         let file = self.expected(path)?;
-        let fault = if error.code == PeerErrorCode::Damaged { Fault::Missing } else { Fault::Lacking };
+        let missing = error.code == PeerErrorCode::Damaged;
+        let fault = if missing { Fault::Missing } else { Fault::Lacking { detail: error.to_string() } };
         tracing::debug!(path = path.as_str(), reason = %error, "a source lacks a file");
         self.faults.push((file, fault));
         self.files.pop_front();

@@ -85,10 +85,11 @@ fn a_tablet_moves_to_another_disk() {
         coordinator.replica("version 2", "a", replica, |fact| fact.version == version && fact.hash == hash);
     }
     coordinator.order("a", 1, drop_of(1));
-    coordinator.fact("the drop", "a", |fact| match fact {
-        Fact::ReplicaGone { replica, disk, .. } => Some(assert_eq!((*replica, *disk), (ReplicaId(1), a.disk_ids[0]))),
+    let gone = coordinator.fact("the drop", "a", |fact| match fact {
+        Fact::ReplicaGone { replica, disk, .. } => Some((*replica, *disk)),
         _ => None,
     });
+    assert_eq!(gone, (ReplicaId(1), a.disk_ids[0]));
     assert_eq!(get(&a.http, "/v1/replicas/1/files/more", None).status, 404);
     assert_eq!(get(&a.http, "/v1/replicas/2/files/more", None).body, b"second");
 }

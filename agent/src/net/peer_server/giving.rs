@@ -8,9 +8,10 @@ use super::{Conversation, Ended};
 use crate::disk::DiskError;
 use crate::net::host::PeerCounter;
 use crate::net::peer_stream::SendError;
+use std::io;
 use stele_agent_rules::event::EventBody;
 use stele_common::peer::{FileHeader, PeerError, PeerErrorCode, PeerReply, Wanted};
-use stele_common::{ReplicaId, TabletId, Version};
+use stele_common::{RelPath, ReplicaId, TabletId, Version};
 
 impl Conversation<'_> {
     /// The papers of a version, which is pinned from now on.
@@ -30,7 +31,7 @@ impl Conversation<'_> {
         Ok(PeerReply::Manifest { meta: open.meta_text.clone(), b3: open.b3_text.clone() })
     }
 
-    /// Streams files of a replica; ends with an error in place of a header when the disk fails.
+    /// Streams files of a replica; what cannot be given is said, and does not hold up what can.
     pub(super) fn send(&mut self, tablet: TabletId, replica: ReplicaId, files: &[Wanted]) -> Result<(), Ended> {
         let disk = match self.disk_of(replica) {
             Ok(disk) => disk,
@@ -44,17 +45,20 @@ impl Conversation<'_> {
             }
         };
         let (mut bytes, mut sent) = (0, 0);
+        // What cannot be read is said of each file, and once of the disk.
+        let mut unread: Option<String> = None;
         for Wanted { path, entry } in files {
             let mut file = match giver.open(path, entry) {
                 Ok(file) => file,
-                Err(error @ (DiskError::NotFound { .. } | DiskError::Damaged { .. })) => {
-                    let error = self.refusal(disk.disk(), replica, error);
-                    self.sender.queue(&PeerReply::Lacks { path: path.clone(), error })?;
+                Err(DiskError::Io { what, source }) => {
+                    unread.get_or_insert_with(|| format!("{what}: {source}"));
+                    self.lacks(path, PeerErrorCode::DiskFailed, format!("{what}: {source}"))?;
                     continue;
                 }
                 Err(error) => {
-                    let error = self.refusal(disk.disk(), replica, error);
-                    return Ok(self.sender.say(&PeerReply::Error(error))?);
+                    let PeerError { code, detail } = self.refusal(disk.disk(), replica, error);
+                    self.lacks(path, code, detail)?;
+                    continue;
                 }
             };
             let header = FileHeader { path: path.clone(), size: entry.size, digest: entry.digest };
@@ -63,9 +67,8 @@ impl Conversation<'_> {
                 Err(SendError::Line(error)) => return Err(Ended::Line(error)),
                 Err(SendError::Unread(error)) => {
                     let detail = format!("`{path}` cannot be read: {error}");
-                    self.disk_failed(disk.disk(), detail.clone());
-                    let error = PeerError { code: PeerErrorCode::DiskFailed, detail };
-                    self.sender.queue(&PeerReply::Lacks { path: path.clone(), error })?;
+                    unread.get_or_insert_with(|| detail.clone());
+                    self.lacks(path, PeerErrorCode::DiskFailed, detail)?;
                     continue;
                 }
                 Err(SendError::File(error)) => {
@@ -77,10 +80,17 @@ impl Conversation<'_> {
             bytes += entry.size;
             sent += 1;
         }
+        if let Some(detail) = unread {
+            self.disk_failed(disk.disk(), detail);
+        }
         self.sender.say(&PeerReply::FetchEnd)?;
         self.host.count(PeerCounter::BytesSent, bytes);
         self.host.count(PeerCounter::FilesSent, sent);
         Ok(())
+    }
+
+    fn lacks(&mut self, path: &RelPath, code: PeerErrorCode, detail: String) -> io::Result<()> {
+        self.sender.queue(&PeerReply::Lacks { path: path.clone(), error: PeerError { code, detail } })
     }
 
     /// A receiver says that a file came damaged.
