@@ -9,6 +9,11 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+mod operate;
+mod whatif;
+pub use operate::*;
+pub use whatif::*;
+
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -39,6 +44,9 @@ pub struct Status {
     /// The tablet that has been ill for longest.
     #[serde(default)]
     pub oldest: Option<Sick>,
+    /// What holds for a time: maintenance, urgency.
+    #[serde(default)]
+    pub leases: Vec<LeaseInfo>,
     /// What is wrong, with cause, effect and next step; empty when all is well.
     pub problems: Vec<Problem>,
 }
@@ -111,6 +119,12 @@ pub struct NodeInfo {
     pub peer: String,
     pub http: String,
     pub build: String,
+    /// Whether an operator wants it empty, and how far that is.
+    #[serde(default)]
+    pub drain: Option<DrainState>,
+    /// RFC 3339; until when it is under maintenance.
+    #[serde(default)]
+    pub maintenance_until: Option<String>,
     pub replicas: u64,
     pub disks: Vec<DiskInfo>,
     pub host_figures: Option<crate::report::HostFact>,
@@ -130,6 +144,9 @@ pub struct DiskInfo {
     pub medium: Medium,
     pub state: DiskState,
     pub cause: Option<String>,
+    /// Whether an operator wants it empty, and how far that is.
+    #[serde(default)]
+    pub drain: Option<DrainState>,
     pub total: u64,
     pub used: u64,
     pub available: u64,
@@ -163,6 +180,12 @@ pub struct TableInfo {
     pub replication: u32,
     pub buckets: u32,
     pub medium: Medium,
+    /// Its copies stand on nodes with this tag.
+    #[serde(default)]
+    pub tag: String,
+    /// Its colocation group.
+    #[serde(default)]
+    pub colocate: Option<String>,
     pub partitions: Vec<PartitionInfo>,
     pub tablets: u64,
     pub healthy: u64,
@@ -192,6 +215,12 @@ pub struct TableCreate {
     /// Empty: one partition `p0`.
     #[serde(default)]
     pub partitions: Vec<String>,
+    /// Its copies stand on nodes with this tag; `default`, unless given.
+    #[serde(default)]
+    pub tag: Option<String>,
+    /// A colocation group, which is made if it is not there.
+    #[serde(default)]
+    pub colocate: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -258,6 +287,39 @@ pub struct Explanation {
     pub trash: Vec<String>,
     /// The latest decisions about this tablet, newest first.
     pub history: Vec<TaskInfo>,
+}
+
+/// `GET /v1/nodes/ID/explain`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeExplanation {
+    pub id: NodeId,
+    pub host: String,
+    pub liveness: Liveness,
+    /// Why it counts as it does.
+    pub because: Vec<String>,
+    /// Whether each disk may take copies, and what waits for it.
+    pub disks: Vec<DiskExplanation>,
+    /// Its replicas by what they count for: "complete" -> 120.
+    pub replicas: BTreeMap<String, u64>,
+    /// Copies from and to it, and deletions on it, that are running.
+    pub tasks: Vec<TaskInfo>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DiskExplanation {
+    pub disk: DiskId,
+    pub path: String,
+    /// Null: it may take copies.
+    pub refused: Option<Refusal>,
+    /// Bytes free now, bytes that must stay free, and bytes promised to copies under way.
+    pub free: u64,
+    pub keep: u64,
+    pub promised: u64,
+    pub copies_coming: u32,
+    pub slots_used: u32,
+    pub slots_total: u32,
+    /// Tablets that wait for a slot of it.
+    pub tablets_waiting: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

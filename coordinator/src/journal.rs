@@ -36,6 +36,16 @@ pub fn recorded(world: &World, change: &Change) {
         NodeDrained { node, on } => tracing::info!(node = %node, on, "node drain turned"),
         NodeRemoved { node } => tracing::info!(node = %node, "node removed"),
         DiskDrained { disk, on } => tracing::info!(disk = %disk, on, "disk drain turned"),
+        DrainBegan { drain } => {
+            let (tablets, owner) = (drain.held.len(), &drain.owner);
+            tracing::info!(of = ?drain.of, tablets, owner, why = %drain.reason, "drain began");
+        }
+        DrainDone { of, .. } => tracing::info!(of = ?of, "drain done"),
+        NodeAdmitted { host, name } => tracing::info!(host, name, "removed agent admitted again"),
+        PardonAsked { tablet, replica, .. } => {
+            tracing::info!(tablet = %tablet, replica = %replica, "replica called good: it is read first");
+        }
+        PardonEnded { tablet, replica } => tracing::info!(tablet = %tablet, replica = %replica, "pardon ended"),
         TableChanged { table } => tracing::info!(table = %table.id, name = %table.name, "table changed"),
         GroupSet { group } => tracing::info!(group = %group.name, buckets = group.buckets.len(), "group set"),
         GroupDropped { name } => tracing::info!(group = %name, "group dropped"),
@@ -97,9 +107,16 @@ pub fn recorded(world: &World, change: &Change) {
                 tracing::info!(tablet = %tablet, replica = %replica, disk = %stray.disk, "stray seen");
             }
         }
+        SalvageTried { tablet, salvage } => {
+            let (sources, failures) = (salvage.sources.len(), salvage.failures);
+            let reason = salvage.cause.as_ref().map(Reason::detail);
+            tracing::warn!(tablet = %tablet, sources, failures, reason, "no complete copy: what is left is put together");
+        }
         VerificationBegan { id, replicas, .. } => tracing::info!(id, replicas = replicas.len(), "verification began"),
         // Bookkeeping and observations: counted elsewhere, or seen in what follows from them.
         IdsReserved { .. }
+        | Counted { .. }
+        | SalvageOver { .. }
         | IdsIssued { .. }
         | DatabaseAdded { .. }
         | TabletsAdded { .. }

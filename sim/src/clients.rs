@@ -104,6 +104,8 @@ impl Sim {
             buckets,
             medium: Medium::Hdd,
             partitions: Vec::new(),
+            tag: None,
+            colocate: None,
         };
         self.ask(client, 0, EventBody::CreateTable(create));
         let step = ClientNext::CreateTable { table };

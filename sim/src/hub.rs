@@ -31,7 +31,7 @@ impl Sim {
                     Answer::Load(opened) => ClientNext::Opened { attempt, opened: Box::new(opened) },
                     Answer::Refused(reason) => ClientNext::Refused { attempt, reason: reason.code() },
                     Answer::Done | Answer::Table(_) | Answer::Verification(_) | Answer::Started(_) => return,
-                    Answer::Handshake(_) => return,
+                    Answer::Handshake(_) | Answer::Evacuation(_) | Answer::Removal(_) | Answer::Lease(_) => return,
                 };
                 let to = Place::Client(client);
                 self.send(Place::Coordinator, to, || Next::Client { client, step: step.clone() });
@@ -41,7 +41,7 @@ impl Sim {
                     Answer::Started(task) => Ok(task),
                     Answer::Refused(reason) => Err(reason),
                     Answer::Done | Answer::Handshake(_) | Answer::Table(_) | Answer::Load(_) => return,
-                    Answer::Verification(_) => return,
+                    Answer::Verification(_) | Answer::Evacuation(_) | Answer::Removal(_) | Answer::Lease(_) => return,
                 };
                 if let Some(at) = self.tick_of() {
                     self.desk(at, DeskEvent::Answered { tablet, answer });
@@ -70,7 +70,7 @@ impl Sim {
                 if life.conns.get(&node) != Some(&(agent, conn)) {
                     return;
                 }
-                let heard = ToAgent::Heard { epoch: life.world.epoch };
+                let heard = ToAgent::Heard { epoch: life.world.epoch, sequence: life.sequence_to_tell() };
                 self.roster(RosterEvent::Beat { node, boot });
                 self.down(agent, conn, DownBody::Message(heard));
             }

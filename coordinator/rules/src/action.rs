@@ -29,6 +29,12 @@ pub enum Answer {
     Table(TableId),
     Load(api::LoadOpened),
     Verification(u64),
+    /// What a drain moves, and whether it has begun.
+    Evacuation(api::Evacuation),
+    /// What the removal of a node costs, and whether it is gone.
+    Removal(api::Removal),
+    /// A lease was granted.
+    Lease(u64),
     /// A proposal was accepted.
     Started(TaskId),
     Done,

@@ -22,6 +22,9 @@ pub(crate) use loads::is_stored as loads_are_stored;
 /// Ids begin here: numbers of five digits cannot be taken for counts, and nodes come first.
 pub const FIRST_ID: u64 = 10_001;
 
+/// Leaderships whose beginning is remembered: years of restarts; an agent that was away for longer is not judged.
+pub const EPOCHS_MAX: usize = 1_000;
+
 impl World {
     /// A world before its first record.
     pub fn empty(knobs: Arc<RepairKnobs>) -> World {
@@ -34,12 +37,18 @@ impl World {
             level_cause: None,
             next_id: FIRST_ID,
             reserved_id: FIRST_ID,
+            sequence: 0,
+            sequences: BTreeMap::new(),
+            forgotten: TabletId(0),
             nodes: BTreeMap::new(),
             disks: BTreeMap::new(),
             databases: BTreeMap::new(),
             tables: BTreeMap::new(),
             groups: BTreeMap::new(),
             leases: BTreeMap::new(),
+            drains: BTreeMap::new(),
+            removed: BTreeMap::new(),
+            pardons: BTreeMap::new(),
             tablets: Tablets::default(),
             loads: BTreeMap::new(),
             load_keys: BTreeMap::new(),
@@ -48,6 +57,7 @@ impl World {
             trash: BTreeMap::new(),
             dropped_tablets: BTreeMap::new(),
             verifications: BTreeMap::new(),
+            salvages: BTreeMap::new(),
             began_id: FIRST_ID,
             ticked: Tick(0),
             swept: None,
@@ -66,10 +76,14 @@ impl World {
 /// Makes `change` part of the world.
 pub fn apply(world: &mut World, change: &Change) {
     use Change::*;
+    world.sequence += u64::from(change.is_durable());
     match change {
-        Born { .. } | EpochBegan { .. } | IdsReserved { .. } | IdsIssued { .. } | LeadershipBegan { .. } => {
-            leadership(world, change)
-        }
+        Born { .. }
+        | EpochBegan { .. }
+        | IdsReserved { .. }
+        | IdsIssued { .. }
+        | LeadershipBegan { .. }
+        | Counted { .. } => leadership(world, change),
         NodeAdded { .. }
         | DiskAdded { .. }
         | DiskMoved { .. }
@@ -77,6 +91,9 @@ pub fn apply(world: &mut World, change: &Change) {
         | NodeDrained { .. }
         | NodeRemoved { .. }
         | DiskDrained { .. }
+        | DrainBegan { .. }
+        | DrainDone { .. }
+        | NodeAdmitted { .. }
         | NodeConnected { .. }
         | NodeLive { .. }
         | DiskSeen { .. }
@@ -110,7 +127,12 @@ pub fn apply(world: &mut World, change: &Change) {
         | LoadAborted { .. }
         | OrphanSeen { .. }
         | OrphanGone { .. } => loads::apply(world, change),
-        TaskStarted { .. } | TaskEnded { .. } | TaskProgressed { .. } | TaskAgentDone { .. } => tasks(world, change),
+        TaskStarted { .. }
+        | TaskEnded { .. }
+        | TaskProgressed { .. }
+        | TaskAgentDone { .. }
+        | SalvageTried { .. }
+        | SalvageOver { .. } => tasks(world, change),
         ReportTaken { .. }
         | ReportsBroken { .. }
         | NamingBegan { .. }
@@ -126,6 +148,8 @@ pub fn apply(world: &mut World, change: &Change) {
         | TrashGone { .. } => reports::apply(world, change),
         Condemned { .. }
         | Acquitted { .. }
+        | PardonAsked { .. }
+        | PardonEnded { .. }
         | RoundBegan { .. }
         | RoundEnded { .. }
         | Ticked { .. }
@@ -138,7 +162,17 @@ fn leadership(world: &mut World, change: &Change) {
     use Change::*;
     match change {
         Born { cluster } => world.cluster = cluster.clone(),
-        EpochBegan { epoch } => world.epoch = (*epoch).max(world.epoch),
+        EpochBegan { epoch } => {
+            world.epoch = (*epoch).max(world.epoch);
+            world.sequences.insert(*epoch, world.sequence - 1);
+            while world.sequences.len() > EPOCHS_MAX {
+                world.sequences.pop_first();
+            }
+        }
+        Counted { sequence, sequences, forgotten } => {
+            (world.sequence, world.forgotten) = (*sequence, *forgotten);
+            world.sequences = sequences.iter().copied().collect();
+        }
         IdsReserved { end } => {
             // A restart burns what was left of the block before: whether it was used is not stored.
             world.next_id = world.next_id.max(world.reserved_id);
@@ -175,7 +209,9 @@ fn began(world: &mut World, at: Tick, wall_ms: u64) {
     world.condemned.clear();
     world.rounds.clear();
     world.orphans.clear();
+    world.pardons.clear();
     world.verifications.clear();
+    world.salvages.clear();
 }
 
 fn tables(world: &mut World, change: &Change) {
@@ -193,6 +229,7 @@ fn tables(world: &mut World, change: &Change) {
         TabletsDropped { tablets } => world.dropped_tablets.extend(tablets.iter().copied()),
         TabletForgotten { tablet } => {
             world.dropped_tablets.remove(tablet);
+            world.forgotten = world.forgotten.max(*tablet);
         }
         _ => unreachable!("{change:?} is not about tables"),
     }
@@ -211,6 +248,7 @@ fn drop_table(world: &mut World, id: TableId) {
     for tablet in table.partitions.iter().flat_map(|partition| &partition.tablets) {
         world.tablets.remove(*tablet);
         world.tasks.remove(tablet);
+        world.salvages.remove(tablet);
         world.dropped_tablets.insert(*tablet, id);
     }
 }
@@ -304,6 +342,12 @@ fn tasks(world: &mut World, change: &Change) {
             let Some(task) = world.tasks.get_mut(tablet).filter(|running| running.id == *task) else { return };
             (task.agent_done, task.progressed) = (true, *at);
         }
+        SalvageTried { tablet, salvage } => {
+            world.salvages.insert(*tablet, salvage.clone());
+        }
+        SalvageOver { tablet } => {
+            world.salvages.remove(tablet);
+        }
         _ => unreachable!("{change:?} is not about tasks"),
     }
 }
@@ -322,6 +366,12 @@ fn housekeeping(world: &mut World, change: &Change) {
         }
         Acquitted { tablet, replica } => {
             world.condemned.remove(&(*tablet, *replica));
+        }
+        PardonAsked { tablet, replica, at } => {
+            world.pardons.insert((*tablet, *replica), *at);
+        }
+        PardonEnded { tablet, replica } => {
+            world.pardons.remove(&(*tablet, *replica));
         }
         RoundBegan { tablet, replica, nonce, at } => {
             world.rounds.insert(*replica, Round { tablet: *tablet, nonce: *nonce, began: *at });

@@ -7,13 +7,19 @@
 //! |---|---|
 //! | an agent introduces itself; a disk's place is given away | [`hello`] |
 //! | reports: replicas, loads, copies, trash; what is absent | [`ingest`], [`facts`] |
-//! | tables come and go; where first replicas are placed | [`tables`] |
+//! | tables come and go; where first replicas are placed | [`tables`], [`placement`] |
+//! | what is wanted of a table; colocation groups | [`policy`], [`groups`] |
+//! | drains; nodes that leave for good | [`drain`], [`remove`] |
+//! | maintenance and urgency, for a time | [`leases`] |
+//! | a person's word on one replica | [`pardon`] |
 //! | loads, in six steps | [`loads`], [`commit`] |
 //! | copies: start, end, adoption | [`tasks`] |
 //! | deletions: guards and evidence | [`deletion`], [`evidence`] |
 //! | replicas that the catalog does not know; trash | [`strays`] |
 //! | everything that only time brings about | [`housekeeping`] |
 //! | how much may be done at all | [`level`] |
+//! | whether a disk knows of a later store than ours | [`sequence`] |
+//! | tablets without a complete copy: what is left of them is put together | [`salvage`] |
 
 use crate::{Action, Answer, Change, Event, EventBody, Proposal, World};
 use stele_common::ClusterId;
@@ -21,13 +27,22 @@ use stele_common::ClusterId;
 pub(crate) mod commit;
 pub(crate) mod deletion;
 mod draft;
+pub(crate) mod drain;
 pub(crate) mod evidence;
 pub(crate) mod facts;
+pub(crate) mod groups;
 pub(crate) mod hello;
 pub(crate) mod housekeeping;
 pub(crate) mod ingest;
+pub(crate) mod leases;
 pub(crate) mod level;
 pub(crate) mod loads;
+pub(crate) mod pardon;
+pub(crate) mod placement;
+pub(crate) mod policy;
+pub(crate) mod remove;
+pub(crate) mod salvage;
+pub(crate) mod sequence;
 pub(crate) mod strays;
 pub(crate) mod tables;
 pub(crate) mod tasks;
@@ -55,6 +70,14 @@ pub fn step(world: &mut World, event: &Event) -> Vec<Action> {
         EventBody::CreateTable(wish) => tables::create(&mut draft, wish),
         EventBody::DropTable { db, name } => tables::drop(&mut draft, db, name),
         EventBody::InitDisk(wish) => hello::init_disk(&mut draft, wish),
+        EventBody::SetTable { db, name, wish } => policy::set(&mut draft, db, name, wish),
+        EventBody::Drain(ask) => drain::begin(&mut draft, ask),
+        EventBody::Undrain(ask) => drain::end(&mut draft, ask),
+        EventBody::RemoveNode { node, ask } => remove::asked(&mut draft, *node, ask),
+        EventBody::AdmitNode(ask) => remove::admit(&mut draft, ask),
+        EventBody::GrantLease(ask) => leases::grant(&mut draft, ask),
+        EventBody::EndLease { id } => leases::end(&mut draft, *id),
+        EventBody::SetReplica { tablet, replica, wish } => pardon::set(&mut draft, *tablet, *replica, wish),
         EventBody::OpenLoad(wish) => loads::open(&mut draft, wish),
         EventBody::CommitLoad { key } => commit::asked(&mut draft, key),
         EventBody::AbortLoad { key } => loads::abort_asked(&mut draft, key),

@@ -2,7 +2,7 @@
 //! there does nothing. [`Change::is_durable`] says which go to the store; replaying those in order is recovery.
 
 use crate::Reason;
-use crate::world::{Group, Lease, Load, Outcome, Stray, Table, Tablet, Task, VersionRecord};
+use crate::world::{Drain, Group, Lease, Leaver, Load, Outcome, Salvage, Stray, Table, Tablet, Task, VersionRecord};
 use serde::{Deserialize, Serialize};
 use stele_common::report::{HostFact, TrashFact};
 use stele_common::status::Level;
@@ -68,6 +68,20 @@ pub enum Change {
     DiskDrained {
         disk: DiskId,
         on: bool,
+    },
+    /// What stands on a node or disk when its drain begins.
+    DrainBegan {
+        drain: Drain,
+    },
+    /// Nothing stands there any more, and everything that did is proven elsewhere.
+    DrainDone {
+        of: Leaver,
+        wall_ms: u64,
+    },
+    /// The agent of a removed node may join again, as a new node.
+    NodeAdmitted {
+        host: String,
+        name: String,
     },
     DatabaseAdded {
         id: DatabaseId,
@@ -195,6 +209,13 @@ pub enum Change {
         tablet: TabletId,
     },
 
+    /// What only counts, at the end of a snapshot: the changes that it stands for are not there to be counted.
+    Counted {
+        sequence: u64,
+        sequences: Vec<(Epoch, u64)>,
+        forgotten: TabletId,
+    },
+
     // ---- volatile: learned again
     /// What the store held is now led by us: everything volatile is forgotten, clocks start.
     LeadershipBegan {
@@ -274,6 +295,16 @@ pub enum Change {
         tablet: TabletId,
         replica: ReplicaId,
         at: Tick,
+    },
+    /// An operator calls a bad replica good; it is read through before it counts.
+    PardonAsked {
+        tablet: TabletId,
+        replica: ReplicaId,
+        at: Tick,
+    },
+    PardonEnded {
+        tablet: TabletId,
+        replica: ReplicaId,
     },
     ReplicaConfirmed {
         tablet: TabletId,
@@ -362,6 +393,15 @@ pub enum Change {
     OrphanGone {
         load: LoadId,
         node: NodeId,
+    },
+    /// What is left of a tablet without a complete copy is put together, or could not be.
+    SalvageTried {
+        tablet: TabletId,
+        salvage: Salvage,
+    },
+    /// It has a complete copy again, or is no longer ours to look after.
+    SalvageOver {
+        tablet: TabletId,
     },
     /// Housekeeping ran and its sweep came this far.
     Ticked {

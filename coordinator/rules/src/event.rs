@@ -47,6 +47,31 @@ pub enum EventBody {
         name: String,
     },
     InitDisk(api::DiskInit),
+    /// What is wanted of a table changes.
+    SetTable {
+        db: String,
+        name: String,
+        wish: api::TableSet,
+    },
+    /// Nodes or disks are to become empty.
+    Drain(api::DrainAsk),
+    Undrain(api::DrainAsk),
+    RemoveNode {
+        node: NodeId,
+        ask: api::RemoveAsk,
+    },
+    /// The agent of a removed node may join again.
+    AdmitNode(api::AdmitAsk),
+    GrantLease(api::LeaseAsk),
+    EndLease {
+        id: u64,
+    },
+    /// An operator's word on one replica.
+    SetReplica {
+        tablet: TabletId,
+        replica: ReplicaId,
+        wish: api::ReplicaSet,
+    },
     OpenLoad(api::LoadOpen),
     /// The client has streamed everything: commit as soon as a quorum of every tablet has it.
     CommitLoad {

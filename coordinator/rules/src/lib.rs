@@ -12,9 +12,12 @@
 
 pub mod action;
 pub mod apply;
+pub mod balance;
 pub mod catalog;
 pub mod change;
 pub mod checkup;
+pub mod colocation;
+pub mod evacuation;
 pub mod event;
 pub mod explain;
 pub mod invariants;
@@ -26,7 +29,9 @@ pub mod roster;
 pub mod sample;
 pub mod schedule;
 pub mod tablets;
+pub mod whatif;
 pub mod world;
+pub mod worldfile;
 
 pub use action::{Action, Answer};
 pub use change::Change;

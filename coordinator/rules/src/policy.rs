@@ -4,9 +4,9 @@
 //! ladder reads it. A lease never decides about safety, only about what is done first, or later.
 
 use crate::World;
-use crate::world::Tablet;
+use crate::world::{Replica, Tablet};
 use serde::{Deserialize, Serialize};
-use stele_common::{DatabaseId, Medium, NodeId, PartitionId, TableId, TabletId, Tick};
+use stele_common::{DatabaseId, DiskId, Medium, NodeId, PartitionId, TableId, TabletId, Tick};
 
 /// The tag of nodes and tables that nobody gave one.
 pub const DEFAULT_TAG: &str = "default";
@@ -85,6 +85,38 @@ pub enum LeaseScope {
     Urgent { table: TableId, partition: Option<PartitionId> },
     /// One tablet goes first; only a world file marks single tablets.
     UrgentTablet { tablet: TabletId },
+}
+
+/// What an operator wants empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leaver {
+    Node(NodeId),
+    Disk(DiskId),
+}
+
+/// A drain on record: who wanted it, and what stood there when it began, so that its end can be proven.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drain {
+    pub of: Leaver,
+    pub owner: String,
+    pub reason: String,
+    /// Milliseconds since 1970; shown, decides nothing.
+    pub began_wall_ms: u64,
+    /// Tablets with a replica there, in order, each with its bytes.
+    pub held: Vec<(TabletId, u64)>,
+    /// When nothing was left there and everything was proven elsewhere.
+    pub done_wall_ms: Option<u64>,
+}
+
+impl Leaver {
+    /// Whether the replica stands on it.
+    pub fn has(self, replica: &Replica) -> bool {
+        match self {
+            Leaver::Node(node) => replica.node == node,
+            Leaver::Disk(disk) => replica.disk == disk,
+        }
+    }
 }
 
 impl Lease {

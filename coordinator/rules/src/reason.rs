@@ -2,7 +2,7 @@
 //! [`Reason::code`] on every face; `grep -rn 'Reason::NoQuorum' coordinator/rules` ends on the rule.
 
 use serde::{Deserialize, Serialize};
-use stele_common::{DiskId, LoadKey, NodeId, ReplicaId, TableId, TabletId, Version};
+use stele_common::{DiskId, LoadKey, NodeId, ReplicaId, TableId, TabletId, Version, VersionHash};
 
 /// Its `Display` is the sentence with the numbers; a refusal is no error, `thiserror` only writes the text here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
@@ -16,6 +16,24 @@ pub enum Reason {
     NoSuchPartition { name: String },
     #[error("there is no disk {disk}")]
     NoSuchDisk { disk: DiskId },
+    #[error("there is no node {name}")]
+    NoSuchNode { name: String },
+    #[error("there is no node in rack `{rack}`")]
+    NoSuchRack { rack: String },
+    #[error("tablet {tablet} has no replica {replica}")]
+    NoSuchReplica { tablet: TabletId, replica: ReplicaId },
+    #[error("there is no lease {id}")]
+    NoSuchLease { id: u64 },
+    #[error("colocation group `{group}`: {detail}")]
+    GroupMismatch { group: String, detail: String },
+    #[error("node {node} of the colocation group cannot take replicas now")]
+    GroupNodeAway { node: NodeId },
+    #[error("tablet {tablet} has {have} replicas, {max} are allowed with so few wanted")]
+    LowerInSteps { tablet: TabletId, have: u32, max: u32 },
+    #[error("replica {replica} is the last complete copy of tablet {tablet}")]
+    WouldBeLast { tablet: TabletId, replica: ReplicaId },
+    #[error("node {node} was removed from the cluster")]
+    NodeRemoved { node: NodeId },
     #[error("{detail}")]
     BadRequest { detail: String },
     #[error("{wanted} copies need {wanted} hosts with an online disk that has room, there are {hosts}")]
@@ -99,6 +117,10 @@ pub enum Reason {
     Backoff { failures: u32, in_ms: u64 },
     #[error("tablet {tablet} has no complete replica that can be read")]
     Unrecoverable { tablet: TabletId },
+    #[error("version {version} could not be put together from the {sources} replicas, strays and trash that are left (try {tries}): {detail}")]
+    Unsalvaged { version: Version, sources: u32, tries: u32, detail: String },
+    #[error("replica {replica} has other content than was committed as version {version}: {has} in place of {recorded}")]
+    Inconsistent { replica: ReplicaId, version: Version, has: VersionHash, recorded: VersionHash },
     // task ends
     #[error("node {node} is lost")]
     NodeLost { node: NodeId },
@@ -138,6 +160,15 @@ impl Reason {
             NoSuchTable { .. } => "no_such_table",
             NoSuchPartition { .. } => "no_such_partition",
             NoSuchDisk { .. } => "no_such_disk",
+            NoSuchNode { .. } => "no_such_node",
+            NoSuchRack { .. } => "no_such_rack",
+            NoSuchReplica { .. } => "no_such_replica",
+            NoSuchLease { .. } => "no_such_lease",
+            GroupMismatch { .. } => "group_mismatch",
+            GroupNodeAway { .. } => "group_node_away",
+            LowerInSteps { .. } => "lower_in_steps",
+            WouldBeLast { .. } => "would_be_last",
+            NodeRemoved { .. } => "node_removed",
             BadRequest { .. } => "bad_request",
             TooFewHosts { .. } => "too_few_hosts",
             NoQuorum { .. } => "no_quorum",
@@ -178,6 +209,8 @@ impl Reason {
             QueueFull { .. } => "queue_full",
             Backoff { .. } => "backoff",
             Unrecoverable { .. } => "unrecoverable",
+            Unsalvaged { .. } => "unsalvaged",
+            Inconsistent { .. } => "inconsistent",
             NodeLost { .. } => "node_lost",
             TimedOut { .. } => "timed_out",
             Stalled { .. } => "stalled",

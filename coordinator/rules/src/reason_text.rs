@@ -22,6 +22,14 @@ impl Reason {
             NoSuchTable { .. } => "see `stele table list`",
             NoSuchPartition { .. } => "see `stele table show`",
             NoSuchDisk { .. } => "see `stele disk list`",
+            NoSuchNode { .. } | NoSuchRack { .. } => "see `stele node list`",
+            NoSuchReplica { .. } => "see `stele tablet show`",
+            NoSuchLease { .. } => "see `stele status` for the leases",
+            GroupMismatch { .. } => "see `stele group show`",
+            GroupNodeAway { .. } => "wait until it is back or has been replaced: see `stele group show`",
+            LowerInSteps { .. } => "lower it by two, wait until the surplus is gone, then go on",
+            WouldBeLast { .. } => "wait until another copy is complete: see `stele tablet explain`",
+            NodeRemoved { .. } => "let it join as a new node: `stele node admit HOST`",
             BadRequest { .. } => "correct the request",
             TooFewHosts { .. } => "add agents on other hosts, or ask for fewer copies",
             NoQuorum { .. } => "see `stele tablet explain` for the replicas that are away; the load may be repeated",
@@ -32,7 +40,7 @@ impl Reason {
             DiskFullForLoad { .. } => "add disks or free space",
             StoreIsOld { .. } => "put the newest copy of the coordinator's store back; until then nothing is deleted",
             LevelForbids { .. } => "see `stele status` for the cause of the level",
-            NoSource { .. } | Unrecoverable { .. } => "bring back a node or disk that holds a replica",
+            NoSource { .. } | Unrecoverable { .. } | Unsalvaged { .. } => "bring back a node or disk that holds a replica",
             NoDestination { .. } => {
                 "add a host or disk with room; `stele tablet explain` names the rule for every disk"
             }
@@ -45,7 +53,7 @@ impl Reason {
             NodeNotAlive { .. } | NodeLost { .. } => "start the agent again or repair its host",
             NodesNotReported { .. } => "wait for the agents' full reports",
             TooManyReplicas { .. } => "bring back a node that holds a replica",
-            SourceDamaged { .. } => "nothing: the replica is verified and mended",
+            SourceDamaged { .. } | Inconsistent { .. } => "nothing: the replica is verified and mended",
             LastComplete { .. } | TooFewHolders { .. } | NotProven { .. } | EvidenceTimedOut { .. } => {
                 "bring the other replicas back; nothing is deleted before they are proven"
             }

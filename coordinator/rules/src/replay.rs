@@ -14,6 +14,11 @@ pub fn as_changes(world: &World) -> Vec<Change> {
         Change::EpochBegan { epoch: world.epoch },
         Change::IdsReserved { end: world.reserved_id },
     ];
+    for ((host, name), node) in &world.removed {
+        let (node, host, name, rack, tag) = (*node, host.clone(), name.clone(), String::new(), String::new());
+        changes.push(Change::NodeAdded { node, host, name, rack, tag });
+        changes.push(Change::NodeRemoved { node });
+    }
     changes.extend(world.nodes.values().map(|node| Change::NodeAdded {
         node: node.id,
         host: node.host.clone(),
@@ -24,6 +29,7 @@ pub fn as_changes(world: &World) -> Vec<Change> {
     let draining = world.nodes.values().filter(|node| node.draining);
     changes.extend(draining.map(|node| Change::NodeDrained { node: node.id, on: true }));
     world.disks.values().for_each(|disk| put_disk(&mut changes, disk));
+    changes.extend(world.drains.values().map(|drain| Change::DrainBegan { drain: (**drain).clone() }));
     let databases = world.databases.iter();
     changes.extend(databases.map(|(name, id)| Change::DatabaseAdded { id: *id, name: name.clone() }));
     let tables = world.tables.values();
@@ -54,6 +60,9 @@ pub fn as_changes(world: &World) -> Vec<Change> {
         (task.bytes_done, task.bytes_total) = (0, 0);
         changes.push(Change::TaskStarted { task });
     }
+    let sequences = world.sequences.iter().map(|(epoch, sequence)| (*epoch, *sequence)).collect();
+    let (sequence, forgotten) = (world.sequence, world.forgotten);
+    changes.push(Change::Counted { sequence, sequences, forgotten });
     changes
 }
 

@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 pub use crate::apply::apply;
 pub use crate::tablets::{CHUNK, Tablets};
-pub use crate::policy::{Group, Lease, LeaseScope, Partition, Table, TableState};
+pub use crate::policy::{Drain, Group, Lease, LeaseScope, Leaver, Partition, Table, TableState};
 pub use crate::replay::as_changes;
+pub use crate::roster::Flaps;
 use stele_common::config::RepairKnobs;
 use stele_common::report::{HostFact, TrashFact};
 use stele_common::status::Level;
@@ -41,6 +42,12 @@ pub struct World {
     pub next_id: u64,
     /// End of the reserved block.
     pub reserved_id: u64,
+    /// Durable changes so far: a copy of the store that was made earlier has fewer.
+    pub sequence: u64,
+    /// How many there were when each leadership began; the latest [`crate::apply::EPOCHS_MAX`] of them.
+    pub sequences: BTreeMap<Epoch, u64>,
+    /// No tablet above it was ever forgotten: one below it that nobody knows was dropped long ago, not created later.
+    pub forgotten: TabletId,
     pub nodes: BTreeMap<NodeId, Node>,
     pub disks: BTreeMap<DiskId, Disk>,
     pub databases: BTreeMap<String, DatabaseId>,
@@ -49,6 +56,10 @@ pub struct World {
     pub groups: BTreeMap<String, Arc<Group>>,
     /// What people asked for until some time: maintenance, urgency. By id.
     pub leases: BTreeMap<u64, Lease>,
+    /// Drains under way, and those that have ended but were not taken back.
+    pub drains: BTreeMap<Leaver, Arc<Drain>>,
+    /// Agents whose nodes were removed, by host and name: they may not come back unasked.
+    pub removed: BTreeMap<(String, String), NodeId>,
     pub tablets: Tablets,
     /// Loads in flight and the results of ended ones, by the client's key.
     pub loads: BTreeMap<LoadKey, Load>,
@@ -62,6 +73,8 @@ pub struct World {
     /// Tablets of dropped tables whose replicas must still go: evidence for their drops.
     pub dropped_tablets: BTreeMap<TabletId, TableId>,
     pub verifications: BTreeMap<u64, Verification>,
+    /// Tablets without a complete copy for which everything else has been tried, or is being tried.
+    pub salvages: BTreeMap<TabletId, Salvage>,
     // What follows is learned again in each epoch.
     /// Ids from this one on were issued by this leadership: of loads among them we know everything.
     pub began_id: u64,
@@ -73,6 +86,8 @@ pub struct World {
     pub condemned: BTreeSet<(TabletId, ReplicaId)>,
     /// Rounds of confirmation under way for strays and trash: only answers to the round's nonce are evidence.
     pub rounds: BTreeMap<ReplicaId, Round>,
+    /// Replicas that were bad and that an operator calls good, and since when: they count once they have been read.
+    pub pardons: BTreeMap<(TabletId, ReplicaId), Tick>,
     /// Prepared loads of earlier leaderships that our store does not know: kept until the store is known not to be old.
     pub orphans: BTreeMap<(LoadId, NodeId), BTreeSet<TabletId>>,
 }
@@ -103,6 +118,8 @@ pub struct Node {
     pub liveness: Liveness,
     /// Since when it has this liveness.
     pub since: Tick,
+    /// How it has come and gone: a return restarts the wait for it, up to a budget.
+    pub flaps: Flaps,
     pub boot: Option<BootId>,
     /// Sequence number of the last report of this boot.
     pub seq: u64,
@@ -346,6 +363,20 @@ pub struct Stray {
     pub bad: Option<String>,
     pub size: u64,
     pub since: Tick,
+}
+
+/// What was tried for a tablet without a complete copy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Salvage {
+    /// Tries in a row that failed on these sources.
+    pub failures: u32,
+    /// All that could be read of it at the last try, with the versions that they report.
+    pub sources: Vec<(ReplicaId, Version)>,
+    pub ended: Option<Tick>,
+    /// Not tried again on the same sources before.
+    pub until: Tick,
+    /// Why the last try failed.
+    pub cause: Option<Reason>,
 }
 
 /// A `stele verify` in progress.

@@ -2,6 +2,8 @@
 //!
 //! Pure functions; nothing is decided here. What explains a verdict comes from the law book's `explain`.
 
+pub mod operate;
+
 use super::tally::{TableTally, Tally};
 use crate::actors::words::Pending;
 use crate::published::Published;
@@ -11,7 +13,7 @@ use stele_common::api::{
 };
 use stele_common::{DiskId, DiskState, Liveness, NodeId, ReplicaId, TabletId, Tick, api};
 use stele_coordinator_rules::schedule::slots::Ledger;
-use stele_coordinator_rules::world::{Disk, Load, LoadPhase, Node, Replica, Table, Verification};
+use stele_coordinator_rules::world::{Disk, Leaver, Load, LoadPhase, Node, Replica, Table, Verification};
 use stele_coordinator_rules::{Reason, World};
 
 /// `GET /v1/status`.
@@ -54,6 +56,7 @@ pub fn status(published: &Published, tally: &Tally, pending: Pending, at: Tick) 
         strays: world.strays.len() as u64,
         margin: tally.margin.shown(world),
         oldest: pending.oldest,
+        leases: operate::leases(world, at).leases,
         problems: tally.problems.clone(),
     }
 }
@@ -111,6 +114,8 @@ pub fn node(world: &World, placements: &Placements, node: &Node, silent_ms: Opti
         peer: node.peer.clone(),
         http: node.http.clone(),
         build: node.build.clone(),
+        drain: operate::drain_state(world, Leaver::Node(node.id), node.draining),
+        maintenance_until: operate::maintenance_until(world, node.id),
         replicas: placements.nodes.get(&node.id).copied().unwrap_or(0),
         disks: in_use(world).filter(|disk| disk.node == node.id).map(|d| self::disk(world, placements, d)).collect(),
         host_figures: node.figures.clone(),
@@ -127,6 +132,7 @@ pub fn disk(world: &World, placements: &Placements, disk: &Disk) -> DiskInfo {
         medium: disk.medium,
         state: disk.state,
         cause: disk.cause.clone(),
+        drain: operate::drain_state(world, Leaver::Disk(disk.id), disk.draining),
         total: disk.space.total,
         used: disk.space.used,
         available: disk.space.available(),
@@ -162,6 +168,8 @@ pub fn table(table: &Table, tally: &Tally) -> TableInfo {
         buckets: table.buckets,
         medium: partitions.first().map(|partition| partition.medium).unwrap_or_default(),
         tablets: partitions.iter().map(|partition| partition.tablets).sum(),
+        tag: table.tag.clone(),
+        colocate: table.group.clone(),
         partitions,
         healthy,
         files,

@@ -92,6 +92,8 @@ impl Stage {
             buckets: 16,
             medium: Medium::Hdd,
             partitions: Vec::new(),
+            tag: None,
+            colocate: None,
         };
         let info: TableInfo = self.face.post("/v1/tables", &body)?;
         Ok(format!("made {}: {} tablets, replication {}", self.table, info.tablets, info.replication))

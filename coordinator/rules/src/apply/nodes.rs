@@ -1,7 +1,8 @@
 //! Changes about nodes and disks: who is there, what they carry, what operators want of them.
 
 use crate::Change;
-use crate::world::{Disk, Node, SlotsElsewhere, World};
+use crate::world::{Disk, Leaver, Node, SlotsElsewhere, World};
+use std::sync::Arc;
 use stele_common::{DiskState, Liveness, NodeId, Space, Tick};
 
 /// All nodes and disks are out of sight until they are heard of in this leadership.
@@ -27,6 +28,7 @@ fn unheard(id: NodeId, host: &str, name: &str, rack: &str, tag: &str, at: Tick) 
         tag: tag.into(),
         liveness: Liveness::Silent,
         since: at,
+        flaps: Default::default(),
         boot: None,
         seq: 0,
         reported: false,
@@ -36,6 +38,18 @@ fn unheard(id: NodeId, host: &str, name: &str, rack: &str, tag: &str, at: Tick) 
         build: String::new(),
         figures: None,
     }
+}
+
+fn turn(node: &mut Node, liveness: Liveness, at: Tick) {
+    if node.liveness == liveness {
+        return;
+    }
+    match (node.liveness, liveness) {
+        (Liveness::Alive, _) => node.flaps.gone(at),
+        (_, Liveness::Alive) => node.flaps.back(at),
+        (Liveness::Silent | Liveness::Lost, Liveness::Silent | Liveness::Lost) => {}
+    }
+    (node.liveness, node.since) = (liveness, at);
 }
 
 pub(super) fn apply(world: &mut World, change: &Change) {
@@ -51,18 +65,14 @@ pub(super) fn apply(world: &mut World, change: &Change) {
                 // Another life: its numbers begin anew. Reports of the same life keep counting over a reconnect.
                 (node.boot, node.seq) = (Some(*boot), 0);
             }
-            if node.liveness != Liveness::Alive {
-                (node.liveness, node.since) = (Liveness::Alive, *at);
-            }
+            turn(node, Liveness::Alive, *at);
             (node.reported, node.naming) = (false, None);
             (node.peer, node.http, node.build) = (peer.clone(), http.clone(), build.clone());
             (node.rack, node.tag) = (rack.clone(), tag.clone());
         }
         NodeLive { node, liveness, at } => {
-            if let Some(node) = world.nodes.get_mut(node)
-                && node.liveness != *liveness
-            {
-                (node.liveness, node.since) = (*liveness, *at);
+            if let Some(node) = world.nodes.get_mut(node) {
+                turn(node, *liveness, *at);
             }
         }
         HostSeen { node, figures } => {
@@ -74,9 +84,26 @@ pub(super) fn apply(world: &mut World, change: &Change) {
             if let Some(node) = world.nodes.get_mut(node) {
                 node.draining = *on;
             }
+            forget_drain(world, Leaver::Node(*node), *on);
+        }
+        DrainBegan { drain } => {
+            world.drains.insert(drain.of, Arc::new(drain.clone()));
+        }
+        DrainDone { of, wall_ms } => {
+            if let Some(drain) = world.drains.get_mut(of) {
+                Arc::make_mut(drain).done_wall_ms = Some(*wall_ms);
+            }
+        }
+        NodeAdmitted { host, name } => {
+            world.removed.remove(&(host.clone(), name.clone()));
         }
         NodeRemoved { node } => {
-            world.nodes.remove(node);
+            if let Some(gone) = world.nodes.remove(node) {
+                world.removed.insert((gone.host, gone.name), *node);
+            }
+            forget_drain(world, Leaver::Node(*node), false);
+            let disks: Vec<_> = world.disks.values().filter(|disk| disk.node == *node).map(|disk| disk.id).collect();
+            disks.into_iter().for_each(|disk| forget_drain(world, Leaver::Disk(disk), false));
             world.disks.retain(|_, disk| disk.node != *node);
             world.strays.retain(|_, stray| stray.node != *node);
             world.trash.retain(|_, (holder, _)| holder != node);
@@ -89,6 +116,13 @@ pub(super) fn apply(world: &mut World, change: &Change) {
         | DiskSeen { .. }
         | DiskUnseen { .. } => disks(world, change),
         _ => unreachable!("{change:?} is not about nodes"),
+    }
+}
+
+/// A drain that was taken back is no longer on record.
+fn forget_drain(world: &mut World, of: Leaver, on: bool) {
+    if !on {
+        world.drains.remove(&of);
     }
 }
 
@@ -126,6 +160,7 @@ fn disks(world: &mut World, change: &Change) {
             if let Some(disk) = world.disks.get_mut(disk) {
                 disk.draining = *on;
             }
+            forget_drain(world, Leaver::Disk(*disk), *on);
         }
         DiskSeen { fact, node, at } => {
             let Some(disk) = world.disks.get_mut(&fact.disk).filter(|disk| disk.node == *node) else { return };

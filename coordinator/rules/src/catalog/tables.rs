@@ -1,17 +1,17 @@
-//! Tables come and go; where the first replicas of a new table's tablets are placed.
+//! Tables come and go.
 //!
-//! In: an operator's wish. Out: the table with all its tablets in one record, and orders to create and to drop. It
-//! never places two replicas of a tablet on one host, and it places none on a node that has not reported.
+//! In: an operator's wish. Out: the table with all its tablets in one record, and orders to create and to drop. Where
+//! first replicas stand is [`placement`]'s word, or the sequence of the colocation group.
 
-use super::{Draft, commit, level, loads};
+use super::placement::{self, Places};
+use super::{Draft, commit, groups, level, loads};
 use crate::policy::DEFAULT_TAG;
 use crate::world::{Partition, Replica, Table, TableState, Tablet, World};
 use crate::{Answer, Change, Reason};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use stele_common::{
-    Ballot, DatabaseId, DiskId, DiskState, Evidence, Liveness, Medium, NodeId, OrderBody, PartitionId, ReplicaId,
-    ReplicaState, TableId, TabletId, TabletLabel, Version, api,
+    Ballot, DatabaseId, DiskId, DiskState, Evidence, Liveness, NodeId, OrderBody, PartitionId, ReplicaId, ReplicaState,
+    TableId, TabletId, TabletLabel, Version, api,
 };
 
 /// Tablets of one table at most: one record holds them all, and it must fit the store's transaction.
@@ -53,7 +53,13 @@ fn created(draft: &mut Draft, wish: &api::TableCreate) -> Result<TableId, Reason
     if find(draft.world, &wish.db, &wish.name).is_ok() {
         return Err(Reason::TableExists { name: format!("{}.{}", wish.db, wish.name) });
     }
-    let mut places = Places::of(draft.world, wish.medium, wish.replication)?;
+    let mut table = wished(wish, partitions)?;
+    let tag = table.tag.clone();
+    placement::hosts_for(draft.world, &tag, wish.replication)?;
+    let group = groups::wanted(draft.world, None, &table)?;
+    let asked = placement::Wish { medium: wish.medium, copies: wish.replication, tag: &tag };
+    let mut places = Places::of(draft.world, asked, group.as_deref())?;
+    groups::record(draft, group.as_ref());
     let db_id = match draft.world.databases.get(&wish.db) {
         Some(id) => *id,
         None => {
@@ -63,27 +69,19 @@ fn created(draft: &mut Draft, wish: &api::TableCreate) -> Result<TableId, Reason
         }
     };
     let id = TableId(draft.take_id());
-    let mut table = Table {
-        id,
-        db: wish.db.clone(),
-        db_id,
-        name: wish.name.clone(),
-        buckets: wish.buckets,
-        tag: DEFAULT_TAG.into(),
-        group: None,
-        state: TableState::Normal,
-        partitions: vec![],
-    };
+    (table.id, table.db_id) = (id, db_id);
     let mut tablets = Vec::new();
-    for name in partitions {
-        let partition = PartitionId(draft.take_id());
-        let first = tablets.len();
+    for partition in &mut table.partitions {
+        partition.id = PartitionId(draft.take_id());
         for bucket in 0..wish.buckets {
-            tablets.push(place(draft, &mut places, wish, (id, partition, bucket)));
+            let disks = match &group {
+                Some(group) => places.take_on(&group.buckets[bucket as usize]),
+                None => places.take(wish.replication as usize),
+            };
+            tablets.push(place(draft, &disks, wish, (id, partition.id, bucket)));
         }
-        let (medium, replication) = (wish.medium, wish.replication);
-        let ids = tablets[first..].iter().map(|tablet| tablet.id).collect();
-        table.partitions.push(Partition { id: partition, name, medium, replication, tablets: ids });
+        let first = tablets.len() - wish.buckets as usize;
+        partition.tablets = tablets[first..].iter().map(|tablet: &Tablet| tablet.id).collect();
     }
     let ids: Vec<TabletId> = tablets.iter().map(|tablet| tablet.id).collect();
     draft.record(Change::TableAdded { table, tablets });
@@ -93,24 +91,35 @@ fn created(draft: &mut Draft, wish: &api::TableCreate) -> Result<TableId, Reason
     Ok(id)
 }
 
+/// The table that is wished for, without ids and tablets.
+fn wished(wish: &api::TableCreate, partitions: Vec<String>) -> Result<Table, Reason> {
+    let tag = wish.tag.clone().unwrap_or_else(|| DEFAULT_TAG.into());
+    check_name(&tag)?;
+    let (medium, replication) = (wish.medium, wish.replication);
+    let partition = |name| Partition { id: PartitionId(0), name, medium, replication, tablets: Vec::new() };
+    Ok(Table {
+        id: TableId(0),
+        db: wish.db.clone(),
+        db_id: DatabaseId(0),
+        name: wish.name.clone(),
+        buckets: wish.buckets,
+        tag,
+        group: wish.colocate.clone().filter(|name| !name.is_empty()),
+        state: TableState::Normal,
+        partitions: partitions.into_iter().map(partition).collect(),
+    })
+}
+
 /// The names of the partitions, if the wish makes sense.
 fn check(wish: &api::TableCreate) -> Result<Vec<String>, Reason> {
     let partitions = if wish.partitions.is_empty() { vec!["p0".to_string()] } else { wish.partitions.clone() };
     for name in [&wish.db, &wish.name].into_iter().chain(&partitions) {
-        let is_plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-        if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(is_plain) {
-            let shown: String = name.chars().take(NAME_MAX).collect();
-            return Err(bad_request(format!(
-                "`{shown}` is not a name: letters, digits, `_` and `-`, at most {NAME_MAX}"
-            )));
-        }
+        check_name(name)?;
     }
     if let Some(twice) = partitions.iter().enumerate().find(|(i, name)| partitions[..*i].contains(name)) {
         return Err(bad_request(format!("partition `{}` is named twice", twice.1)));
     }
-    if wish.replication == 0 || wish.replication > REPLICATION_MAX {
-        return Err(bad_request(format!("replication is 1 to {REPLICATION_MAX}, not {}", wish.replication)));
-    }
+    check_replication(wish.replication)?;
     let tablets = u64::from(wish.buckets) * partitions.len() as u64;
     if tablets == 0 || tablets > TABLETS_MAX {
         return Err(bad_request(format!("a table has 1 to {TABLETS_MAX} tablets, not {tablets}")));
@@ -118,77 +127,37 @@ fn check(wish: &api::TableCreate) -> Result<Vec<String>, Reason> {
     Ok(partitions)
 }
 
-/// Hosts that may take first replicas, with their disks and how many replicas each holds.
-struct Places {
-    /// By host: its disks and their counts.
-    hosts: Vec<Vec<(DiskId, NodeId, u64)>>,
-    /// Rises with each tablet, so that equal hosts take turns.
-    turn: usize,
+/// Whether it may be the name of something.
+pub fn check_name(name: &str) -> Result<(), Reason> {
+    let is_plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(is_plain) {
+        let shown: String = name.chars().take(NAME_MAX).collect();
+        return Err(bad_request(format!("`{shown}` is not a name: letters, digits, `_` and `-`, at most {NAME_MAX}")));
+    }
+    Ok(())
 }
 
-impl Places {
-    fn of(world: &World, medium: Medium, wanted: u32) -> Result<Places, Reason> {
-        let right = Places::on(world, |disk| disk == medium);
-        let any = Places::on(world, |_| true);
-        let mut hosts = if right.len() >= wanted as usize { right } else { any };
-        if hosts.len() < wanted as usize {
-            return Err(Reason::TooFewHosts { wanted, hosts: hosts.len() as u32 });
-        }
-        let mut counts: BTreeMap<DiskId, u64> = BTreeMap::new();
-        for replica in world.tablets.iter().flat_map(|tablet| &tablet.replicas) {
-            *counts.entry(replica.disk).or_default() += 1;
-        }
-        for (disk, _, count) in hosts.iter_mut().flatten() {
-            *count = counts.get(disk).copied().unwrap_or(0);
-        }
-        Ok(Places { hosts, turn: 0 })
+pub fn check_replication(n: u32) -> Result<(), Reason> {
+    if n == 0 || n > REPLICATION_MAX {
+        return Err(bad_request(format!("replication is 1 to {REPLICATION_MAX}, not {n}")));
     }
-
-    fn on(world: &World, fits: impl Fn(Medium) -> bool) -> Vec<Vec<(DiskId, NodeId, u64)>> {
-        let mut hosts: BTreeMap<&str, Vec<(DiskId, NodeId, u64)>> = BTreeMap::new();
-        for disk in world.disks.values() {
-            let Some(node) = world.nodes.get(&disk.node) else { continue };
-            let has_room = disk.space.available() > world.knobs.load_reserve(disk.space.total);
-            let may_take = node.liveness == Liveness::Alive && node.reported && disk.state == DiskState::Online;
-            if may_take && has_room && disk.replaced_by.is_none() && fits(disk.medium) {
-                hosts.entry(&node.host).or_default().push((disk.id, node.id, 0));
-            }
-        }
-        hosts.into_values().collect()
-    }
-
-    /// `n` disks on different hosts: the least filled first, equal ones in turn.
-    fn take(&mut self, n: usize) -> Vec<(NodeId, DiskId)> {
-        let (turn, count) = (self.turn, self.hosts.len());
-        self.turn += 1;
-        let emptiest = |disks: &[(DiskId, NodeId, u64)]| disks.iter().map(|disk| disk.2).min().unwrap_or(u64::MAX);
-        let mut order: Vec<usize> = (0..count).collect();
-        order.sort_by_key(|host| (emptiest(&self.hosts[*host]), (host + count - turn % count) % count));
-        let chosen = order.into_iter().take(n).map(|host| {
-            let disks = &mut self.hosts[host];
-            let disk = disks.iter_mut().min_by_key(|disk| (disk.2, disk.0)).expect("a host here has a disk");
-            disk.2 += 1;
-            (disk.1, disk.0)
-        });
-        chosen.collect()
-    }
+    Ok(())
 }
 
 fn place(
     draft: &mut Draft,
-    places: &mut Places,
+    disks: &[(NodeId, DiskId)],
     wish: &api::TableCreate,
     (table, partition, bucket): (TableId, PartitionId, u32),
 ) -> Tablet {
     let n = wish.replication;
     let id = TabletId(draft.take_id());
     let first = draft.take_ids(u64::from(n));
-    let disks = places.take(n as usize);
     assert_eq!(disks.len(), n as usize, "tablet {id}: too few hosts after they were counted");
-    let replicas = disks.into_iter().zip(first..).map(|((node, disk), id)| Replica {
+    let replicas = disks.iter().zip(first..).map(|((node, disk), id)| Replica {
         id: ReplicaId(id),
-        node,
-        disk,
+        node: *node,
+        disk: *disk,
         state: ReplicaState::Normal,
         bad: None,
         version: Version::EMPTY,
@@ -281,6 +250,7 @@ fn drop_table(draft: &mut Draft, table: &Table) {
     let tablets = ids.iter().filter_map(|id| draft.world.tablets.get(*id));
     let replicas: Vec<_> = tablets.flat_map(|t| t.replicas.iter().map(|r| (r.node, t.id, r.id))).collect();
     draft.record(Change::TableDropped { table: table.id });
+    groups::drop_unused(draft);
     for (node, tablet, replica) in replicas {
         let evidence = Evidence::TableDropped { table: table.id };
         super::deletion::order_drop(draft, node, (tablet, replica), evidence);

@@ -13,10 +13,15 @@ use stele_common::{
 };
 
 mod deletion;
+mod flapping;
+mod drain;
 mod hello;
 mod ingest;
 mod loads;
+mod policy;
 mod property;
+mod salvage;
+mod sequence;
 mod strays;
 mod tables;
 mod tasks;
@@ -154,6 +159,7 @@ impl Play {
             tag: "default".into(),
             boot: BootId(boot),
             epoch_seen: self.world().epoch,
+            store_seen: Default::default(),
             peer: "127.0.0.1:1".into(),
             http: "127.0.0.1:2".into(),
             disks,

@@ -20,6 +20,9 @@ impl Change {
             | NodeDrained { .. }
             | NodeRemoved { .. }
             | DiskDrained { .. }
+            | DrainBegan { .. }
+            | DrainDone { .. }
+            | NodeAdmitted { .. }
             | DatabaseAdded { .. }
             | TableAdded { .. }
             | TabletsAdded { .. }
@@ -44,7 +47,8 @@ impl Change {
             | VersionsCollected { .. }
             | TaskStarted { .. }
             | TaskEnded { .. }
-            | TabletForgotten { .. } => true,
+            | TabletForgotten { .. }
+            | Counted { .. } => true,
             IdsIssued { .. }
             | LeadershipBegan { .. }
             | ReportsBroken { .. }
@@ -68,6 +72,10 @@ impl Change {
             | ReplicaUnseen { .. }
             | ReplicaConfirmed { .. }
             | FurtherRepairMarked { .. }
+            | SalvageTried { .. }
+            | SalvageOver { .. }
+            | PardonAsked { .. }
+            | PardonEnded { .. }
             | LoadOpened { .. }
             | LoadPrepared { .. }
             | LoadPartFailed { .. }
@@ -102,6 +110,10 @@ impl Change {
             | ReplicaUnseen { tablet, .. }
             | ReplicaConfirmed { tablet, .. }
             | FurtherRepairMarked { tablet, .. }
+            | SalvageTried { tablet, .. }
+            | SalvageOver { tablet }
+            | PardonAsked { tablet, .. }
+            | PardonEnded { tablet, .. }
             | StraySeen { tablet, .. }
             | StrayGone { tablet, .. }
             | TaskProgressed { tablet, .. }
@@ -110,6 +122,7 @@ impl Change {
             ReplicaSeen { fact, .. } => Some(fact.tablet),
             Born { .. }
             | EpochBegan { .. }
+            | Counted { .. }
             | IdsReserved { .. }
             | IdsIssued { .. }
             | NodeAdded { .. }
@@ -119,6 +132,9 @@ impl Change {
             | NodeDrained { .. }
             | NodeRemoved { .. }
             | DiskDrained { .. }
+            | DrainBegan { .. }
+            | DrainDone { .. }
+            | NodeAdmitted { .. }
             | DatabaseAdded { .. }
             | TableAdded { .. }
             | TabletsAdded { .. }

@@ -162,6 +162,8 @@ impl Scene {
             buckets: 2,
             medium,
             partitions: vec![],
+            tag: None,
+            colocate: None,
         }))
     }
 

@@ -33,11 +33,17 @@ pub async fn node(front: Data<Front>, id: Path<NodeId>) -> Result<Json<api::Node
     let silences = front.ask.silences().await?;
     let published = front.ask.now();
     let world = &*published.world;
-    let Some(found) = world.nodes.get(&id) else {
-        let problem = Problem::not_found("no_such_node", format!("there is no node {id}"));
-        return Err(problem.next("see `stele node list`"));
-    };
+    let found = world.nodes.get(&id).ok_or_else(|| no_such_node(*id))?;
     Ok(Json(view::node(world, &Placements::of(world), found, silences.get(&id).copied())))
+}
+
+fn no_such_node(id: NodeId) -> Problem {
+    Problem::not_found("no_such_node", format!("there is no node {id}")).next("see `stele node list`")
+}
+
+#[get("/v1/nodes/{id}/explain")]
+pub async fn explain_node(front: Data<Front>, id: Path<NodeId>) -> Result<Json<api::NodeExplanation>, Problem> {
+    front.ask.explain_node(*id).await?.map(Json).ok_or_else(|| no_such_node(*id))
 }
 
 #[get("/v1/disks")]

@@ -20,7 +20,13 @@ pub async fn open(front: Data<Front>, payload: Payload) -> Result<Json<api::Load
     let open: api::LoadOpen = body::read(payload).await?;
     match front.ask.catalog(EventBody::OpenLoad(open)).await? {
         Answer::Load(opened) => Ok(Json(opened)),
-        Answer::Handshake(_) | Answer::Table(_) | Answer::Verification(_) | Answer::Started(_) => {
+        Answer::Handshake(_)
+        | Answer::Table(_)
+        | Answer::Verification(_)
+        | Answer::Evacuation(_)
+        | Answer::Removal(_)
+        | Answer::Lease(_)
+        | Answer::Started(_) => {
             Err(Sorry::Ending.into())
         }
         Answer::Done | Answer::Refused(_) => Err(Sorry::Ending.into()),

@@ -5,12 +5,16 @@
 
 mod body;
 mod cluster;
+mod drains;
+mod groups;
+mod leases;
 mod loads;
 mod probes;
 mod problem;
 mod tables;
 mod tablets;
 mod verify;
+mod world;
 
 pub use problem::Problem;
 
@@ -93,9 +97,26 @@ fn routes(config: &mut ServiceConfig) {
         .service(cluster::status)
         .service(cluster::nodes)
         .service(cluster::node)
+        .service(cluster::explain_node)
         .service(cluster::disks)
         .service(cluster::init_disk)
         .service(cluster::tasks)
+        .service(drains::drain_nodes)
+        .service(drains::undrain_nodes)
+        .service(drains::drain_disks)
+        .service(drains::undrain_disks)
+        .service(drains::node_progress)
+        .service(drains::disk_progress)
+        .service(drains::certificate)
+        .service(drains::admit)
+        .service(drains::remove)
+        .service(leases::list)
+        .service(leases::grant)
+        .service(leases::end)
+        .service(groups::list)
+        .service(groups::show)
+        .service(tables::set)
+        .service(tablets::set_replica)
         .service(tables::list)
         .service(tables::create)
         .service(tables::show)
@@ -109,6 +130,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(loads::abort)
         .service(verify::start)
         .service(verify::show)
+        .service(world::show)
         .service(probes::livez)
         .service(probes::readyz)
         .service(probes::metrics);

@@ -57,6 +57,7 @@ fn status(reason: &Reason) -> StatusCode {
     use Reason::*;
     match reason {
         NoSuchTable { .. } | NoSuchPartition { .. } | NoSuchDisk { .. } | NoSuchLoad { .. } => StatusCode::NOT_FOUND,
+        NoSuchNode { .. } | NoSuchRack { .. } | NoSuchReplica { .. } | NoSuchLease { .. } => StatusCode::NOT_FOUND,
         BadRequest { .. } => StatusCode::BAD_REQUEST,
         NoQuorum { .. } | StoreIsOld { .. } | LevelForbids { .. } | NodesNotReported { .. } => {
             StatusCode::SERVICE_UNAVAILABLE
@@ -64,6 +65,11 @@ fn status(reason: &Reason) -> StatusCode {
         DiskFullForLoad { .. } | DiskWouldOverfill { .. } => StatusCode::INSUFFICIENT_STORAGE,
         TableExists { .. }
         | TooFewHosts { .. }
+        | GroupMismatch { .. }
+        | GroupNodeAway { .. }
+        | LowerInSteps { .. }
+        | WouldBeLast { .. }
+        | NodeRemoved { .. }
         | TabletBusy { .. }
         | OtherContent { .. }
         | LoadInFlight { .. }

@@ -4,7 +4,7 @@ use super::{Front, Problem, body};
 use crate::front::ask::Sorry;
 use crate::front::view;
 use actix_web::web::{Data, Json, Path, Payload};
-use actix_web::{delete, get, post};
+use actix_web::{delete, get, patch, post};
 use serde_json::{Value, json};
 use std::time::Duration;
 use stele_common::api;
@@ -48,6 +48,20 @@ pub async fn create(front: Data<Front>, payload: Payload) -> Result<Json<api::Ta
 #[get("/v1/tables/{db}/{name}")]
 pub async fn show(front: Data<Front>, path: Path<(String, String)>) -> Result<Json<api::TableInfo>, Problem> {
     let (db, name) = path.into_inner();
+    let published = front.ask.now();
+    let tally = front.tally(&published);
+    let table = view::find_table(&published.world, &db, &name).ok_or_else(|| absent(&db, &name))?;
+    Ok(Json(view::table(table, &tally)))
+}
+
+#[patch("/v1/tables/{db}/{name}")]
+pub async fn set(
+    front: Data<Front>,
+    path: Path<(String, String)>,
+    payload: Payload,
+) -> Result<Json<api::TableInfo>, Problem> {
+    let ((db, name), wish) = (path.into_inner(), body::read(payload).await?);
+    front.ask.catalog(EventBody::SetTable { db: db.clone(), name: name.clone(), wish }).await?;
     let published = front.ask.now();
     let tally = front.tally(&published);
     let table = view::find_table(&published.world, &db, &name).ok_or_else(|| absent(&db, &name))?;

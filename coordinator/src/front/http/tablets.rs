@@ -1,12 +1,12 @@
 //! `/v1/tablets`.
 
-use super::{Front, Problem, tables};
+use super::{Front, Problem, body, tables};
 use crate::front::view;
-use actix_web::get;
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Json, Path, Payload, Query};
+use actix_web::{get, post};
 use serde::Deserialize;
-use stele_common::{TabletId, TabletStatus, api};
-use stele_coordinator_rules::{checkup, explain as law};
+use stele_common::{ReplicaId, TabletId, TabletStatus, api};
+use stele_coordinator_rules::{EventBody, checkup, explain as law};
 
 /// Which tablets; what is not given does not restrict.
 #[derive(Deserialize)]
@@ -55,6 +55,19 @@ pub async fn show(front: Data<Front>, id: Path<TabletId>) -> Result<Json<api::Ta
 #[get("/v1/tablets/{id}/explain")]
 pub async fn explain(front: Data<Front>, id: Path<TabletId>) -> Result<Json<api::Explanation>, Problem> {
     front.ask.explain(*id).await?.map(Json).ok_or_else(|| absent(*id))
+}
+
+#[post("/v1/tablets/{tablet}/replicas/{replica}")]
+pub async fn set_replica(
+    front: Data<Front>,
+    path: Path<(TabletId, ReplicaId)>,
+    payload: Payload,
+) -> Result<Json<api::TabletInfo>, Problem> {
+    let ((tablet, replica), wish) = (path.into_inner(), body::read(payload).await?);
+    front.ask.catalog(EventBody::SetReplica { tablet, replica, wish }).await?;
+    let published = front.ask.now();
+    let found = published.world.tablets.get(tablet).ok_or_else(|| absent(tablet))?;
+    Ok(Json(law::tablet_info(&published.world, found, front.ask.clock().tick())))
 }
 
 fn absent(id: TabletId) -> Problem {

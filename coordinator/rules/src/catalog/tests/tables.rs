@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use stele_common::{DiskState, Liveness, Medium};
 
 fn wish(replication: u32, buckets: u32) -> api::TableCreate {
-    let (db, name, partitions) = ("d".into(), "t1".into(), vec![]);
-    api::TableCreate { db, name, replication, buckets, medium: Medium::Hdd, partitions }
+    let (db, name, partitions, tag, colocate) = ("d".into(), "t1".into(), vec![], None, None);
+    api::TableCreate { db, name, replication, buckets, medium: Medium::Hdd, partitions, tag, colocate }
 }
 
 fn create(play: &mut Play, wish: api::TableCreate) -> Result<Vec<TabletId>, Reason> {
