@@ -59,6 +59,10 @@ pub struct RepairKnobs {
     pub install_grace_ms: u64,
     /// Copies at once on a disk, as source and as destination together (the seed's name).
     pub schedule_slot_num_per_path: u32,
+    /// Above this used part of its disks, only space counts in a node's score (the seed's name).
+    pub capacity_used_percent_high_water: f64,
+    /// A node whose score is further than this part from the average is HIGH or LOW (the originals' name).
+    pub balance_load_score_threshold: f64,
     /// A destination keeps at least min((1 - this) x total, `storage_headroom_bytes`) free.
     pub storage_high_watermark: f64,
     pub storage_headroom_bytes: u64,
@@ -103,6 +107,8 @@ impl Default for RepairKnobs {
             assign_delay_below_majority_ms: 10_000,
             install_grace_ms: 2_000,
             schedule_slot_num_per_path: 2,
+            capacity_used_percent_high_water: 0.75,
+            balance_load_score_threshold: 0.1,
             storage_high_watermark: 0.85,
             storage_headroom_bytes: 200 << 30,
             load_high_watermark: 0.95,
