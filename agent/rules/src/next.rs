@@ -11,7 +11,7 @@
 //! collection and the install of a copy wait for its end. Nothing is written to a disk that is not ONLINE; a SUSPECT one
 //! is still read.
 
-use crate::book::{Book, Held, Staged};
+use crate::book::{Book, CopyPhase, Copying, Held, Staged};
 use crate::event::{Action, Change, Op};
 use crate::{collect, copies};
 use std::collections::BTreeSet;
@@ -46,6 +46,19 @@ pub(crate) fn wanted(book: &Book) -> BTreeSet<ReplicaId> {
 fn has_wish(held: &Held) -> bool {
     let wishes = &held.wishes;
     wishes.drop.is_some() || wishes.confirm.is_some() || wishes.verify || wishes.scrub || wishes.collect_below.is_some()
+}
+
+/// Replicas whose reading keeps a drop, the install of a copy or an ordered reading waiting: a background one gives way, and
+/// comes again. Where a collection waits, it goes on to its end, or a replica with many loads would never be read.
+pub fn in_the_way(book: &Book) -> Vec<ReplicaId> {
+    let waits = |id: &ReplicaId| {
+        let is_fetched = |copy: &Copying| {
+            copy.order.label.replica == *id && matches!(copy.phase, CopyPhase::Fetched { .. }) && !copy.cancelled
+        };
+        book.replicas.get(id).is_some_and(|held| held.wishes.drop.is_some() || held.wishes.verify)
+            || book.copies.values().any(is_fetched)
+    };
+    book.reading.iter().copied().filter(waits).collect()
 }
 
 /// What occupies no replica: fetches, and the removal of what is staged and not wanted.

@@ -73,6 +73,8 @@ pub struct Disk {
     running: BTreeMap<Lane, usize>,
     /// Copies that are handed out.
     gauges: BTreeMap<TaskId, Arc<CopyGauge>>,
+    /// Readings that are handed out, and whether somebody waits for them.
+    readings: BTreeMap<ReplicaId, (Arc<CopyGauge>, bool)>,
     scrubber: Scrubber,
     fenced: Option<String>,
     looked: Tick,
@@ -115,6 +117,7 @@ impl Disk {
             waiting: Default::default(),
             running: BTreeMap::new(),
             gauges: BTreeMap::new(),
+            readings: BTreeMap::new(),
             fenced: None,
             looked: now,
             news: None,
@@ -174,9 +177,16 @@ impl Disk {
                     Op::Fetch { order, .. } => Arc::clone(self.gauges.entry(order.task).or_default()),
                     _ => Arc::default(),
                 };
+                let reading = match &op {
+                    Op::Verify { replica, urgent, .. } => Some((*replica, (Arc::clone(&gauge), *urgent))),
+                    _ => None,
+                };
                 let job = Job { op, dir: Arc::clone(&self.dir), gauge, peers: Arc::clone(&self.parts.peers) };
                 match self.lanes.try_give(lane, job) {
-                    Ok(()) => *self.running.entry(lane).or_default() += 1,
+                    Ok(()) => {
+                        *self.running.entry(lane).or_default() += 1;
+                        self.readings.extend(reading);
+                    }
                     Err(job) => {
                         metrics::counter!(telemetry::LANES_FULL, "lane" => lane.name()).increment(1);
                         waiting.push_front(job.op);
@@ -189,8 +199,16 @@ impl Disk {
         }
     }
 
-    /// Tells the threads of cancelled copies to stop.
+    /// Tells the threads of cancelled copies to stop, and those of background readings to give way to who waits for them.
     fn stop_cancelled(&self) {
+        // The lane reads one replica at a time: an ordered reading that was handed out waits for the one before it.
+        let urgent_waits = self.readings.values().any(|(_, urgent)| *urgent);
+        let in_the_way = stele_agent_rules::next::in_the_way(&self.book);
+        for (replica, (gauge, urgent)) in &self.readings {
+            if !urgent && (urgent_waits || in_the_way.contains(replica)) {
+                gauge.cancelled.store(true, Relaxed);
+            }
+        }
         for (task, gauge) in &self.gauges {
             if self.book.copies.get(task).is_none_or(|copy| copy.cancelled) {
                 gauge.cancelled.store(true, Relaxed);

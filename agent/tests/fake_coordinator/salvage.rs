@@ -93,3 +93,28 @@ fn a_tablet_moves_to_another_disk() {
     assert_eq!(get(&a.http, "/v1/replicas/1/files/more", None).status, 404);
     assert_eq!(get(&a.http, "/v1/replicas/2/files/more", None).body, b"second");
 }
+
+/// A replica whose first copy is still on its way takes loads already; they become its next version once the copy is there.
+#[test]
+fn a_load_reaches_a_replica_that_is_arriving() {
+    let stage = stage();
+    let Stage { coordinator, a, b, v1, .. } = &stage;
+    // The first source of the copy accepts and says nothing: until its handshake is given up the copy is on its way.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = Source { peer: silent.local_addr().unwrap().to_string(), ..source(a, 1) };
+    coordinator.order("b", 1, clone_order(900, 2, b.disk_id, (1, *v1), vec![nobody, source(a, 1)]));
+    coordinator.fact("the copy has begun", "b", |fact| match fact {
+        Fact::Task(task) if task.task == TaskId(900) => Some(()),
+        _ => None,
+    });
+    let more = vec![("more", b"second".to_vec())];
+    let load = LoadOf { load: 501, replica: 1, parent: (1, *v1), epoch: 1, files: &more, forward: vec![b.member(2)] };
+    let staged = put_load(&a.http, &load).unwrap();
+    assert_eq!(staged.prepared, [ReplicaId(1), ReplicaId(2)], "{:?}", staged.failed);
+    for (agent, replica) in [("a", ReplicaId(1)), ("b", ReplicaId(2))] {
+        let (load, version, hash) = (LoadId(501), Version(2), staged.hash);
+        coordinator.order(agent, 1, OrderBody::CommitLoad { load, tablet: TABLET, replica, version, hash });
+    }
+    coordinator.replica("version 2", "b", ReplicaId(2), |fact| fact.version == Version(2) && fact.hash == staged.hash);
+    assert_eq!(get(&b.http, "/v1/replicas/2/files/more", None).body, b"second");
+}

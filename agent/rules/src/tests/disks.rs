@@ -1,6 +1,7 @@
 //! Disks that fail, vanish and come back, and what reading a replica says about it.
 
 use crate::event::{EventBody, Op, OpFailure, OpResult};
+use crate::next;
 use crate::testing::*;
 use stele_common::{DiskState, ReplicaId, TabletId, Tick, Version};
 
@@ -160,6 +161,38 @@ fn bad_is_not_talked_away() {
     world.order(verify_of(1, 10));
     world.end(verify_op(true), OpResult::Verified { version: Version(5) });
     assert_eq!(world.held(1).bad.as_deref(), Some("rot"));
+}
+
+/// A background reading gives way to a drop, a fetched copy and an ordered reading of its replica; it is not done then, and
+/// its turn comes again.
+#[test]
+fn a_scrub_gives_way() {
+    let scrub = || at(1, EventBody::Scrub { replica: ReplicaId(1) });
+    let cancelled = || OpResult::Failed(OpFailure::Mismatch { detail: "cancelled".into() });
+    let in_the_way = |world: &World| next::in_the_way(&world.book);
+    type Wait = fn(&mut World);
+    let rows: [(Wait, bool, &str); 4] = [
+        (|world| drop(world.order(drop_of(1, 10))), true, "drop 1"),
+        (|world| drop(world.order(verify_of(1, 10))), true, "verify 1"),
+        (
+            |world| {
+                world.order(clone_of(7, 1, 10, 6));
+                world.end(fetch(7, 1, 10, 6, false), fetched(6));
+            },
+            true,
+            "install copy 7 v6",
+        ),
+        (|world| drop(world.order(collect_of(1, 10, 5))), false, ""),
+    ];
+    for (wait, gives_way, follows) in rows {
+        let mut world = World::new(vec![held(1, 10, 5)]);
+        assert_eq!(world.turn(scrub()), "scrub 1");
+        assert_eq!(in_the_way(&world), []);
+        wait(&mut world);
+        assert_eq!(in_the_way(&world), if gives_way { vec![ReplicaId(1)] } else { vec![] }, "{follows}");
+        assert_eq!(world.end(verify_op(false), cancelled()), follows);
+        assert_eq!((world.held(1).scrubbed, world.held(1).wishes.scrub), (None, false));
+    }
 }
 
 /// The background reading: its turn comes once, an order that arrives meanwhile reads anew.

@@ -68,6 +68,9 @@ impl Handler<JobDone> for Disk {
         if let Op::Fetch { order, .. } = &op {
             self.gauges.remove(&order.task);
         }
+        if let Op::Verify { replica, .. } = &op {
+            self.readings.remove(replica);
+        }
         if let Op::Verify { replica, .. } = &op
             && matches!(result, OpResult::Verified { .. } | OpResult::Damaged { .. })
         {
