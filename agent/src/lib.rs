@@ -32,6 +32,7 @@ pub mod medium;
 pub mod net;
 pub mod settle;
 pub mod shelf;
+pub mod store_mark;
 pub mod telemetry;
 pub mod watch;
 pub mod wiring;

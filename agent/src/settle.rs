@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stele_agent_rules::report::Key;
 use stele_common::config::DiskConfig;
-use stele_common::handshake::{DiskFound, DiskHello, DiskWord, Welcome};
+use stele_common::handshake::{DiskFound, DiskHello, DiskWord, StoreMark, Welcome};
 use stele_common::{ClusterId, DiskFact, DiskId, DiskState, Epoch, Fact, Medium, Space};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -60,6 +60,7 @@ enum SeatState {
         found: DiskFound,
         cluster: Option<ClusterId>,
         epoch: Epoch,
+        store: StoreMark,
     },
     Opening {
         disk: DiskId,
@@ -89,6 +90,7 @@ impl Settler {
             found: DiskFound::Unusable { cause: "not looked at yet".to_string() },
             cluster: None,
             epoch: Epoch(0),
+            store: StoreMark::default(),
         };
         let seat = |(config, medium): (DiskConfig, Medium)| Seat {
             medium: config.medium.unwrap_or(medium),
@@ -120,6 +122,16 @@ impl Settler {
             }
         });
         seats.max().unwrap_or_default()
+    }
+
+    /// How far the coordinator's store was, as far as any disk of our cluster remembers, or we do.
+    pub fn store_seen(&self) -> StoreMark {
+        let ours = self.cluster();
+        let seats = self.seats.iter().map(|seat| match &seat.state {
+            SeatState::Out { found: DiskFound::Known { .. }, cluster, store, .. } if *cluster == ours => *store,
+            SeatState::Out { .. } | SeatState::Opening { .. } | SeatState::Open { .. } => StoreMark::default(),
+        });
+        seats.max().unwrap_or_default().max(self.shared.store_mark.heard())
     }
 
     /// Looks at every directory that is not in use and says what lies where.
@@ -225,6 +237,9 @@ impl Settler {
     fn open(&mut self, index: usize, disk: DiskId, cluster: &ClusterId, format: bool) {
         let Some(seat) = self.seats.get_mut(index) else { return };
         let blank = matches!(seat.state, SeatState::Out { found: DiskFound::Blank, .. });
+        if let SeatState::Out { store, .. } = &seat.state {
+            self.shared.store_mark.learn(*store);
+        }
         if format && !blank {
             return seat.say("the coordinator would format it, but it is not blank");
         }
@@ -266,7 +281,7 @@ impl Seat {
                 self.tell_out(disk, &cause, reporter);
                 self.rests_until = Some(Instant::now() + REST);
                 let found = DiskFound::Unusable { cause };
-                self.state = SeatState::Out { found, cluster: None, epoch: Epoch(0) };
+                self.state = SeatState::Out { found, cluster: None, epoch: Epoch(0), store: StoreMark::default() };
             }
         }
     }
@@ -299,12 +314,16 @@ impl Seat {
 async fn look_at(path: &Path) -> SeatState {
     let looked = {
         let path = path.to_path_buf();
-        timeout(LOOK_PATIENCE, spawn_blocking(move || disk::inspect(&path))).await
+        timeout(LOOK_PATIENCE, spawn_blocking(move || (disk::inspect(&path), disk::store_mark(&path)))).await
     };
-    let unusable =
-        |cause: String| SeatState::Out { found: DiskFound::Unusable { cause }, cluster: None, epoch: Epoch(0) };
+    let unusable = |cause: String| {
+        let (found, store) = (DiskFound::Unusable { cause }, StoreMark::default());
+        SeatState::Out { found, cluster: None, epoch: Epoch(0), store }
+    };
     match looked {
-        Ok(Ok((found, cluster, epoch))) => SeatState::Out { found, cluster, epoch: epoch.unwrap_or_default() },
+        Ok(Ok(((found, cluster, epoch), store))) => {
+            SeatState::Out { found, cluster, epoch: epoch.unwrap_or_default(), store }
+        }
         Ok(Err(error)) => unusable(error.to_string()),
         Err(_) => unusable(format!("no answer for {} s", LOOK_PATIENCE.as_secs())),
     }

@@ -14,6 +14,7 @@ use crate::medium::{HostGauge, host_name};
 use crate::net::{http, link, peers};
 use crate::settle::Settler;
 use crate::shelf::Shelf;
+use crate::store_mark::Remembered;
 use crate::telemetry;
 use actix::{Actor as _, Addr, Arbiter};
 use anyhow::{Context as _, bail};
@@ -67,6 +68,8 @@ pub struct Shared {
     pub addresses: Addresses,
     pub shelf: Arc<Shelf>,
     pub lease: Lease,
+    /// How far the coordinator's store was, as it told.
+    pub store_mark: Remembered,
     /// Who the coordinator says that we are.
     identity: RwLock<Option<(ClusterId, NodeId)>>,
     connected: AtomicBool,
@@ -146,6 +149,7 @@ pub fn run_until(mut config: AgentConfig, ready: impl FnOnce(Running)) -> anyhow
         addresses,
         shelf: Arc::new(Shelf::default()),
         lease: Lease::new(clock),
+        store_mark: Remembered::new(clock),
         identity: RwLock::new(None),
         connected: AtomicBool::new(false),
         arbiters: Mutex::new(Vec::new()),

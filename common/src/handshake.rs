@@ -48,6 +48,9 @@ pub struct Hello {
     pub boot: BootId,
     /// The highest epoch that this agent has seen.
     pub epoch_seen: Epoch,
+    /// How far the coordinator's store was, as far as this agent was told and remembers.
+    #[serde(default)]
+    pub store_seen: StoreMark,
     /// `ip:port` where peers and HTTP clients reach it.
     pub peer: String,
     pub http: String,
@@ -56,6 +59,15 @@ pub struct Hello {
     pub build: String,
     pub nonce: [u8; 16],
     pub proof: [u8; 32],
+}
+
+/// How far a coordinator's store was: its leadership, and how many records it had. A store that cannot know of a mark
+/// is an old copy. Marks of one history only rise; the later one counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StoreMark {
+    pub epoch: Epoch,
+    /// 0 = nothing was told.
+    pub sequence: u64,
 }
 
 /// A data directory as the agent found it.
@@ -136,6 +148,8 @@ pub enum RefusedCode {
     DuplicateDisk,
     /// The agent has seen a higher epoch: this coordinator's store is old.
     StoreIsOld,
+    /// Its node was removed; an operator may admit it again.
+    NodeRemoved,
     Malformed,
 }
 

@@ -29,6 +29,9 @@ pub enum ToAgent {
     /// I hear you; renews the agent's own lease.
     Heard {
         epoch: Epoch,
+        /// How many records the store has for certain; 0 = not told. The agent remembers it and tells it in its hello.
+        #[serde(default)]
+        sequence: u64,
     },
 }
 
@@ -98,7 +101,9 @@ pub struct CloneOrder {
     pub label: TabletLabel,
     pub version: Version,
     pub hash: VersionHash,
-    /// Whole replicas to copy from, best first.
+    /// Replicas that may give, best first. The first that offers `version` with `hash` (or, trusted by its own agent, a newer head) says
+    /// what the replica becomes; files that it lacks or gives damaged are asked from all others. Bad, stray and trashed replicas may be
+    /// named, and replicas of the same node: each byte is held against its digest.
     pub sources: Vec<Source>,
     /// Ends the copy when no byte moved for this long, milliseconds.
     pub stall_ms: u64,

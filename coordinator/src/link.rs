@@ -16,6 +16,7 @@ mod lanes;
 pub use lanes::Lanes;
 
 use crate::actors::words::{Beat, BeatKind, Happened, SessionClosed, SessionOpened};
+use crate::published::Snapshots;
 use actix::Recipient;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
@@ -56,6 +57,8 @@ pub struct Link {
     pub hub_opened: Recipient<SessionOpened>,
     pub hub_closed: Recipient<SessionClosed>,
     pub roster: Recipient<Beat>,
+    /// What is committed: agents are told how far the store is.
+    pub snapshots: Snapshots,
     pub refusals: Refusals,
     pub lanes: Lanes,
 }
@@ -340,7 +343,8 @@ async fn read(
                 metrics::counter!("stele_beats_total").increment(1);
                 let Some(outbound) = own.upgrade() else { return End::Replaced };
                 // When too much waits for it already, the next beat is a second away.
-                outbound.try_send(ToAgent::Heard { epoch: session.epoch }).ok();
+                let sequence = link.snapshots.borrow().world.sequence_to_tell();
+                outbound.try_send(ToAgent::Heard { epoch: session.epoch, sequence }).ok();
                 if link.roster.send(Beat { node, boot, kind: BeatKind::Beat }).await.is_err() {
                     return End::Ending;
                 }
@@ -349,8 +353,11 @@ async fn read(
                 metrics::counter!("stele_reports_total", "kind" => report_kind(report.kind)).increment(1);
                 metrics::counter!("stele_facts_total").increment(report.facts.len() as u64);
                 let Some(_turn) = place.turn().await else { return End::Replaced };
-                if ask(link, EventBody::Reported { node: session.node, report }).await.is_none() {
-                    return End::Ending;
+                match ask(link, EventBody::Reported { node: session.node, report }).await {
+                    None => return End::Ending,
+                    // It was removed: when it dials again it is told so.
+                    Some(Answer::Refused(_)) => return End::Refused,
+                    Some(_) => {}
                 }
             }
             Ok(ToCoordinator::Beat { .. }) | Err(_) => {

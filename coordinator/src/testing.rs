@@ -28,6 +28,7 @@ pub fn hello(host: &str, boot: BootId, epoch_seen: Epoch) -> Hello {
         tag: "default".into(),
         boot,
         epoch_seen,
+        store_seen: Default::default(),
         peer: "127.0.0.1:1".into(),
         http: "127.0.0.1:2".into(),
         disks: vec![DiskHello { path: format!("/{host}"), medium: Medium::Hdd, found: DiskFound::Blank }],

@@ -81,6 +81,7 @@ pub async fn start(
     let doors = Doors {
         catalog: catalog.clone().recipient(),
         explain: scheduler.clone().recipient(),
+        explain_node: scheduler.clone().recipient(),
         tasks: scheduler.clone().recipient(),
         pending: scheduler.recipient(),
         silences: roster.clone().recipient(),
@@ -93,6 +94,7 @@ pub async fn start(
         hub_opened: agents.clone().recipient(),
         hub_closed: agents.recipient(),
         roster: roster.recipient(),
+        snapshots: snapshots.clone(),
         refusals: Refusals::default(),
         lanes: Lanes::default(),
     };

@@ -35,6 +35,8 @@ pub struct Life {
     pub link: Link,
     /// When the coordinator last said that it hears us.
     pub heard: Option<u64>,
+    /// How far the coordinator's store was, as it told; forgotten with the process.
+    pub store_seen: stele_common::handshake::StoreMark,
     /// What was told last, by disk.
     pub told: BTreeMap<usize, BTreeMap<report::Key, Fact>>,
     /// Disks about which there may be news.

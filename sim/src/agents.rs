@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stele_agent_rules::event::EventBody;
 use stele_agent_rules::{Action, Change, Event, Op, OpFailure, OpResult, apply, handle, scrub_plan};
 use stele_common::config::ScrubKnobs;
-use stele_common::handshake::{Answer, DiskFound, DiskHello, DiskWord, Hello, MAGIC, Welcome};
+use stele_common::handshake::{Answer, DiskFound, DiskHello, DiskWord, Hello, MAGIC, StoreMark, Welcome};
 use stele_common::{BootId, DiskState, Epoch, Medium, Order, OrderBody, Tick, ToAgent};
 
 /// Law books want a tick this often; the real shell's 100 ms would only add events.
@@ -35,6 +35,7 @@ impl Sim {
             node: None,
             link: Link::Down,
             heard: None,
+            store_seen: StoreMark::default(),
             told: BTreeMap::new(),
             news: BTreeSet::new(),
             report_due: false,
@@ -243,7 +244,12 @@ impl Sim {
                     }
                 }
             }
-            DownBody::Message(ToAgent::Heard { .. }) => life.heard = Some(now),
+            DownBody::Message(ToAgent::Heard { epoch, sequence }) => {
+                life.heard = Some(now);
+                if sequence > 0 {
+                    life.store_seen = life.store_seen.max(StoreMark { epoch, sequence });
+                }
+            }
             DownBody::Message(ToAgent::SendFullReport { .. }) => self.report_in_full(agent),
             DownBody::Message(ToAgent::Order(order)) => self.follow(agent, order),
         }
@@ -419,6 +425,7 @@ fn hello(host: &Agent) -> Hello {
         tag: "default".to_string(),
         boot: host.life.as_ref().map(|life| life.boot).unwrap_or_default(),
         epoch_seen,
+        store_seen: host.life.as_ref().map(|life| life.store_seen).unwrap_or_default(),
         peer: host.host.clone(),
         http: String::new(),
         disks: disks.collect(),

@@ -95,6 +95,12 @@ impl Coordinator {
 }
 
 impl Life {
+    /// Records that are durable for certain: what is still under way is not told.
+    pub fn sequence_to_tell(&self) -> u64 {
+        let on_the_way: usize = self.batches.iter().map(|batch| batch.durable.len()).sum();
+        self.world.sequence_to_tell().saturating_sub(on_the_way as u64)
+    }
+
     /// Whether a load's state is durable, not only decided.
     pub fn is_settled(&self, key: &LoadKey) -> bool {
         let of = |change: &Change| match change {

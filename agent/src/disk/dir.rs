@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use stele_common::handshake::StoreMark;
 use stele_common::{ClusterId, DiskId, Epoch, LoadId, Medium, ReplicaId, Space, TabletId, Version};
 
 /// An opened data directory.
@@ -164,6 +165,18 @@ impl DiskDir {
             return Ok(());
         }
         let next = Identity { epoch, ..identity.clone() };
+        identity::write(&self.beneath, &next)?;
+        *identity = next;
+        Ok(())
+    }
+
+    /// Makes a later mark of the coordinator's store durable.
+    pub fn save_store_mark(&self, store: StoreMark) -> Result<(), DiskError> {
+        let mut identity = lock(&self.identity);
+        if store <= identity.store {
+            return Ok(());
+        }
+        let next = Identity { store, ..identity.clone() };
         identity::write(&self.beneath, &next)?;
         *identity = next;
         Ok(())

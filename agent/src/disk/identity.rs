@@ -11,7 +11,7 @@ use super::error::{DiskError, Tried};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
-use stele_common::handshake::DiskFound;
+use stele_common::handshake::{DiskFound, StoreMark};
 use stele_common::{ClusterId, DiskId, Epoch, Medium};
 
 /// The on-disk format that this build reads and writes.
@@ -30,6 +30,13 @@ pub struct Identity {
     pub medium: Medium,
     /// The highest epoch that this disk has seen.
     pub epoch: Epoch,
+    /// How far the coordinator's store was, as it told now and then.
+    #[serde(default, skip_serializing_if = "is_untold")]
+    pub store: StoreMark,
+}
+
+fn is_untold(mark: &StoreMark) -> bool {
+    *mark == StoreMark::default()
 }
 
 /// Looks at a directory and touches nothing.
@@ -50,6 +57,12 @@ pub fn inspect(path: &Path) -> (DiskFound, Option<ClusterId>, Option<Epoch>) {
     }
 }
 
+/// How far the coordinator's store was, as this directory remembers.
+pub fn store_mark(path: &Path) -> StoreMark {
+    let identity = Beneath::open(path).ok().and_then(|beneath| read(&beneath).ok().flatten());
+    identity.map(|identity| identity.store).unwrap_or_default()
+}
+
 /// Makes a blank directory a disk of `cluster`; anything but a blank directory is refused untouched.
 pub fn format(path: &Path, cluster: &ClusterId, disk: DiskId, medium: Medium) -> Result<(), DiskError> {
     let beneath = Beneath::open(path).tried(|| format!("open `{}`", path.display()))?;
@@ -61,7 +74,7 @@ pub fn format(path: &Path, cluster: &ClusterId, disk: DiskId, medium: Medium) ->
         beneath.make_dirs(dir, &mut BTreeSet::new()).tried(|| format!("make `{dir}`"))?;
     }
     // The identity comes last: a crash before it leaves a directory that still counts as blank.
-    let identity = Identity { format: FORMAT, cluster: cluster.clone(), disk, medium, epoch: Epoch(0) };
+    let identity = Identity { format: FORMAT, cluster: cluster.clone(), disk, medium, epoch: Epoch(0), store: StoreMark::default() };
     write(&beneath, &identity)
 }
 

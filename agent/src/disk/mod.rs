@@ -41,7 +41,7 @@ mod tests;
 pub use dir::DiskDir;
 pub use error::DiskError;
 pub use giving::Giver;
-pub use identity::{FORMAT, IDENTITY, Identity, format, inspect};
+pub use identity::{FORMAT, IDENTITY, Identity, format, inspect, store_mark};
 pub use load::LoadWriter;
 pub use papers::OpenVersion;
 pub use run::OpContext;

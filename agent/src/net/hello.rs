@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use stele_common::handshake::{
-    Answer, Challenge, DiskHello, Hello, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refused, Speaker, Welcome, common_version,
-    proof, proof_holds,
+    Answer, Challenge, DiskHello, Hello, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refused, Speaker, StoreMark, Welcome,
+    common_version,    proof, proof_holds,
 };
 use stele_common::{BootId, ClusterId, Epoch, wire};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,6 +23,7 @@ pub struct Identity {
     pub http: String,
     pub cluster: Option<ClusterId>,
     pub epoch_seen: Epoch,
+    pub store_seen: StoreMark,
     pub disks: Vec<DiskHello>,
 }
 
@@ -84,6 +85,7 @@ where
         tag: me.tag,
         boot: me.boot,
         epoch_seen: me.epoch_seen,
+        store_seen: me.store_seen,
         peer: me.peer,
         http: me.http,
         disks: me.disks,
@@ -149,6 +151,7 @@ mod tests {
             http: "127.0.0.1:2".into(),
             cluster: Some(ClusterId("c".into())),
             epoch_seen: Epoch(4),
+            store_seen: StoreMark { epoch: Epoch(4), sequence: 17 },
             disks: vec![disk("/a"), disk("/b")],
         }
     }

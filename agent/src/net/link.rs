@@ -14,6 +14,7 @@ use crate::actors::ops;
 use crate::actors::reporter::{FullWanted, LinkDown, LinkUp, Reporter, Settled};
 use crate::net::hello::{self, HelloError, Identity};
 use crate::settle::Settler;
+use crate::store_mark;
 use crate::telemetry;
 use crate::wiring::Shared;
 use actix::Addr;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use stele_agent_rules::event::EventBody;
-use stele_common::handshake::{FRAME_MAX, HANDSHAKE_FRAME_MAX, Welcome};
+use stele_common::handshake::{FRAME_MAX, HANDSHAKE_FRAME_MAX, StoreMark, Welcome};
 use stele_common::{Order, OrderBody, ToAgent, ToCoordinator, wire};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -138,6 +139,7 @@ async fn talk(
         http: shared.addresses.http_seen_from(local),
         cluster: settler.cluster(),
         epoch_seen: settler.epoch_seen(),
+        store_seen: settler.store_seen(),
         disks,
     };
     let welcome = match timeout(PATIENCE, hello::shake(&mut read, &mut write, shared.token.as_ref(), me)).await {
@@ -232,7 +234,10 @@ where
         };
         heard.store(shared.clock.now().0, Relaxed);
         match wire::decode::<ToAgent>(&frame) {
-            Ok(ToAgent::Heard { .. }) => shared.lease.renew(),
+            Ok(ToAgent::Heard { epoch, sequence }) => {
+                shared.lease.renew();
+                store_mark::told(shared, StoreMark { epoch, sequence });
+            }
             Ok(ToAgent::SendFullReport { .. }) => reporter.do_send(FullWanted { session }),
             Ok(ToAgent::Order(order)) => hand_out(order, shared).await,
             Err(error) => {

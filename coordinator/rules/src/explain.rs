@@ -4,10 +4,12 @@
 //! the very rules that decide, so an explanation cannot differ from what is done. It must never change anything.
 
 mod margin;
+mod node;
 mod problems;
 mod tasks;
 
 pub use margin::Margin;
+pub use node::node;
 pub use problems::{Problems, problems};
 pub use tasks::{history_tasks, oldest_sick, pending_task, pending_tasks, running_task, running_tasks};
 
@@ -105,6 +107,8 @@ fn waits_for(world: &World, desk: &Desk, tablet: &Tablet, at: Tick) -> Vec<Reaso
         Visit::NotReady { ms } => vec![admit::not_ready(ms)],
         Visit::Propose { .. } => Vec::new(),
     };
+    // What was tried for one that has no complete copy, and what is missing of it.
+    reasons.extend(world.salvages.get(&tablet.id).and_then(|salvage| salvage.cause.clone()));
     let Some(entry) = desk.entry(tablet.id) else { return reasons };
     if let Place::Later { until, after } = &entry.place {
         let failures = match after {

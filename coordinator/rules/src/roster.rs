@@ -9,6 +9,8 @@
 //!   └──────────────────── a beat on a live session ───────────────┴─────────────────────────────────────┘
 //! unheard in this leadership ── `lost_ms` after its beginning ──▶ LOST
 //! ```
+//!
+//! [`Flaps`] keeps what a node's coming and going has cost: each return restarts the wait for it, up to a budget.
 
 use std::collections::BTreeMap;
 use stele_common::config::RepairKnobs;
@@ -141,6 +143,67 @@ impl Pulse {
     }
 }
 
+/// A return restarts the wait for a node, but restarts add at most this much in any [`FLAP_WINDOW_MS`]. Less, and three
+/// reboots in a row move data; more, and a node that comes and goes keeps its tablets thin for an hour.
+const FLAP_BUDGET_MS: u64 = 30 * 60_000;
+const FLAP_WINDOW_MS: u64 = 60 * 60_000;
+/// A node that has stayed for so long has come back: its next absence is a new one and costs nothing. Twice the longest
+/// usual wait, so that a reboot after a reboot counts as one trouble.
+const STEADY_MS: u64 = 10 * 60_000;
+
+/// How a node has come and gone: kept with the node, of this leadership only (a new one starts all clocks anew).
+///
+/// ```text
+/// gone ─ wait ─▶ back ── stays STEADY ──▶ (forgotten)
+///  ▲              │
+///  └── restart ───┘ moves the beginning of the wait on, while the budget of the last hour lasts; the rest is the lag
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Flaps {
+    /// From when its absence is waited for.
+    from: Option<Tick>,
+    /// When it last came back.
+    back: Option<Tick>,
+    /// What restarts have added in the last hour, and when.
+    added: Vec<(Tick, u64)>,
+    /// How much earlier than the present absence the wait began.
+    lag_ms: u64,
+}
+
+impl Flaps {
+    /// It went out of sight.
+    pub fn gone(&mut self, at: Tick) {
+        let restarts = self.back.is_some_and(|back| at.since(back) < STEADY_MS);
+        let Some(from) = self.from.filter(|_| restarts) else {
+            (self.from, self.back, self.lag_ms) = (Some(at), None, 0);
+            return;
+        };
+        self.added.retain(|(when, _)| at.since(*when) < FLAP_WINDOW_MS);
+        let spent: u64 = self.added.iter().map(|(_, ms)| ms).sum();
+        let granted = at.since(from).min(FLAP_BUDGET_MS.saturating_sub(spent));
+        if granted > 0 {
+            self.added.push((at, granted));
+        }
+        let from = from.plus(granted);
+        (self.from, self.back, self.lag_ms) = (Some(from), None, at.since(from));
+    }
+
+    /// It is there again.
+    pub fn back(&mut self, at: Tick) {
+        self.back = Some(at);
+    }
+
+    /// How much earlier than its absence the wait for it began: more than nothing once the budget is spent.
+    pub fn lag_ms(&self) -> u64 {
+        self.lag_ms
+    }
+
+    /// It has come and gone so often that it is not relied on, though it may be there just now.
+    pub fn is_spent(&self, at: Tick) -> bool {
+        self.lag_ms > 0 && self.back.is_none_or(|back| at.since(back) < STEADY_MS)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,5 +285,64 @@ mod tests {
         assert_eq!(roster.silent_ms(NODE, Tick(104_800)), Some(500));
         assert!(roster.has_live_session(NODE, Tick(104_800)));
         assert_eq!(roster.silent_ms(NodeId(2), Tick(0)), None);
+    }
+
+    /// Absences as (gone, back) in seconds; the lag, in seconds, at the last going, and whether it is relied on then.
+    fn lag(walk: &[(u64, u64)]) -> (u64, bool) {
+        let mut flaps = Flaps::default();
+        let mut last = 0;
+        for (gone, back) in walk {
+            flaps.gone(Tick(gone * 1_000));
+            last = flaps.lag_ms() / 1_000;
+            flaps.back(Tick(back * 1_000));
+        }
+        (last, flaps.is_spent(Tick(walk.last().map_or(0, |(_, back)| back * 1_000 + 1))))
+    }
+
+    /// Down 20 s in every minute.
+    fn flapping(minutes: u64) -> Vec<(u64, u64)> {
+        (0..minutes).map(|minute| (minute * 60, minute * 60 + 20)).collect()
+    }
+
+    /// What restarts cost, and when the budget is spent.
+    #[test]
+    fn restarts_have_a_budget() {
+        let cases: [(&str, Vec<(u64, u64)>, u64); 7] = [
+            ("one absence", vec![(0, 200)], 0),
+            ("ten minutes of flapping", flapping(10), 0),
+            ("half an hour spends it", flapping(31), 0),
+            ("then the wait stands still", flapping(37), 6 * 60),
+            ("for two hours", flapping(120), 59 * 60),
+            ("a reboot a day", vec![(0, 200), (86_400, 86_600), (172_800, 173_000)], 0),
+            ("steady in between: forgotten", [flapping(40), vec![(40 * 60 + 700, 40 * 60 + 720)]].concat(), 0),
+        ];
+        for (name, walk, expected) in cases {
+            let (lag, spent) = lag(&walk);
+            assert_eq!((lag, spent), (expected, expected > 0), "{name}");
+        }
+    }
+
+    /// In any hour restarts add at most the budget, however long it goes on.
+    #[test]
+    fn no_hour_adds_more_than_the_budget() {
+        for (down, up) in [(20, 40), (5, 5), (100, 500), (299, 599), (1, 1)] {
+            let mut flaps = Flaps::default();
+            let mut grants: Vec<(u64, u64)> = Vec::new();
+            let mut at = 0;
+            while at < 6 * 3_600_000 {
+                let before = flaps.from;
+                flaps.gone(Tick(at));
+                let moved = before.map_or(0, |before| flaps.from.map_or(0, |from| from.since(before)));
+                grants.push((at, moved));
+                flaps.back(Tick(at + down * 1_000));
+                at += (down + up) * 1_000;
+            }
+            for (end, _) in &grants {
+                let hour = grants.iter().filter(|(when, _)| when <= end && end - when < FLAP_WINDOW_MS);
+                let sum: u64 = hour.map(|(_, ms)| ms).sum();
+                assert!(sum <= FLAP_BUDGET_MS, "down {down}, up {up}: {sum} ms in the hour before {end}");
+            }
+            assert!(flaps.is_spent(Tick(at)), "down {down}, up {up}");
+        }
     }
 }

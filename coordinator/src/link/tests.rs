@@ -102,6 +102,7 @@ impl Port {
             hub_opened: fake.clone().recipient(),
             hub_closed: fake.clone().recipient(),
             roster: fake.recipient(),
+            snapshots: crate::published::cell(Default::default()).1,
             refusals: Refusals::default(),
             lanes: Lanes::default(),
         };
@@ -144,6 +145,7 @@ impl Caller {
             tag: "default".into(),
             boot: BootId(4),
             epoch_seen: Epoch(0),
+            store_seen: Default::default(),
             peer: "127.0.0.1:1".into(),
             http: "127.0.0.1:2".into(),
             disks: vec![],
@@ -237,7 +239,7 @@ async fn a_session() {
     assert_eq!(welcome.proof, handshake::proof(Some(&TOKEN), Speaker::Coordinator, &hello.nonce, &caller.nonce));
     assert!(matches!(caller.hear().await, ToAgent::Order(_)));
     caller.say(&ToCoordinator::Beat { node: NodeId(1), boot: BootId(4) }).await;
-    assert!(matches!(caller.hear().await, ToAgent::Heard { epoch: Epoch(3) }));
+    assert!(matches!(caller.hear().await, ToAgent::Heard { epoch: Epoch(3), sequence: 0 }));
     let report = Report { boot: BootId(4), seq: 1, kind: ReportKind::FullOnly, facts: vec![] };
     caller.say(&ToCoordinator::Report(report)).await;
     caller.say(&ToCoordinator::Beat { node: NodeId(1), boot: BootId(4) }).await;

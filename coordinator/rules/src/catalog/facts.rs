@@ -5,9 +5,9 @@
 //! is bad, whatever the others say. A version, id or load that we never gave means that our store is old.
 
 use super::ingest::From;
-use super::{Draft, commit, deletion, level, loads, strays, tasks};
-use crate::Change;
+use super::{Draft, commit, deletion, level, loads, salvage, strays, tasks};
 use crate::world::{Replica, SeenReplica, Tablet};
+use crate::{Change, Reason};
 use stele_common::{
     Digest, DiskId, DiskState, Liveness, LoadFact, LoadState, OrderBody, ReplicaFact, ReplicaId, ReplicaState,
     TabletId, Version, VersionHash,
@@ -67,10 +67,14 @@ pub fn judge(draft: &mut Draft, id: TabletId, replica: ReplicaId) {
         Some(_) if known.bad.is_some() => {}
         Some(cause) => {
             let (disk, regressed) = (known.disk, seen.version < known.version);
+            if let Some(reason) = inconsistent(tablet, replica, (seen.version, seen.hash)) {
+                draft.explain(reason);
+            }
             draft.record(Change::ReplicaBad { tablet: id, replica, cause });
             if regressed {
                 verify_disk(draft, disk);
             }
+            salvage::attend(draft, &[id]);
         }
         None if seen.version > known.version => {
             let version = seen.version;
@@ -91,8 +95,26 @@ pub fn flaw_of(tablet: &Tablet, known: &Replica, seen: &SeenReplica) -> Option<S
     if seen.version < known.version {
         return Some(format!("regressed: it was at version {} and is at {} now", known.version, seen.version));
     }
-    is_other_content(tablet, seen.version, seen.hash)
-        .then(|| format!("its version {} is not the one that was committed", seen.version))
+    inconsistent(tablet, known.id, (seen.version, seen.hash)).map(|reason| reason.detail())
+}
+
+/// Why a replica's content cannot be that of its version: the recorded hash says so, not the other replicas.
+fn inconsistent(tablet: &Tablet, replica: ReplicaId, (version, has): (Version, VersionHash)) -> Option<Reason> {
+    let record = tablet.versions.iter().find(|record| record.version == version);
+    let recorded = record.map_or(Digest::ZERO, |record| record.hash);
+    is_other_content(tablet, version, has).then_some(Reason::Inconsistent { replica, version, has, recorded })
+}
+
+impl Tablet {
+    /// Replicas of one version differ, or one differs from what was committed. No vote is held: where there is a record
+    /// it is the truth; where there is none any more, the version is superseded and its replicas are brought up.
+    pub fn is_inconsistent(&self) -> bool {
+        let seen = || self.replicas.iter().filter_map(|replica| replica.seen.as_ref());
+        seen().any(|one| {
+            let differs = |other: &SeenReplica| other.version == one.version && other.hash != one.hash;
+            is_other_content(self, one.version, one.hash) || seen().any(differs)
+        })
+    }
 }
 
 /// Whether the version on record has another hash. Versions that are no longer on record cannot be judged.
@@ -160,6 +182,10 @@ pub fn confirmed(
         return;
     }
     draft.record(Change::ReplicaConfirmed { tablet, replica, nonce, version, hash, at: draft.at });
+    if draft.world.tablets.get(tablet).is_some_and(|tablet| is_other_content(tablet, version, hash)) {
+        // Its manifest has changed under it. The answer may be older than a mend, so it is read, not judged.
+        draft.send(from.node, OrderBody::Verify { tablet, replica });
+    }
     deletion::settle(draft, tablet);
     strays::settle(draft, tablet);
 }

@@ -3,8 +3,9 @@
 //! In: an agent's hello (its proof was checked by the shell). Out: nodes and disks on record, and the answer. It must
 //! never let a directory that may have held something be formatted: missing is not empty.
 
-use super::{Draft, level};
-use crate::{Answer, Change, Reason};
+use super::{Draft, level, remove, sequence};
+use crate::world::Disk;
+use crate::{Answer, Change, Reason, World};
 use stele_common::handshake::{self, DiskFound, DiskHello, DiskWord, Hello, Refused, RefusedCode, Welcome};
 use stele_common::{DiskId, DiskState, Liveness, NodeId, api};
 
@@ -53,6 +54,11 @@ fn admit(draft: &mut Draft, hello: &Hello) -> Result<(u16, NodeId), (RefusedCode
         level::higher_epoch(draft, known.map(|(id, ..)| id), hello.epoch_seen);
         return Err((RefusedCode::StoreIsOld, detail));
     }
+    if let Some(detail) = sequence::unknown(draft.world, hello.store_seen) {
+        // It may come in, as one may that shows an id from the future: what it reports is read, nothing is ordered.
+        let who = known.map_or(format!("host `{}`", hello.host), |(id, ..)| format!("node {id}"));
+        level::store_is_old(draft, format!("{who} {detail}"));
+    }
     if let Some((id, Liveness::Alive, Some(boot))) = known
         && boot != hello.boot
     {
@@ -65,7 +71,12 @@ fn admit(draft: &mut Draft, hello: &Hello) -> Result<(u16, NodeId), (RefusedCode
         None if draft.is_blind() => {
             return Err((RefusedCode::StoreIsOld, format!("no node is named at level {}", draft.world.level)));
         }
-        None => name_node(draft, hello),
+        None => {
+            if let Some(detail) = remove::refuses(draft.world, &hello.host, &hello.name) {
+                return Err((RefusedCode::NodeRemoved, detail));
+            }
+            name_node(draft, hello)
+        }
     };
     draft.record(Change::NodeConnected {
         node,
@@ -196,13 +207,16 @@ pub fn init_disk(draft: &mut Draft, wish: &api::DiskInit) {
     draft.answer(answer);
 }
 
+/// The disk of this id.
+pub fn find_disk(world: &World, disk: DiskId) -> Result<&Disk, Reason> {
+    world.disks.get(&disk).ok_or(Reason::NoSuchDisk { disk })
+}
+
 fn may_replace(draft: &Draft, wish: &api::DiskInit) -> Result<(), Reason> {
     if let Some(reason) = level::forbids_work(draft.world) {
         return Err(reason);
     }
-    let Some(disk) = draft.world.disks.get(&wish.replace) else {
-        return Err(Reason::NoSuchDisk { disk: wish.replace });
-    };
+    let disk = find_disk(draft.world, wish.replace)?;
     let node = draft.world.nodes.get(&disk.node);
     let host = node.map_or("", |node| node.host.as_str());
     if host != wish.host || disk.path != wish.path {

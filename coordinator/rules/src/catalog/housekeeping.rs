@@ -3,7 +3,9 @@
 //! In: a tick. Out: whatever is due. Nothing here needs memory of its own: what comes round is reckoned from when a
 //! thing began and when housekeeping last ran. Orders that were lost are given again; each is harmless twice.
 
-use super::{Draft, commit, deletion, level, loads, strays, tables, tasks, verify};
+use super::{
+    Draft, commit, deletion, drain, groups, leases, level, loads, pardon, salvage, strays, tables, tasks, verify,
+};
 use crate::Change;
 use crate::world::{Load, LoadPhase, Tablet};
 use stele_common::{DiskState, Liveness, NodeId, OrderBody, ReplicaState, TabletId, Version};
@@ -37,6 +39,10 @@ pub fn tick(draft: &mut Draft) {
             deletion::remind(draft);
             strays::tick(draft);
             verify::remind(draft);
+            leases::tick(draft);
+            pardon::tick(draft);
+            groups::tick(draft);
+            drain::tick(draft);
         }
         if draft.comes_round(draft.world.began, FORGET_MS) {
             loads::forget_results(draft);
@@ -97,6 +103,7 @@ fn sweep(draft: &mut Draft) -> Option<TabletId> {
     for id in &ids {
         look_after(draft, *id);
     }
+    salvage::attend(draft, &ids);
     ids.last().copied().filter(|_| ids.len() == SWEEP_TABLETS)
 }
 

@@ -5,7 +5,7 @@
 //! fresh copy that is given up leaves the catalog but is not ordered to be dropped: if it turns out whole after all,
 //! it is a stray, and judged as one.
 
-use super::{Draft, deletion, facts, level, tables};
+use super::{Draft, deletion, facts, level, salvage, tables};
 use crate::checkup;
 use crate::event::Target;
 use crate::schedule::target;
@@ -62,6 +62,10 @@ pub fn start_copy(draft: &mut Draft, wish: Wish, source: ReplicaId, target: Targ
     let (source_node, source_disk, ballot) = (from.node, from.disk, tablet.ballot);
     let place = place(draft.world, tablet, source, target).ok_or_else(|| moved(wish.tablet))?;
     let Place { node, disk, existing, replaces } = place;
+    if !salvage::has_slots(draft.world, source_disk, disk) {
+        // Taken since by a salvage, which the scheduler's ledger did not show yet: it counts again.
+        return Err(moved(wish.tablet));
+    }
     let id = TaskId(draft.take_id());
     let replica = existing.unwrap_or_else(|| ReplicaId(draft.take_id()));
     let fresh = existing.is_none();
@@ -147,7 +151,7 @@ fn may_stand(world: &World, tablet: &Tablet, node: NodeId, disk: DiskId, replace
     !has_copy && !is_full && is_wanted && can_take(world, node, disk)
 }
 
-fn can_take(world: &World, node: NodeId, disk: DiskId) -> bool {
+pub fn can_take(world: &World, node: NodeId, disk: DiskId) -> bool {
     let is_there = world.nodes.get(&node).is_some_and(|node| node.liveness == Liveness::Alive && node.reported);
     let disk = world.disks.get(&disk);
     is_there
@@ -163,6 +167,9 @@ pub fn order_copy(draft: &mut Draft, task: &Task) {
         // Nothing to copy: an empty replica is made.
         return draft.send(*node, OrderBody::Create { disk: *disk, label });
     }
+    if salvage::is_one(task) {
+        return salvage::order(draft, task);
+    }
     let mut givers: Vec<&Replica> = tablet.replicas.iter().collect();
     givers.retain(|other| other.id != *replica && can_give(draft.world, other));
     givers.retain(|other| other.seen.as_ref().is_some_and(|seen| seen.version >= *version));
@@ -176,7 +183,8 @@ pub fn order_copy(draft: &mut Draft, task: &Task) {
         replica: other.id,
         peer: draft.world.nodes.get(&other.node).map_or(String::new(), |node| node.peer.clone()),
     });
-    let (sources, stall_ms) = (sources.collect(), draft.world.knobs.task_stall_ms);
+    let (mut sources, stall_ms) = (sources.collect(), draft.world.knobs.task_stall_ms);
+    salvage::add_others(draft.world, tablet, *replica, &mut sources);
     let order = CloneOrder { task: task.id, disk: *disk, label, version, hash, sources, stall_ms };
     draft.send(*node, OrderBody::Clone(order));
 }
@@ -270,7 +278,8 @@ fn end_copy(draft: &mut Draft, task: &Task, cause: Reason) {
     let Work::Clone { replica, fresh, .. } = &task.work else { return };
     let (tablet, replica) = (task.tablet, *replica);
     draft.explain(cause.clone());
-    draft.record(Change::TaskEnded { tablet, task: task.id, outcome: Outcome::Cancelled { cause } });
+    draft.record(Change::TaskEnded { tablet, task: task.id, outcome: Outcome::Cancelled { cause: cause.clone() } });
+    salvage::ended(draft, task, &cause);
     let Some(known) = draft.world.tablets.get(tablet) else { return };
     let is_unfinished = known.replicas.iter().any(|r| r.id == replica && r.state == ReplicaState::Clone);
     if *fresh && is_unfinished {
@@ -306,6 +315,7 @@ pub fn arrived(draft: &mut Draft, id: TabletId, replica: ReplicaId) {
         return;
     }
     let (state, was_bad, ballot) = (known.state, known.bad.is_some(), tablet.ballot.next());
+    let landed_behind = seen.version.max(seen.pending) < tablet.committed;
     if was_bad {
         // Only our own copy mends, and only bytes that were checked since it began.
         let mended = task.as_ref().is_some_and(|task| seen.verified.is_some_and(|verified| verified >= task.started));
@@ -318,6 +328,9 @@ pub fn arrived(draft: &mut Draft, id: TabletId, replica: ReplicaId) {
         draft.record(Change::ReplicaTurned { tablet: id, replica, state: ReplicaState::Normal, ballot });
     }
     let Some(task) = task else { return };
+    if landed_behind {
+        draft.record(Change::FurtherRepairMarked { tablet: id, replica, at: draft.at });
+    }
     let outcome = Outcome::Finished { evidence: None };
     draft.record(Change::TaskEnded { tablet: id, task: task.id, outcome });
     if let Work::Clone { replaces: Some(old), .. } = task.work {

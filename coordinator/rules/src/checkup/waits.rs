@@ -11,6 +11,8 @@
 //! | n copies would not be alive even if all came back | nothing |
 //! | its node is under maintenance, and more than one complete copy is left | until the maintenance ends |
 //! | a replica is behind | `install_grace_ms`: it may have staged what it lacks |
+//!
+//! A return restarts the wait; what restarts may add is bounded by [`crate::roster::Flaps`].
 
 use super::count::{Counts, Flaw, Hosts, host_of};
 use crate::World;
@@ -33,7 +35,7 @@ pub fn missing_in(world: &World, tablet: &Tablet, counts: &Counts, at: Tick) -> 
         Some(until) => until.since(at),
         None => match tablet.unhealthy_since {
             Some(since) => since.plus(delay).since(at),
-            None => due(lost_at(world, replica, flaw, at), delay, flaw, at),
+            None => due(world, replica, flaw, delay, at),
         },
     });
     let first = first.min();
@@ -64,7 +66,7 @@ pub fn surplus_in(world: &World, tablet: &Tablet, counts: &Counts, at: Tick) -> 
     let others = tablet.replicas.iter().zip(&counts.judged).filter(|(_, judged)| !judged.complete);
     others
         .map(|(replica, judged)| match absence(judged.why) {
-            Some(flaw) => due(lost_at(world, replica, flaw, at), 0, flaw, at),
+            Some(flaw) => due(world, replica, flaw, 0, at),
             None => 0,
         })
         .min()
@@ -74,7 +76,7 @@ pub fn surplus_in(world: &World, tablet: &Tablet, counts: &Counts, at: Tick) -> 
 /// Whether a replica out of sight has been so for long enough to be given up: its node is lost, or its disk has been
 /// away for as long as makes a node lost.
 pub fn is_given_up(world: &World, replica: &Replica, flaw: Flaw, at: Tick) -> bool {
-    absence(Some(flaw)).is_some_and(|flaw| due(lost_at(world, replica, flaw, at), 0, flaw, at) == 0)
+    absence(Some(flaw)).is_some_and(|flaw| due(world, replica, flaw, 0, at) == 0)
 }
 
 /// Whether a replica's node is there and its disk has been away for as long as makes a node lost.
@@ -125,10 +127,13 @@ fn delay_ms(world: &World, tablet: &Tablet, counts: &Counts, at: Tick) -> u64 {
 /// When what hides the replica makes, or made, it lost.
 fn lost_at(world: &World, replica: &Replica, flaw: Flaw, at: Tick) -> Tick {
     let knobs = &world.knobs;
-    let node_since = world.nodes.get(&replica.node).map_or(at, |node| node.since.max(world.began));
+    let node = world.nodes.get(&replica.node);
+    let node_since = node.map_or(at, |node| node.since.max(world.began));
+    // A return restarted the wait, unless it came and went so often that restarts are used up.
+    let waited_since = Tick(node_since.0.saturating_sub(node.map_or(0, |node| node.flaps.lag_ms())));
     match flaw {
-        Flaw::NodeLost => node_since,
-        Flaw::NodeSilent => node_since.plus(knobs.lost_ms.saturating_sub(knobs.silent_ms)),
+        Flaw::NodeLost => waited_since,
+        Flaw::NodeSilent => waited_since.plus(knobs.lost_ms.saturating_sub(knobs.silent_ms)),
         Flaw::NodeUnheard => node_since.plus(knobs.lost_ms),
         Flaw::DiskNotOnline => {
             world.disks.get(&replica.disk).map_or(at, |disk| disk.since.max(world.began)).plus(knobs.lost_ms)
@@ -145,8 +150,10 @@ fn lost_at(world: &World, replica: &Replica, flaw: Flaw, at: Tick) -> Tick {
     }
 }
 
-/// Milliseconds until the wait is over. A silent node's is never over before the Roster has called it lost.
-fn due(lost_at: Tick, delay: u64, flaw: Flaw, at: Tick) -> u64 {
-    let left = lost_at.plus(delay).since(at);
-    if flaw == Flaw::NodeSilent { left.max(1) } else { left }
+/// Milliseconds until the wait is over. A silent node's is never over before the Roster has called it lost, unless it
+/// comes and goes so often that it may never be called so.
+fn due(world: &World, replica: &Replica, flaw: Flaw, delay: u64, at: Tick) -> u64 {
+    let left = lost_at(world, replica, flaw, at).plus(delay).since(at);
+    let is_restless = world.nodes.get(&replica.node).is_some_and(|node| node.flaps.lag_ms() > 0);
+    if flaw == Flaw::NodeSilent && !is_restless { left.max(1) } else { left }
 }

@@ -61,7 +61,7 @@ impl Problems {
         match verdict.status {
             TabletStatus::Healthy => {}
             TabletStatus::Unrecoverable if is_only_unheard(world, counts, at) => {}
-            TabletStatus::Unrecoverable => self.lost.add(|| of_unrecoverable(tablet, verdict)),
+            TabletStatus::Unrecoverable => self.lost.add(|| of_unrecoverable(world, tablet, verdict)),
             TabletStatus::ForceRedundant
             | TabletStatus::NeedFurtherRepair
             | TabletStatus::ReplicaMissing
@@ -172,11 +172,12 @@ fn is_only_unheard(world: &World, counts: &Counts, at: Tick) -> bool {
         && counts.judged.iter().any(|judged| judged.why.is_some_and(|flaw| flaw.may_return()))
 }
 
-fn of_unrecoverable(tablet: &Tablet, verdict: Verdict) -> Problem {
+fn of_unrecoverable(world: &World, tablet: &Tablet, verdict: Verdict) -> Problem {
+    let tried = world.salvages.get(&tablet.id).and_then(|salvage| salvage.cause.as_ref());
     Problem {
         code: "tablet_unrecoverable".into(),
         subject: format!("tablet {}", tablet.id),
-        cause: rung(verdict),
+        cause: tried.map_or_else(|| rung(verdict), |tried| format!("{}; {}", rung(verdict), tried.detail())),
         effect: format!("version {} cannot be read and cannot be copied", tablet.visible),
         next: format!("bring back a node or disk that holds a replica: `stele tablet explain {}`", tablet.id),
     }

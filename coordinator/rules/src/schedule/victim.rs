@@ -17,7 +17,8 @@
 //! | 6 | second on its host |
 //! | 7 | node without the table's tag |
 //! | 8 | replaced by a move that has landed |
-//! | 9 | the fullest disk |
+//! | 9 | comes and goes so often that it is not relied on |
+//! | 10 | the fullest disk |
 
 use super::target::{place_refusal, takes_nothing_new, used_ppb};
 use crate::World;
@@ -56,6 +57,7 @@ enum Rank {
     SameHost,
     OtherTag,
     Replaced,
+    Restless,
     FullestDisk,
 }
 
@@ -118,6 +120,8 @@ fn rank(
         Rank::OtherTag
     } else if replaced == Some(replica.id) {
         Rank::Replaced
+    } else if node.flaps.is_spent(at) {
+        Rank::Restless
     } else {
         Rank::FullestDisk
     })
@@ -129,22 +133,21 @@ fn serves(rank: Rank, purpose: Purpose, is_inside: bool) -> bool {
         Purpose::Surplus => true,
         Purpose::Unblock => match rank {
             NodeDropped | Bad | Leftover | SameHost => true,
-            Gone | Draining | MissedVersion | LowerVersion | OtherTag | Replaced | FullestDisk => false,
+            Gone | Draining | MissedVersion | LowerVersion | OtherTag | Replaced | Restless | FullestDisk => false,
         },
         Purpose::MakeRoom => match rank {
             NodeDropped | Bad | Gone | Leftover | SameHost => true,
-            Draining | MissedVersion | LowerVersion | OtherTag | Replaced | FullestDisk => false,
+            Draining | MissedVersion | LowerVersion | OtherTag | Replaced | Restless | FullestDisk => false,
         },
         Purpose::FreeHost => match rank {
             Bad | Gone | Leftover => true,
-            NodeDropped | Draining | MissedVersion | LowerVersion | SameHost | OtherTag | Replaced | FullestDisk => {
-                false
-            }
+            NodeDropped | Draining | MissedVersion | LowerVersion | SameHost | OtherTag | Replaced | Restless
+            | FullestDisk => false,
         },
         Purpose::Colocate => match rank {
             Bad | SameHost => true,
             NodeDropped | Gone | Draining | Leftover | MissedVersion | LowerVersion | OtherTag | Replaced
-            | FullestDisk => !is_inside,
+            | Restless | FullestDisk => !is_inside,
         },
     }
 }
@@ -173,6 +176,7 @@ fn tie(world: &World, replica: &Replica, rank: Rank) -> (u64, u64) {
         | Rank::SameHost
         | Rank::OtherTag
         | Rank::Replaced
+        | Rank::Restless
         | Rank::FullestDisk => {
             let disk = world.disks.get(&replica.disk).map_or(u64::MAX, |disk| used_ppb(disk, 0));
             (u64::MAX - disk, u64::MAX - node_used_ppb(world, replica.node))

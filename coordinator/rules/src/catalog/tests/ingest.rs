@@ -47,7 +47,7 @@ fn what_a_replica_fact_means() {
             Some("regressed"),
             false,
         ),
-        ("other content", |fact| fact.hash = Digest::of(b"x"), Some("not the one that was committed"), false),
+        ("other content", |fact| fact.hash = Digest::of(b"x"), Some("has other content than was committed as version 2"), false),
         ("a version that we never committed", |fact| fact.version = Version(3), None, true),
         ("emptied", |fact| (fact.version, fact.hash) = (Version(0), Digest::ZERO), Some("regressed"), false),
         ("of an id that we never issued", |fact| fact.replica = ReplicaId(999_999), None, true),
