@@ -42,7 +42,12 @@ fn away(world: &World, disk: &crate::world::Disk) -> Option<Reason> {
 fn needless(world: &World, task: &Task, replica: ReplicaId, at: Tick) -> Option<Reason> {
     let tablet = world.tablets.get(task.tablet)?;
     let counts = count(world, tablet);
-    if others(tablet, &counts, replica) < tablet.wanted {
+    // Who comes and goes all the time is not what a copy is given up for.
+    let relied_on = tablet.replicas.iter().zip(&counts.judged).filter(|(other, judged)| {
+        let is_restless = world.nodes.get(&other.node).is_some_and(|node| node.flaps.is_spent(at));
+        other.id != replica && judged.complete && !is_restless
+    });
+    if (relied_on.count() as u32) < tablet.wanted {
         return None;
     }
     let mut without = tablet.clone();
