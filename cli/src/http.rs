@@ -33,6 +33,13 @@ pub struct Face {
     address: String,
 }
 
+/// What came of a wish that a check may refuse.
+pub enum Checked<T, R = T> {
+    Done(T),
+    /// What was found, and how the command ends.
+    Refused(R, Failure),
+}
+
 impl Face {
     pub fn coordinator(address: &str) -> Face {
         Face { agent: client(), role: Role::Coordinator, address: bare(address) }
@@ -52,6 +59,28 @@ impl Face {
     pub fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failure> {
         stop::check()?;
         self.json(path, self.agent.post(self.url(path)).send_json(body))
+    }
+
+    /// POST of a wish that a check may refuse; what was found is there either way.
+    pub fn post_checked<B: Serialize, T: DeserializeOwned, R: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<Checked<T, R>, Failure> {
+        stop::check()?;
+        self.checked(path, self.agent.post(self.url(path)).send_json(body))
+    }
+
+    /// GET of something that a check may refuse.
+    pub fn get_checked<T: DeserializeOwned, R: DeserializeOwned>(&self, path: &str) -> Result<Checked<T, R>, Failure> {
+        stop::check()?;
+        self.checked(path, self.agent.get(self.url(path)).call())
+    }
+
+    /// PATCH.
+    pub fn patch<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failure> {
+        stop::check()?;
+        self.json(path, self.agent.patch(self.url(path)).send_json(body))
     }
 
     /// POST without a body.
@@ -98,6 +127,25 @@ impl Face {
         })
     }
 
+    fn checked<T: DeserializeOwned, R: DeserializeOwned>(
+        &self,
+        path: &str,
+        sent: Result<Response<Body>, ureq::Error>,
+    ) -> Result<Checked<T, R>, Failure> {
+        match sent {
+            Ok(mut response) if response.status().as_u16() == 409 => {
+                let read = response.body_mut().with_config().limit(ANSWER_MAX).read_to_string();
+                let text = read.map_err(|error| self.broken(error))?;
+                let failure = self.problem(409, path, &text);
+                match serde_json::from_str(&text) {
+                    Ok(found) => Ok(Checked::Refused(found, failure)),
+                    Err(_) => Err(failure),
+                }
+            }
+            sent => self.json(path, sent).map(Checked::Done),
+        }
+    }
+
     fn accepted(&self, path: &str, sent: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Failure> {
         let mut response = sent.map_err(|error| self.broken(error))?;
         let status = response.status().as_u16();
@@ -105,13 +153,17 @@ impl Face {
             return Ok(response);
         }
         let text = response.body_mut().with_config().limit(1 << 20).read_to_string().unwrap_or_default();
-        Err(match serde_json::from_str::<ErrorBody>(&text) {
+        Err(self.problem(status, path, &text))
+    }
+
+    fn problem(&self, status: u16, path: &str, text: &str) -> Failure {
+        match serde_json::from_str::<ErrorBody>(text) {
             Ok(body) => {
                 let said = if body.detail.is_empty() { body.title } else { body.detail };
                 Failure::problem(status, &body.code, format!("{said} [{}]", body.code)).maybe_next(body.next)
             }
             Err(_) => Failure::problem(status, "", format!("{} answered {status} to {path}", self.who())),
-        })
+        }
     }
 
     fn who(&self) -> String {

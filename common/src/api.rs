@@ -119,9 +119,12 @@ pub struct NodeInfo {
     pub peer: String,
     pub http: String,
     pub build: String,
-    /// Whether an operator wants it empty, and how far that is.
+    /// Whether an operator wants it empty, and whether it is.
     #[serde(default)]
     pub drain: Option<DrainState>,
+    /// How far that is; lists leave out what is left.
+    #[serde(default)]
+    pub drain_progress: Option<DrainProgress>,
     /// RFC 3339; until when it is under maintenance.
     #[serde(default)]
     pub maintenance_until: Option<String>,

@@ -1,5 +1,6 @@
-//! `stele disk list|init`.
+//! `stele disk list|init|drain|undrain`.
 
+use super::drain::{self, DiskDrainArgs, DiskUndrainArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
 use crate::table;
@@ -14,6 +15,10 @@ pub enum DiskVerb {
     List,
     /// Let a blank directory take the place of a registered disk
     Init(InitArgs),
+    /// Empty disks, so that they may leave
+    Drain(DiskDrainArgs),
+    /// Take a drain back
+    Undrain(DiskUndrainArgs),
 }
 
 #[derive(Debug, Args)]
@@ -37,6 +42,8 @@ pub fn run(global: &Global, verb: &DiskVerb) -> Outcome {
     let face = global.face();
     match verb {
         DiskVerb::List => global.printer().list(&face.get::<Disks>("/v1/disks", &[])?)?,
+        DiskVerb::Drain(args) => return drain::disks(global, args),
+        DiskVerb::Undrain(args) => return drain::undrain_disks(global, args),
         DiskVerb::Init(args) => {
             let host = match &args.host {
                 Some(host) => host.clone(),

@@ -1,4 +1,4 @@
-//! `stele table create|list|show|drop`.
+//! `stele table create|list|show|set|drop`.
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
@@ -6,7 +6,7 @@ use crate::names::TableName;
 use crate::{shapes, table};
 use clap::{Args, Subcommand, ValueEnum};
 use stele_common::Medium;
-use stele_common::api::{TableCreate, TableInfo, Tables};
+use stele_common::api::{TableCreate, TableInfo, TableSet, Tables};
 
 #[derive(Debug, Subcommand)]
 pub enum TableVerb {
@@ -21,6 +21,8 @@ pub enum TableVerb {
         /// [DB.]TABLE
         table: TableName,
     },
+    /// Change what is wanted of a table or partition
+    Set(SetArgs),
     /// Drop a table with all its files
     #[command(
         after_help = "The copies go to the agents' trash and are freed when they expire.\n\nExample:\n  stele table drop d.t"
@@ -34,7 +36,8 @@ pub enum TableVerb {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   stele table create d.t --replication 3 --buckets 16
-  stele table create d.t --replication 2 --buckets 4 --medium SSD --partitions p0,p1")]
+  stele table create d.t --replication 2 --buckets 4 --medium SSD --partitions p0,p1
+  stele table create d.u --colocate g --tag fast")]
 pub struct CreateArgs {
     /// [DB.]TABLE
     table: TableName,
@@ -50,6 +53,39 @@ pub struct CreateArgs {
     /// Names of partitions; p0 unless given
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     partitions: Vec<String>,
+    /// Only nodes with this tag
+    #[arg(long)]
+    tag: Option<String>,
+    /// Stand on the same nodes as the other tables of this group
+    #[arg(long, value_name = "GROUP")]
+    colocate: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What is not named stays. Copies are made or removed as the new wish asks; the medium is a preference.
+
+Examples:
+  stele table set d.t --replication 2
+  stele table set d.t/p0 --medium SSD
+  stele table set d.t --tag fast
+  stele table set d.t --colocate none"
+)]
+pub struct SetArgs {
+    /// [DB.]TABLE[/PARTITION]; all partitions unless one is named
+    table: TableName,
+    /// Copies of every file, each on another host
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
+    replication: Option<u32>,
+    /// Preferred kind of disk
+    #[arg(long, value_enum, ignore_case = true)]
+    medium: Option<MediumFlag>,
+    /// Only nodes with this tag
+    #[arg(long)]
+    tag: Option<String>,
+    /// The colocation group to be in, or 'none'
+    #[arg(long, value_name = "GROUP")]
+    colocate: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,6 +108,10 @@ pub fn run(global: &Global, verb: &TableVerb) -> Outcome {
                 format!("made table {name}: {} tablets with {copies} copies each", info.tablets)
             })?;
         }
+        TableVerb::Set(args) => {
+            let info: TableInfo = face.patch(&args.table.url(), &args.body()?)?;
+            global.printer().one(&info, shapes::table)?;
+        }
         TableVerb::Drop { table } => {
             face.delete(&whole(table)?.url())?;
             if global.printer().is_json() {
@@ -92,12 +132,37 @@ impl CreateArgs {
             name: self.table.table.clone(),
             replication: self.replication,
             buckets: self.buckets,
-            medium: match self.medium {
-                MediumFlag::Ssd => Medium::Ssd,
-                MediumFlag::Hdd => Medium::Hdd,
-            },
+            medium: self.medium.meant(),
             partitions: self.partitions.clone(),
+            tag: self.tag.clone(),
+            colocate: self.colocate.clone(),
         })
+    }
+}
+
+impl MediumFlag {
+    fn meant(self) -> Medium {
+        match self {
+            MediumFlag::Ssd => Medium::Ssd,
+            MediumFlag::Hdd => Medium::Hdd,
+        }
+    }
+}
+
+impl SetArgs {
+    fn body(&self) -> Result<TableSet, Failure> {
+        let wish = TableSet {
+            partition: self.table.partition.clone(),
+            replication: self.replication,
+            medium: self.medium.map(MediumFlag::meant),
+            tag: self.tag.clone(),
+            colocate: self.colocate.clone().map(|group| if group == "none" { String::new() } else { group }),
+        };
+        let nothing = TableSet { partition: wish.partition.clone(), ..TableSet::default() };
+        if wish == nothing {
+            return Err(Failure::usage("name what is to change: --replication, --medium, --tag or --colocate"));
+        }
+        Ok(wish)
     }
 }
 

@@ -4,7 +4,7 @@
 //! The Desk is the rule: it holds queue, proposals in flight, back-off and history. This file gives it time and
 //! snapshots and carries its proposals; a proposal that was decided on an older tablet is refused by its revision.
 
-use super::words::{ExplainTablet, Happened, ListTasks, Pending, SumPending, TaskFilter, TasksEnded, Verdicts};
+use super::words::{ExplainNode, ExplainTablet, Happened, ListTasks, Pending, SumPending, TaskFilter, TasksEnded, Verdicts};
 use crate::clock::Clock;
 use crate::published::{Published, Snapshots};
 use crate::telemetry;
@@ -79,7 +79,14 @@ impl Scheduler {
             Answer::Started(task) => Ok(task),
             Answer::Refused(reason) => Err(reason),
             // A cancelled task answers so; its end comes as an end of a task.
-            Answer::Done | Answer::Handshake(_) | Answer::Table(_) | Answer::Load(_) | Answer::Verification(_) => {
+            Answer::Done
+            | Answer::Handshake(_)
+            | Answer::Table(_)
+            | Answer::Load(_)
+            | Answer::Verification(_)
+            | Answer::Evacuation(_)
+            | Answer::Removal(_)
+            | Answer::Lease(_) => {
                 return self.propose(ctx);
             }
         };
@@ -145,6 +152,15 @@ impl Handler<ExplainTablet> for Scheduler {
     fn handle(&mut self, ExplainTablet(tablet): ExplainTablet, _: &mut Context<Self>) -> Self::Result {
         let (published, at) = (self.snapshots.borrow().clone(), self.clock.tick());
         MessageResult(explain::tablet(&published.world, &self.desk, tablet, at, self.clock.wall_ms()))
+    }
+}
+
+impl Handler<ExplainNode> for Scheduler {
+    type Result = MessageResult<ExplainNode>;
+
+    fn handle(&mut self, ExplainNode(node): ExplainNode, _: &mut Context<Self>) -> Self::Result {
+        let published = self.snapshots.borrow().clone();
+        MessageResult(explain::node(&published.world, &self.desk, node, self.clock.tick()))
     }
 }
 

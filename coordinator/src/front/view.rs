@@ -115,6 +115,7 @@ pub fn node(world: &World, placements: &Placements, node: &Node, silent_ms: Opti
         http: node.http.clone(),
         build: node.build.clone(),
         drain: operate::drain_state(world, Leaver::Node(node.id), node.draining),
+        drain_progress: None,
         maintenance_until: operate::maintenance_until(world, node.id),
         replicas: placements.nodes.get(&node.id).copied().unwrap_or(0),
         disks: in_use(world).filter(|disk| disk.node == node.id).map(|d| self::disk(world, placements, d)).collect(),

@@ -1,6 +1,6 @@
 //! `/v1/status`, `/v1/nodes`, `/v1/disks`, `/v1/tasks`.
 
-use super::{Front, Problem, body};
+use super::{Front, Problem, body, drains};
 use crate::actors::words::TaskFilter;
 use crate::front::view::{self, Placements};
 use actix_web::web::{Data, Json, Path, Payload, Query};
@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use stele_common::{NodeId, api};
 use stele_coordinator_rules::EventBody;
+use stele_coordinator_rules::world::Leaver;
 
 #[get("/v1/status")]
 pub async fn status(front: Data<Front>) -> Result<Json<api::Status>, Problem> {
@@ -24,7 +25,10 @@ pub async fn nodes(front: Data<Front>) -> Result<Json<api::Nodes>, Problem> {
     let published = front.ask.now();
     let world = &*published.world;
     let placements = Placements::of(world);
-    let nodes = world.nodes.values().map(|one| view::node(world, &placements, one, silences.get(&one.id).copied()));
+    let nodes = world.nodes.values().map(|one| {
+        let drain_progress = drains::at_a_glance(&front, world, Leaver::Node(one.id));
+        api::NodeInfo { drain_progress, ..view::node(world, &placements, one, silences.get(&one.id).copied()) }
+    });
     Ok(Json(api::Nodes { nodes: nodes.collect() }))
 }
 
@@ -34,7 +38,12 @@ pub async fn node(front: Data<Front>, id: Path<NodeId>) -> Result<Json<api::Node
     let published = front.ask.now();
     let world = &*published.world;
     let found = world.nodes.get(&id).ok_or_else(|| no_such_node(*id))?;
-    Ok(Json(view::node(world, &Placements::of(world), found, silences.get(&id).copied())))
+    let drain_progress = match world.drains.get(&Leaver::Node(*id)) {
+        Some(drain) => Some(drains::how_far(&front, world, drain).await?),
+        None => None,
+    };
+    let info = view::node(world, &Placements::of(world), found, silences.get(&id).copied());
+    Ok(Json(api::NodeInfo { drain_progress, ..info }))
 }
 
 fn no_such_node(id: NodeId) -> Problem {

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use stele_common::api::{DrainAsk, DrainProgress, Refusal, TaskInfo};
 use stele_common::{DiskId, NodeId, TabletId, api};
 use stele_coordinator_rules::evacuation::{progress, proof};
-use stele_coordinator_rules::world::Leaver;
-use stele_coordinator_rules::{Answer, EventBody};
+use stele_coordinator_rules::world::{Drain, Leaver};
+use stele_coordinator_rules::{Answer, EventBody, World};
 
 /// Tablets that are left are asked for their reasons one by one; more than these are told by their verdict alone.
 const EXPLAINED_MAX: usize = 8;
@@ -73,18 +73,23 @@ pub async fn undrain_disks(front: Data<Front>, payload: Payload) -> Result<Json<
 
 #[get("/v1/nodes/{id}/drain")]
 pub async fn node_progress(front: Data<Front>, id: Path<NodeId>) -> Result<Json<DrainProgress>, Problem> {
-    how_far(front, Leaver::Node(*id)).await.map(Json)
+    progress_of(&front, Leaver::Node(*id)).await.map(Json)
 }
 
 #[get("/v1/disks/{id}/drain")]
 pub async fn disk_progress(front: Data<Front>, id: Path<DiskId>) -> Result<Json<DrainProgress>, Problem> {
-    how_far(front, Leaver::Disk(*id)).await.map(Json)
+    progress_of(&front, Leaver::Disk(*id)).await.map(Json)
 }
 
-async fn how_far(front: Data<Front>, of: Leaver) -> Result<DrainProgress, Problem> {
+async fn progress_of(front: &Front, of: Leaver) -> Result<DrainProgress, Problem> {
     let published = front.ask.now();
-    let (world, at) = (&*published.world, front.ask.clock().tick());
-    let drain = world.drains.get(&of).ok_or_else(|| no_drain(of))?;
+    let drain = published.world.drains.get(&of).ok_or_else(|| no_drain(of))?;
+    how_far(front, &published.world, drain).await
+}
+
+/// How far a drain is, with the reasons of the first that are left.
+pub async fn how_far(front: &Front, world: &World, drain: &Drain) -> Result<DrainProgress, Problem> {
+    let at = front.ask.clock().tick();
     let progress = progress::of(world, drain, at, front.ask.clock().wall_ms());
     let mut reasons: BTreeMap<TabletId, Refusal> = BTreeMap::new();
     for tablet in progress.left.iter().take(EXPLAINED_MAX) {
@@ -95,6 +100,14 @@ async fn how_far(front: Data<Front>, of: Leaver) -> Result<DrainProgress, Proble
         }
     }
     Ok(operate::drain(world, drain, &progress, |tablet| reasons.get(&tablet).cloned(), at))
+}
+
+/// The same in numbers alone.
+pub fn at_a_glance(front: &Front, world: &World, of: Leaver) -> Option<DrainProgress> {
+    let (drain, at) = (world.drains.get(&of)?, front.ask.clock().tick());
+    let mut progress = progress::of(world, drain, at, front.ask.clock().wall_ms());
+    progress.left.clear();
+    Some(operate::drain(world, drain, &progress, |_| None, at))
 }
 
 fn under_way(task: &TaskInfo) -> Refusal {

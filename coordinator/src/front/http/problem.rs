@@ -70,6 +70,16 @@ fn status(reason: &Reason) -> StatusCode {
         | LowerInSteps { .. }
         | WouldBeLast { .. }
         | NodeRemoved { .. }
+        | NoOtherDisk { .. }
+        | NoFreeHost { .. }
+        | TableNotNormal { .. }
+        | NodeDraining { .. }
+        | DiskDraining { .. }
+        | OtherTag { .. }
+        | NotInBucket { .. }
+        | BucketNodeAway { .. }
+        | Unsalvaged { .. }
+        | Inconsistent { .. }
         | TabletBusy { .. }
         | OtherContent { .. }
         | LoadInFlight { .. }
