@@ -11,16 +11,20 @@ use crate::{Action, Change, Event, EventBody, Proposal, catalog, invariants};
 use serde_json::{Value, json};
 use stele_common::{DiskState, Liveness, ReplicaId, ReplicaState, TabletId, Tick, Version};
 
-/// An hour after the wall clock of some day.
+/// The wall clock when a sample begins.
 const WALL_MS: u64 = 1_700_000_000_000;
 
+fn wall_ms(sample: &Sample) -> u64 {
+    WALL_MS + sample.at.since(Tick(100_000))
+}
+
 fn written(sample: &Sample) -> Value {
-    let written = Written { world: &sample.world, at: sample.at, wall_ms: WALL_MS };
+    let written = Written { world: &sample.world, at: sample.at, wall_ms: wall_ms(sample) };
     serde_json::to_value(&written).expect("every shape can be written")
 }
 
 fn read_back(sample: &Sample) -> Reading {
-    let text = serde_json::to_string(&Written { world: &sample.world, at: sample.at, wall_ms: WALL_MS });
+    let text = serde_json::to_string(&Written { world: &sample.world, at: sample.at, wall_ms: wall_ms(sample) });
     let file = serde_json::from_str(&text.expect("written")).expect("what we write has our shapes");
     let reading = read(file).expect("what we write makes sense");
     assert_eq!(invariants::check(&reading.world), invariants::check(&sample.world));
@@ -172,7 +176,7 @@ fn policies_and_tasks_come_back() {
     let round = one_round(&mut Desk::new(), &world, at, &order);
     let mut started = 0;
     for proposal in round.proposals.iter().take(2) {
-        let event = Event { at, wall_ms: WALL_MS, body: EventBody::Propose(proposal.clone()) };
+        let event = Event { at, wall_ms: wall_ms(&sample), body: EventBody::Propose(proposal.clone()) };
         for action in catalog::decide(&sample.world, &event) {
             if let Action::Record(change) = action {
                 started += usize::from(matches!(change, Change::TaskStarted { .. }));
