@@ -18,6 +18,7 @@ mod policy;
 mod reports;
 
 pub(crate) use loads::is_stored as loads_are_stored;
+pub(crate) use reports::is_known;
 
 /// Ids begin here: numbers of five digits cannot be taken for counts, and nodes come first.
 pub const FIRST_ID: u64 = 10_001;

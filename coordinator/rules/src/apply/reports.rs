@@ -97,7 +97,8 @@ fn sessions(world: &mut World, change: &Change) {
 /// `verify` soon after a load would not see its own reading; shorter, and every full report would change every tablet.
 const SAME_RECEIPT_MS: u64 = 20;
 
-fn is_known(tablet: &Tablet, fact: &ReplicaFact, boot: BootId, at: Tick, scrub_ms: u64) -> bool {
+/// Whether a fact says what was known of the replica already.
+pub(crate) fn is_known(tablet: &Tablet, fact: &ReplicaFact, boot: BootId, at: Tick, scrub_ms: u64) -> bool {
     let replica = tablet.replicas.iter().find(|replica| replica.id == fact.replica);
     let Some(known) = replica.and_then(|replica| replica.seen.as_ref()) else { return false };
     let same_receipt = match (known.verified, receipt(fact, at, scrub_ms)) {

@@ -33,7 +33,10 @@ pub fn replica(draft: &mut Draft, from: From, fact: &ReplicaFact) {
     let Some(known) = known else {
         return strays::seen(draft, from.node, fact);
     };
-    if (known.node, known.disk) != (from.node, fact.disk) && !moves(draft, known, from, fact) {
+    if (known.node, known.disk) != (from.node, fact.disk) && !moves(draft, &known, from, fact) {
+        return;
+    }
+    if is_old_news(draft, &known, from, fact) {
         return;
     }
     let at = draft.at;
@@ -43,10 +46,22 @@ pub fn replica(draft: &mut Draft, from: From, fact: &ReplicaFact) {
     }
 }
 
+/// Most facts of a full report repeat what is known: of a replica that nothing waits for, nothing is to be reckoned anew.
+fn is_old_news(draft: &Draft, known: &Replica, from: From, fact: &ReplicaFact) -> bool {
+    let Some(tablet) = draft.world.tablets.get(fact.tablet) else { return false };
+    let is_quiet = known.state == ReplicaState::Normal
+        && known.bad.is_none()
+        && known.version == fact.version
+        && tablet.load.is_none()
+        && !draft.world.tasks.contains_key(&tablet.id)
+        && !draft.world.salvages.contains_key(&tablet.id);
+    is_quiet && crate::apply::is_known(tablet, fact, from.boot, draft.at, draft.world.knobs.scrub_period_ms)
+}
+
 /// A replica turned up elsewhere: it moved, unless the place on record still shows it (then this one is a copy).
-fn moves(draft: &mut Draft, known: Replica, from: From, fact: &ReplicaFact) -> bool {
+fn moves(draft: &mut Draft, known: &Replica, from: From, fact: &ReplicaFact) -> bool {
     let still_there = known.node != from.node
-        && known.seen.is_some_and(|seen| {
+        && known.seen.as_ref().is_some_and(|seen| {
             let node = draft.world.nodes.get(&known.node);
             node.is_some_and(|node| node.liveness == Liveness::Alive && node.boot == Some(seen.boot))
         });

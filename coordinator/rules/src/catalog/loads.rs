@@ -300,7 +300,7 @@ fn is_on_record(draft: &Draft, load: &Load) -> bool {
 
 fn is_heard(draft: &Draft, tablet: TabletId) -> bool {
     let Some(tablet) = draft.world.tablets.get(tablet) else {
-        return draft.world.dropped_tablets.contains_key(&tablet);
+        return draft.world.was_dropped(tablet);
     };
     let mut heard = 0;
     for replica in &tablet.replicas {

@@ -6,8 +6,9 @@
 //! A replica that was ordered to be dropped in this leadership is never adopted: the order may still be on its way.
 
 use super::{Draft, deletion, evidence, level, tasks};
-use crate::Change;
 use crate::world::{NO_NONCE, Stray, Tablet, Work};
+use crate::{Change, World};
+use std::collections::BTreeSet;
 use stele_common::{
     DiskState, Evidence, Liveness, NodeId, OrderBody, ReplicaFact, ReplicaId, ReplicaState, TabletId, TrashFact,
     Version,
@@ -17,6 +18,10 @@ use stele_common::{
 const ROUNDS_A_TICK: usize = 64;
 /// A drop for a user's word is repeated this often while the replica is still seen.
 const DROP_AGAIN_MS: u64 = 10_000;
+
+/// Dropped tablets are forgotten this often, so many at a time: each is a durable record.
+const FORGET_MS: u64 = 5_000;
+const FORGOTTEN_A_TIME: usize = 1_024;
 
 /// A replica of a tablet that is not in the catalog.
 pub fn of_no_tablet(draft: &mut Draft, node: NodeId, fact: &ReplicaFact) {
@@ -28,6 +33,8 @@ pub fn of_no_tablet(draft: &mut Draft, node: NodeId, fact: &ReplicaFact) {
             deletion::order_drop(draft, node, (tablet, replica), evidence);
         }
         Some(_) => {}
+        // Dropped and gone long ago; its disk was away longer. It is kept and shown: whose it was is forgotten.
+        None if draft.world.was_dropped(tablet) => {}
         None => {
             level::store_is_old(draft, format!("node {node} holds tablet {tablet}, which we neither have nor dropped"));
         }
@@ -134,6 +141,35 @@ pub fn tick(draft: &mut Draft) {
     }
     go_on(draft);
     begin(draft);
+    if draft.comes_round(draft.world.began, FORGET_MS) {
+        forget(draft);
+    }
+}
+
+/// Forgets dropped tablets of which nothing is left anywhere: every node has said what it has, and no disk is away.
+fn forget(draft: &mut Draft) {
+    let world = &*draft.world;
+    let is_heard = world.nodes.values().all(|node| node.liveness == Liveness::Alive && node.reported);
+    let is_seen = world.disks.values().all(|disk| disk.state == DiskState::Online || disk.replaced_by.is_some());
+    if world.dropped_tablets.is_empty() || !is_heard || !is_seen {
+        return;
+    }
+    let mut held: BTreeSet<TabletId> = world.trash.values().map(|(_, fact)| fact.tablet).collect();
+    held.extend(world.strays.keys().chain(&world.condemned).map(|(tablet, _)| *tablet));
+    held.extend(world.orphans.values().flatten());
+    let gone = world.dropped_tablets.keys().filter(|tablet| !held.contains(tablet));
+    let gone: Vec<TabletId> = gone.take(FORGOTTEN_A_TIME).copied().collect();
+    for tablet in gone {
+        draft.record(Change::TabletForgotten { tablet });
+    }
+}
+
+impl World {
+    /// Whether a user dropped this tablet, as far back as ids go: what was forgotten is known by its number.
+    pub fn was_dropped(&self, tablet: TabletId) -> bool {
+        let is_old = tablet <= self.forgotten && self.tablets.get(tablet).is_none();
+        is_old || self.dropped_tablets.contains_key(&tablet)
+    }
 }
 
 /// Rounds under way.

@@ -47,7 +47,12 @@ fn what_a_replica_fact_means() {
             Some("regressed"),
             false,
         ),
-        ("other content", |fact| fact.hash = Digest::of(b"x"), Some("has other content than was committed as version 2"), false),
+        (
+            "other content",
+            |fact| fact.hash = Digest::of(b"x"),
+            Some("has other content than was committed as version 2"),
+            false,
+        ),
         ("a version that we never committed", |fact| fact.version = Version(3), None, true),
         ("emptied", |fact| (fact.version, fact.hash) = (Version(0), Digest::ZERO), Some("regressed"), false),
         ("of an id that we never issued", |fact| fact.replica = ReplicaId(999_999), None, true),
@@ -209,4 +214,29 @@ fn orphaned_loads_do_not_wait_for_the_lost() {
     let third = play.sample.replica(tablet, replicas[2]).node;
     play.happens(EventBody::NodeTurned { node: third, liveness: Liveness::Lost });
     assert_eq!(names(&play.passes(2_000)), ["abort", "abort"]);
+}
+
+/// A full report that repeats what is known changes nothing and has nothing checked anew; whatever differs is taken.
+#[test]
+fn a_report_reckons_only_with_what_changed() {
+    let (mut play, tablet) = Play::loaded(3);
+    let replica = play.sample.replicas(tablet)[0];
+    let node = play.sample.replica(tablet, replica).node;
+    let touches = |actions: &[Action]| {
+        actions
+            .iter()
+            .filter(|action| matches!(action, Action::Record(change) if change.tablet() == Some(tablet)))
+            .count()
+    };
+    let fact = ReplicaFact { verified_age_ms: Some(0), ..play.fact(tablet, replica, 1) };
+    assert_eq!(touches(&play.full(node, vec![Fact::Replica(fact.clone())])), 0);
+    play.sample.at = play.sample.at.plus(60_000);
+    let aged = ReplicaFact { verified_age_ms: Some(60_000), ..fact.clone() };
+    assert_eq!(touches(&play.full(node, vec![Fact::Replica(aged.clone())])), 0, "the same receipt, older");
+    assert_eq!(touches(&play.full(node, vec![Fact::Replica(fact.clone())])), 1, "read anew");
+    let grown = ReplicaFact { size: 7, ..fact.clone() };
+    assert_eq!(touches(&play.full(node, vec![Fact::Replica(grown)])), 1);
+    let bad = ReplicaFact { bad: Some("rot".into()), ..fact };
+    assert!(touches(&play.full(node, vec![Fact::Replica(bad)])) >= 2);
+    assert!(play.sample.replica(tablet, replica).bad.is_some());
 }

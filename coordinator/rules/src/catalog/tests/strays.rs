@@ -178,3 +178,40 @@ fn trash() {
         assert!(play.world().trash.is_empty() && play.world().rounds.is_empty(), "{name}");
     }
 }
+
+/// A dropped table's tablets are forgotten once nothing of them is left and everybody has reported; what turns up later
+/// all the same is kept and shown, and is no sign of an old store.
+#[test]
+fn dropped_tablets_are_forgotten() {
+    let (mut play, tablet) = Play::loaded(3);
+    let replicas: Vec<_> = play.sample.tablet(tablet).replicas.clone();
+    let away = play.sample.host(1);
+    play.log = replay::as_changes(play.world());
+    play.happens(EventBody::DropTable { db: "d".into(), name: "t1".into() });
+    play.passes(20_000);
+    assert!(play.world().dropped_tablets.contains_key(&tablet), "the drops are on their way");
+    for known in &replicas {
+        let (replica, disk) = (known.id, known.disk);
+        let trash = TrashFact { tablet, replica, disk, bytes: 1, age_ms: 0, due: false };
+        play.delta(known.node, vec![Fact::ReplicaGone { tablet, replica, disk }, Fact::Trash(trash)]);
+    }
+    play.passes(20_000);
+    assert!(play.world().dropped_tablets.contains_key(&tablet), "its trash is there");
+    play.happens(EventBody::NodeTurned { node: away, liveness: Liveness::Lost });
+    for known in &replicas {
+        play.delta(known.node, vec![Fact::TrashGone { tablet, replica: known.id }]);
+    }
+    play.passes(20_000);
+    assert!(play.world().dropped_tablets.contains_key(&tablet), "nobody knows what the lost node has");
+    play.happens(EventBody::NodeTurned { node: away, liveness: Liveness::Alive });
+    play.passes(20_000);
+    assert!(play.world().dropped_tablets.is_empty());
+    let late = fact_of(tablet, replicas[0].id, replicas[0].disk, Version(1));
+    let actions = play.delta(replicas[0].node, vec![Fact::Replica(late)]);
+    assert_eq!(names(&actions), Vec::<&str>::new());
+    assert_eq!(play.world().level, stele_common::status::Level::Lively);
+    assert_eq!(play.world().strays.len(), 1);
+    let sequence = play.world().sequence;
+    play.restarts();
+    assert!(play.world().was_dropped(tablet) && play.world().sequence > sequence);
+}
