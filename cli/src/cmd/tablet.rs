@@ -1,12 +1,12 @@
-//! `stele tablet list|show|explain`.
+//! `stele tablet list|show|explain|history`.
 
 use crate::exit::{Exit, Outcome};
 use crate::flags::Global;
 use crate::names::TableName;
 use crate::shapes;
 use clap::{Args, Subcommand};
-use stele_common::TabletId;
-use stele_common::api::{Explanation, TabletInfo, Tablets};
+use stele_common::api::{Explanation, TabletInfo, Tablets, Tasks};
+use stele_common::{TabletId, TabletStatus};
 
 #[derive(Debug, Subcommand)]
 pub enum TabletVerb {
@@ -18,6 +18,9 @@ pub enum TabletVerb {
     /// Why a tablet is as it is, what happens next, and why not sooner or elsewhere
     #[command(after_help = "Example:\n  stele tablet explain 101")]
     Explain { tablet: TabletId },
+    /// What was decided about a tablet, newest first, with the evidence of each deletion
+    #[command(after_help = "Example:\n  stele tablet history 101")]
+    History { tablet: TabletId },
 }
 
 #[derive(Debug, Args)]
@@ -31,12 +34,10 @@ pub struct ListArgs {
     status: Option<String>,
 }
 
-const VERDICTS: [&str; 6] =
-    ["UNRECOVERABLE", "FORCE_REDUNDANT", "REPLICA_MISSING", "VERSION_INCOMPLETE", "REDUNDANT", "HEALTHY"];
-
 fn verdict(text: &str) -> Result<String, String> {
     let wanted = text.to_uppercase().replace('-', "_");
-    if VERDICTS.contains(&wanted.as_str()) { Ok(wanted) } else { Err(format!("one of {}", VERDICTS.join(", "))) }
+    let names = TabletStatus::ALL.map(TabletStatus::as_str);
+    if names.contains(&wanted.as_str()) { Ok(wanted) } else { Err(format!("one of {}", names.join(", "))) }
 }
 
 pub fn run(global: &Global, verb: &TabletVerb) -> Outcome {
@@ -59,6 +60,10 @@ pub fn run(global: &Global, verb: &TabletVerb) -> Outcome {
             let why: Explanation = face.get(&format!("/v1/tablets/{tablet}/explain"), &[])?;
             printer.one(&why, shapes::explanation)?;
         }
+        TabletVerb::History { tablet } => {
+            let why: Explanation = face.get(&format!("/v1/tablets/{tablet}/explain"), &[])?;
+            printer.list(&Tasks { tasks: why.history })?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -70,9 +75,9 @@ mod tests {
     /// The names of verdicts are those of the vocabulary.
     #[test]
     fn verdicts_are_known() {
-        for name in VERDICTS {
-            let status: stele_common::TabletStatus = serde_json::from_value(name.into()).unwrap();
-            assert_eq!(status.as_str(), name);
+        for status in TabletStatus::ALL {
+            assert_eq!(verdict(status.as_str()).unwrap(), status.as_str());
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
         assert_eq!(verdict("replica-missing").unwrap(), "REPLICA_MISSING");
         assert!(verdict("ill").is_err());

@@ -124,6 +124,11 @@ pub enum TaskFilter {
     History,
 }
 
+/// To the Scheduler: why a node counts as it does; `None`: there is no such node.
+#[derive(Message)]
+#[rtype(result = "Option<api::NodeExplanation>")]
+pub struct ExplainNode(pub NodeId);
+
 /// To the Roster: milliseconds since each node's last beat.
 #[derive(Message)]
 #[rtype(result = "BTreeMap<NodeId, u64>")]

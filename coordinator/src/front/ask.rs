@@ -3,7 +3,7 @@
 //!
 //! Requests under way at once are bounded here, because a mailbox's own bound does not hold across its senders.
 
-use crate::actors::words::{ExplainTablet, Happened, ListTasks, Pending, Silences, SumPending, TaskFilter};
+use crate::actors::words::{ExplainNode, ExplainTablet, Happened, ListTasks, Pending, Silences, SumPending, TaskFilter};
 use crate::clock::Clock;
 use crate::published::{Published, Snapshots};
 use actix::Recipient;
@@ -30,6 +30,7 @@ pub enum Sorry {
 pub struct Ask {
     catalog: Recipient<Happened>,
     explain: Recipient<ExplainTablet>,
+    explain_node: Recipient<ExplainNode>,
     tasks: Recipient<ListTasks>,
     pending: Recipient<SumPending>,
     silences: Recipient<Silences>,
@@ -42,6 +43,7 @@ pub struct Ask {
 pub struct Doors {
     pub catalog: Recipient<Happened>,
     pub explain: Recipient<ExplainTablet>,
+    pub explain_node: Recipient<ExplainNode>,
     pub tasks: Recipient<ListTasks>,
     pub pending: Recipient<SumPending>,
     pub silences: Recipient<Silences>,
@@ -49,10 +51,11 @@ pub struct Doors {
 
 impl Ask {
     pub fn new(clock: Clock, snapshots: Snapshots, doors: Doors) -> Ask {
-        let Doors { catalog, explain, tasks, pending, silences } = doors;
+        let Doors { catalog, explain, explain_node, tasks, pending, silences } = doors;
         Ask {
             catalog,
             explain,
+            explain_node,
             tasks,
             pending,
             silences,
@@ -98,6 +101,11 @@ impl Ask {
     /// Why the tablet is as it is; `None` when there is no such tablet.
     pub async fn explain(&self, tablet: TabletId) -> Result<Option<api::Explanation>, Sorry> {
         self.explain.send(ExplainTablet(tablet)).await.map_err(|_| Sorry::Ending)
+    }
+
+    /// Why the node counts as it does; `None` when there is no such node.
+    pub async fn explain_node(&self, node: NodeId) -> Result<Option<api::NodeExplanation>, Sorry> {
+        self.explain_node.send(ExplainNode(node)).await.map_err(|_| Sorry::Ending)
     }
 
     pub async fn tasks(&self, filter: TaskFilter) -> Result<Vec<api::TaskInfo>, Sorry> {

@@ -1,0 +1,73 @@
+//! How explanations read on a terminal: of a tablet, of a node.
+
+use super::{Rows, heading, refusal, render, size, tablet};
+use crate::table::pairs;
+use stele_common::api::*;
+
+struct Candidates<'a>(&'a [Candidate]);
+
+rows!(Candidates<'_>, "no disk", ["DISK", "NODE", "HOST", "RESULT"], 0, |candidate| [
+    candidate.disk.to_string(),
+    candidate.node.to_string(),
+    candidate.host.clone(),
+    candidate.refused.as_ref().map_or_else(|| "may be chosen".to_string(), refusal),
+]);
+
+pub fn explanation(why: &Explanation) -> String {
+    let mut text = tablet(&why.tablet);
+    let mut section = |title: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            text += &format!("\n\n{}\n  {}", heading(title), lines.join("\n  ").trim_end());
+        }
+    };
+    section("because", why.because.clone());
+    section(
+        "task",
+        why.task.iter().map(|task| render(&Tasks { tasks: vec![task.clone()] }).replace('\n', "\n  ")).collect(),
+    );
+    section("waits for", why.waits_for.iter().map(refusal).collect());
+    if !why.candidates.is_empty() {
+        section("destinations", vec![render(&Candidates(&why.candidates)).replace('\n', "\n  ")]);
+    }
+    section("strays", why.strays.clone());
+    section("trash", why.trash.clone());
+    if !why.history.is_empty() {
+        section("history", vec![render(&Tasks { tasks: why.history.clone() }).replace('\n', "\n  ")]);
+    }
+    text
+}
+
+pub fn node_explanation(why: &NodeExplanation) -> String {
+    let replicas: Vec<String> = why.replicas.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    let mut text = pairs(&[
+        ("node", format!("{} on {}", why.id, why.host)),
+        ("state", why.liveness.to_string()),
+        ("replicas", replicas.join(", ")),
+    ]);
+    text += &format!("\n{}\n  {}", heading("because"), why.because.join("\n  "));
+    text += &format!("\n\n{}\n  {}", heading("disks"), render(&DiskReasons(&why.disks)).replace('\n', "\n  "));
+    if !why.tasks.is_empty() {
+        let tasks = render(&Tasks { tasks: why.tasks.clone() });
+        text += &format!("\n\n{}\n  {}", heading("tasks"), tasks.replace('\n', "\n  "));
+    }
+    text
+}
+
+struct DiskReasons<'a>(&'a [DiskExplanation]);
+
+rows!(
+    DiskReasons<'_>,
+    "no disk",
+    ["DISK", "PATH", ">FREE", ">KEPT FREE", ">COMING", ">SLOTS", ">WAITING", "COPIES"],
+    0,
+    |disk| [
+        disk.disk.to_string(),
+        disk.path.clone(),
+        size(disk.free),
+        size(disk.keep),
+        format!("{} in {}", size(disk.promised), disk.copies_coming),
+        format!("{}/{}", disk.slots_used, disk.slots_total),
+        disk.tablets_waiting.to_string(),
+        disk.refused.as_ref().map_or_else(|| "may come".to_string(), refusal),
+    ]
+);
