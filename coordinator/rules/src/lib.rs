@@ -21,6 +21,7 @@ pub mod evacuation;
 pub mod event;
 pub mod explain;
 pub mod invariants;
+mod loads;
 pub mod policy;
 pub mod reason;
 mod reason_text;

@@ -150,7 +150,8 @@ impl Sample {
     pub fn load(&mut self, tablet: TabletId, holders: &[ReplicaId]) -> Version {
         let version = self.commit(tablet, holders);
         holders.iter().for_each(|replica| self.see(tablet, *replica, version));
-        let key = self.world.load_keys.last_key_value().expect("a load was committed just now").1.clone();
+        let latest = self.world.loads.in_flight().max_by_key(|load| load.id);
+        let key = latest.expect("a load was committed just now").key.clone();
         self.apply(Change::LoadVisible { key, at: self.at });
         version
     }

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use crate::apply::apply;
+pub use crate::loads::{Cabinet, Loads};
 pub use crate::tablets::{CHUNK, Tablets};
 pub use crate::policy::{Drain, Group, Lease, LeaseScope, Leaver, Partition, Table, TableState};
 pub use crate::replay::as_changes;
@@ -62,9 +63,9 @@ pub struct World {
     pub removed: BTreeMap<(String, String), NodeId>,
     pub tablets: Tablets,
     /// Loads in flight and the results of ended ones, by the client's key.
-    pub loads: BTreeMap<LoadKey, Load>,
+    pub loads: Loads,
     /// Ended attempts that prepared members may still ask about.
-    pub load_keys: BTreeMap<LoadId, LoadKey>,
+    pub load_keys: Cabinet<LoadId, LoadKey>,
     /// Running tasks; at most one a tablet.
     pub tasks: BTreeMap<TabletId, Task>,
     /// Replicas on disks that the catalog does not know.

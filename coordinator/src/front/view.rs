@@ -62,7 +62,7 @@ pub fn status(published: &Published, tally: &Tally, pending: Pending, at: Tick) 
 }
 
 pub fn loads_open(world: &World) -> u64 {
-    world.loads.values().filter(|load| matches!(load.phase, LoadPhase::Open | LoadPhase::Committed)).count() as u64
+    world.loads.in_flight().count() as u64
 }
 
 /// Disks whose place was not given away.

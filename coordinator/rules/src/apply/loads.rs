@@ -12,28 +12,28 @@ pub(super) fn apply(world: &mut World, change: &Change) {
             hold(world, load);
         }
         LoadPrepared { key, tablet, replica, hash } => {
-            if let Some(part) = world.loads.get_mut(key).and_then(|load| load.tablets.get_mut(tablet)) {
+            if let Some(part) = world.loads.flying_mut(key).and_then(|load| load.tablets.get_mut(tablet)) {
                 part.prepared.insert(*replica, *hash);
                 part.failed.remove(replica);
             }
         }
         LoadPartFailed { key, tablet, replica, cause } => {
-            if let Some(part) = world.loads.get_mut(key).and_then(|load| load.tablets.get_mut(tablet)) {
+            if let Some(part) = world.loads.flying_mut(key).and_then(|load| load.tablets.get_mut(tablet)) {
                 part.prepared.remove(replica);
                 part.failed.insert(*replica, cause.clone());
             }
         }
         LoadCommitAsked { key } => {
-            if let Some(load) = world.loads.get_mut(key) {
+            if let Some(load) = world.loads.flying_mut(key) {
                 load.commit_asked = true;
             }
         }
         LoadAborted { key, cause, wall_ms } => {
-            let Some(load) = world.loads.get_mut(key) else { return };
-            load.phase = LoadPhase::Aborted { cause: cause.clone() };
-            load.ended_wall_ms = *wall_ms;
-            let load = load.clone();
+            let Some(load) = world.loads.get(key) else { return };
+            let phase = LoadPhase::Aborted { cause: cause.clone() };
+            let load = Load { phase, ended_wall_ms: *wall_ms, ..load.clone() };
             release(world, &load);
+            world.loads.insert(load);
         }
         LoadCommitted { load, versions, at } => committed(world, load, versions, *at),
         LoadVisible { key, at } => visible(world, key, *at),
@@ -69,7 +69,7 @@ pub(super) fn began(world: &mut World, at: Tick) {
         world.load_keys.remove(&load.id);
         release(world, &load);
     }
-    world.loads.values_mut().for_each(|load| load.opened = at);
+    world.loads.all_flying_mut().for_each(|load| load.opened = at);
 }
 
 /// Whether the store keeps a load in this phase.
@@ -81,7 +81,7 @@ pub(crate) fn is_stored(load: &Load) -> bool {
 }
 
 fn put(world: &mut World, load: &Load) {
-    if let Some(earlier) = world.loads.insert(load.key.clone(), load.clone()) {
+    if let Some(earlier) = world.loads.insert(load.clone()) {
         world.load_keys.remove(&earlier.id);
         if earlier.id != load.id {
             release(world, &earlier);
@@ -139,10 +139,10 @@ fn committed(world: &mut World, load: &Load, versions: &[(TabletId, crate::world
 }
 
 fn visible(world: &mut World, key: &stele_common::LoadKey, at: Tick) {
-    let Some(load) = world.loads.get_mut(key) else { return };
-    load.phase = LoadPhase::Visible;
-    let load = load.clone();
+    let Some(load) = world.loads.get(key) else { return };
+    let load = Load { phase: LoadPhase::Visible, ..load.clone() };
     release(world, &load);
+    world.loads.insert(load.clone());
     for (id, part) in &load.tablets {
         let Some(tablet) = world.tablets.get_mut(*id) else { continue };
         tablet.visible = tablet.visible.max(part.version);

@@ -73,7 +73,7 @@ fn ask_reports(draft: &mut Draft) {
 
 /// Committed loads that a quorum has not installed yet.
 fn tell_committed(draft: &mut Draft) {
-    let committed = draft.world.loads.values().filter(|load| load.phase == LoadPhase::Committed);
+    let committed = draft.world.loads.in_flight().filter(|load| load.phase == LoadPhase::Committed);
     let committed: Vec<Load> = committed.cloned().collect();
     for load in committed {
         commit::try_visible(draft, &load.key);

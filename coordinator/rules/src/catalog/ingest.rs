@@ -4,8 +4,8 @@
 //! life, an old one, or one after a gap changes nothing: stale input can never undo newer facts. Absence is judged at
 //! the last page only, and only on disks that are ONLINE in this very report.
 
-use super::{Draft, commit, facts, loads, strays, tasks};
-use crate::Change;
+use super::{Draft, commit, facts, loads, remove, strays, tasks};
+use crate::{Answer, Change};
 use crate::world::{LoadPhase, Naming};
 use stele_common::status::Level;
 use stele_common::{BootId, DiskFact, DiskState, Fact, NodeId, ReplicaId, Report, ReportKind, TabletId};
@@ -22,7 +22,9 @@ pub fn reported(draft: &mut Draft, node: NodeId, report: &Report) {
     if draft.world.level == Level::Stopped {
         return;
     }
-    let Some(known) = draft.world.nodes.get(&node) else { return };
+    let Some(known) = draft.world.nodes.get(&node) else {
+        return draft.answer(Answer::Refused(remove::gone(node)));
+    };
     if known.boot != Some(report.boot) || report.seq <= known.seq {
         return;
     }
@@ -165,7 +167,7 @@ fn unnamed_loads(draft: &mut Draft, node: NodeId, naming: &Naming) {
         draft.record(Change::OrphanGone { load, node });
     }
     let mut lost = Vec::new();
-    for load in draft.world.loads.values().filter(|load| load.phase == LoadPhase::Open) {
+    for load in draft.world.loads.in_flight().filter(|load| load.phase == LoadPhase::Open) {
         for (tablet, part) in &load.tablets {
             let Some(known) = draft.world.tablets.get(*tablet) else { continue };
             let here = known.replicas.iter().filter(|replica| replica.node == node);

@@ -387,7 +387,7 @@ pub fn ballot_moved(draft: &mut Draft, tablet: TabletId) {
 /// An open load has had its time.
 pub fn time_out(draft: &mut Draft) {
     let ms = draft.world.knobs.load_timeout_ms;
-    let open = draft.world.loads.values().filter(|load| load.phase == LoadPhase::Open);
+    let open = draft.world.loads.in_flight().filter(|load| load.phase == LoadPhase::Open);
     let late: Vec<LoadKey> = open.filter(|load| draft.at.since(load.opened) >= ms).map(|l| l.key.clone()).collect();
     for key in late {
         abort(draft, &key, Reason::LoadTimedOut { ms });
