@@ -91,13 +91,24 @@ pub enum Verb {
     Export(cmd::export::ExportArgs),
     /// Read every copy and hold each byte against its digest
     Verify(cmd::verify::VerifyArgs),
+    /// Repair a table's sick tablets before all others, for a time
+    Repair(cmd::lease::RepairArgs),
+    /// Single copies
+    #[command(subcommand)]
+    Replica(cmd::replica::ReplicaVerb),
+    /// Colocation groups: tables that stand together
+    #[command(subcommand)]
+    Group(cmd::group::GroupVerb),
     /// Repairs and deletions
     #[command(subcommand)]
     Task(cmd::task::TaskVerb),
     /// Configuration files
     #[command(subcommand)]
     Config(cmd::config::ConfigVerb),
-    /// Simulate a whole cluster from seeds
+    /// The coordinator's world as a file
+    #[command(subcommand)]
+    Snapshot(cmd::snapshot::SnapshotVerb),
+    /// Ask a world file, or simulate a whole cluster from seeds
     #[command(subcommand)]
     Sim(cmd::sim::SimVerb),
     /// Make a cluster token for binding outside loopback

@@ -18,10 +18,12 @@ mod loader;
 mod names;
 mod reader;
 mod shapes;
+mod span;
 mod stop;
 mod stream;
 mod table;
 mod tree;
+mod world;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -71,9 +73,13 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Get(args) => cmd::get::run(global, args),
         Verb::Export(args) => cmd::export::run(global, args),
         Verb::Verify(args) => cmd::verify::run(global, args),
+        Verb::Repair(args) => cmd::lease::repair(global, args),
+        Verb::Replica(verb) => cmd::replica::run(global, verb),
+        Verb::Group(verb) => cmd::group::run(global, verb),
         Verb::Task(verb) => cmd::task::run(global, verb),
         Verb::Config(verb) => cmd::config::run(global, verb),
-        Verb::Sim(verb) => cmd::sim::run(verb),
+        Verb::Snapshot(verb) => cmd::snapshot::run(global, verb),
+        Verb::Sim(verb) => cmd::sim::run(global, verb),
         Verb::Token(args) => cmd::token::run(args),
         Verb::Completions(args) => cmd::completions::run(args),
     }

@@ -50,8 +50,10 @@ impl Printer {
     }
 
     fn json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value).map_err(|error| Failure::io("cannot write JSON", error))?;
-        line(&text)
+        // Piece by piece: an answer about a large house has hundreds of megabytes.
+        let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+        serde_json::to_writer_pretty(&mut out, value).map_err(|error| Failure::output(error.into()))?;
+        out.write_all(b"\n").and_then(|()| out.flush()).map_err(Failure::output)
     }
 }
 

@@ -1,25 +1,19 @@
-//! `stele sim`: the whole cluster in virtual time, from seeds. Nothing outside this process is touched.
+//! `stele sim soak`: the whole cluster in virtual time, from seeds. Nothing outside this process is touched.
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::{bar, table};
-use clap::{Args, Subcommand};
+use clap::Args;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use stele_sim::Options;
 
-#[derive(Debug, Subcommand)]
-pub enum SimVerb {
-    /// Run seeds with faults, then calm, and hold every promise against every step
-    #[command(after_help = "Exit code: 0 no promise was broken, 1 one was; its seed is printed.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code: 0 no promise was broken, 1 one was; its seed is printed.
 
 Examples:
   stele sim soak --seeds 2000
   stele sim soak --seed 17 --trace")]
-    Soak(SoakArgs),
-}
-
-#[derive(Debug, Args)]
 pub struct SoakArgs {
     /// How many seeds
     #[arg(long, default_value_t = 200)]
@@ -38,13 +32,7 @@ pub struct SoakArgs {
     trace: bool,
 }
 
-pub fn run(verb: &SimVerb) -> Outcome {
-    match verb {
-        SimVerb::Soak(args) => soak(args),
-    }
-}
-
-fn soak(args: &SoakArgs) -> Outcome {
+pub fn run(args: &SoakArgs) -> Outcome {
     let first = args.seed.unwrap_or(1);
     let count = if args.seed.is_some() { 1 } else { args.seeds };
     let options = Options { hours: args.hours, trace: args.trace, ..Options::default() };

@@ -72,9 +72,7 @@ impl Write for Pipe {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.gathered.is_empty() {
-            true => Ok(()),
-            false => self.send(Ok(self.gathered.split().freeze())),
-        }
+        let gathered = self.gathered.split().freeze();
+        if gathered.is_empty() { Ok(()) } else { self.send(Ok(gathered)) }
     }
 }
