@@ -116,4 +116,4 @@ fn proposed(draft: &mut Draft, proposal: &Proposal) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,8 +13,8 @@ use stele_common::{
 };
 
 mod deletion;
-mod flapping;
 mod drain;
+mod flapping;
 mod hello;
 mod ingest;
 mod loads;
@@ -275,6 +275,17 @@ pub fn prepared(load: LoadId, part: &api::LoadTablet, replica: ReplicaId, disk: 
 
 /// What no record may ever do, judged on the world before it.
 fn promises(before: &World, change: &Change) {
+    if let Change::ReplicaAdded { tablet, node, state: stele_common::ReplicaState::Clone, .. } = change {
+        let replaces = before.tasks.get(tablet).and_then(|task| match task.work {
+            crate::world::Work::Clone { replaces, .. } => replaces,
+            crate::world::Work::Delete { .. } => None,
+        });
+        let host = before.nodes.get(node).map(|node| node.host.as_str());
+        let tablet = before.tablets.get(*tablet).expect("a copy of a known tablet");
+        let mut others = tablet.replicas.iter().filter(|other| Some(other.id) != replaces);
+        let is_alone = others.all(|other| crate::checkup::count::host_of(before, other) != host);
+        assert!(is_alone, "two copies on one host: {change:?}");
+    }
     if let Change::ReplicaDropped { tablet, replica, evidence, .. } = change {
         let tablet = before.tablets.get(*tablet).expect("a drop of a replica of a known tablet");
         let others = catalog::evidence::complete_others(before, tablet, Some(*replica));

@@ -18,7 +18,7 @@
 //!
 //! Of a table that is not NORMAL only VERSION_INCOMPLETE goes on.
 
-use super::in_place;
+use super::in_place::{self, Spot};
 use super::slots::{Grant, Ledger};
 use super::target::Board;
 use super::victim::Purpose;
@@ -85,8 +85,8 @@ pub fn visit(desktop: &Desktop, tablet: &Tablet, priority: Priority) -> Visit {
         TabletStatus::VersionIncomplete => visitor.complete_versions(),
         TabletStatus::NeedFurtherRepair => visitor.bring_up_first(in_place::marked(&visitor)),
         TabletStatus::ReplicaMissing => visitor.add_missing(),
-        TabletStatus::ReplicaRelocating => visitor.add_copy(in_place::stable(&visitor)),
-        TabletStatus::ReplicaMissingInCluster => visitor.add_copy(in_place::in_tag(&visitor)),
+        TabletStatus::ReplicaRelocating => visitor.relocate(Spot::Staying),
+        TabletStatus::ReplicaMissingInCluster => visitor.relocate(Spot::InTag),
         TabletStatus::DiskMigration => visitor.leave_disk(),
         TabletStatus::ColocateMismatch => visitor.fill_bucket(),
         TabletStatus::ColocateRedundant => visitor.delete(Purpose::Colocate),

@@ -9,40 +9,46 @@
 //!
 //! It decides nothing about slots or sources. The order is that of the originals (their note, 2.8).
 
+use super::target::takes_nothing_new;
 use super::visitor::Visitor;
 use crate::checkup::verdict::is_marked;
 use crate::checkup::{Flaw, Judged, waits};
 use crate::world::Replica;
 use stele_common::{ReplicaState, Version};
 
-/// All of them.
-pub fn behind<'a>(visitor: &Visitor<'a>) -> Vec<&'a Replica> {
-    chosen(visitor, |_| true)
+/// Where a replica has to be so that bringing it up helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spot {
+    Anywhere,
+    /// Neither its node nor its disk is being drained.
+    Staying,
+    /// Staying, and its node has the table's tag.
+    InTag,
+    /// On a node of the tablet's bucket.
+    InBucket,
 }
 
-/// Those that may stay where they are: neither their node nor their disk is being drained.
-pub fn stable<'a>(visitor: &Visitor<'a>) -> Vec<&'a Replica> {
-    chosen(visitor, |replica| stays(visitor, replica))
+/// Those that are due, in the order in which they are tried.
+pub fn behind<'a>(visitor: &Visitor<'a>, spot: Spot) -> Vec<&'a Replica> {
+    let (world, at) = (visitor.desktop.world, visitor.desktop.at);
+    let due = lagging(visitor, spot).filter(|(replica, _)| waits::install_in(world, replica, at) == 0);
+    sorted(visitor, due.collect())
 }
 
-/// Those that may stay and have the table's tag.
-pub fn in_tag<'a>(visitor: &Visitor<'a>) -> Vec<&'a Replica> {
-    let world = visitor.desktop.world;
-    let tag = world.tag_of(visitor.tablet);
-    chosen(visitor, |replica| {
-        stays(visitor, replica) && world.nodes.get(&replica.node).is_some_and(|node| node.tag == tag)
-    })
+/// How long the first of them may still take to install what it has by itself; `None` when there are none.
+pub fn installing_in(visitor: &Visitor, spot: Spot) -> Option<u64> {
+    let (world, at) = (visitor.desktop.world, visitor.desktop.at);
+    lagging(visitor, spot).map(|(replica, _)| waits::install_in(world, replica, at)).min()
 }
 
-/// Those on nodes of the tablet's bucket; a copy in the making that nobody makes any more is finished there too.
-pub fn in_bucket<'a>(visitor: &Visitor<'a>) -> Vec<&'a Replica> {
-    let bucket = visitor.desktop.world.bucket_nodes(visitor.tablet).unwrap_or_default();
-    let mut found = chosen(visitor, |replica| bucket.contains(&replica.node));
-    let unfinished = replicas(visitor).filter(|(replica, judged)| {
-        replica.state == ReplicaState::Clone && judged.why == Some(Flaw::Clone) && bucket.contains(&replica.node)
+/// Copies in the making on nodes of the bucket that nobody makes any more: they are finished where they lie.
+pub fn unfinished<'a>(visitor: &Visitor<'a>) -> Vec<&'a Replica> {
+    let found = replicas(visitor).filter(|(replica, judged)| {
+        replica.state == ReplicaState::Clone
+            && judged.why == Some(Flaw::Clone)
+            && is_at(visitor, replica, Spot::InBucket)
     });
-    found.extend(unfinished.map(|(replica, _)| replica));
-    found
+    found.map(|(replica, _)| replica).collect()
 }
 
 /// Those whose copy landed behind; their grace is over with it.
@@ -51,20 +57,28 @@ pub fn marked<'a>(visitor: &Visitor<'a>) -> Vec<&'a Replica> {
     sorted(visitor, marked.collect())
 }
 
-fn stays(visitor: &Visitor, replica: &Replica) -> bool {
-    let disk = visitor.desktop.world.disks.get(&replica.disk);
-    disk.is_some_and(|disk| super::target::takes_nothing_new(visitor.desktop.world, disk).is_none())
+/// Whether a replica is at such a spot.
+pub fn is_at(visitor: &Visitor, replica: &Replica, spot: Spot) -> bool {
+    let world = visitor.desktop.world;
+    let stays = || world.disks.get(&replica.disk).is_some_and(|disk| takes_nothing_new(world, disk).is_none());
+    match spot {
+        Spot::Anywhere => true,
+        Spot::Staying => stays(),
+        Spot::InTag => {
+            let tag = world.tag_of(visitor.tablet);
+            stays() && world.nodes.get(&replica.node).is_some_and(|node| node.tag == tag)
+        }
+        Spot::InBucket => world.bucket_nodes(visitor.tablet).is_some_and(|bucket| bucket.contains(&replica.node)),
+    }
 }
 
 fn replicas<'a>(visitor: &Visitor<'a>) -> impl Iterator<Item = (&'a Replica, &'a Judged)> + use<'a> {
     visitor.tablet.replicas.iter().zip(&visitor.counts.judged)
 }
 
-fn chosen<'a>(visitor: &Visitor<'a>, with: impl Fn(&Replica) -> bool) -> Vec<&'a Replica> {
-    let (world, at) = (visitor.desktop.world, visitor.desktop.at);
+fn lagging<'a>(visitor: &Visitor<'a>, spot: Spot) -> impl Iterator<Item = (&'a Replica, &'a Judged)> {
     let alive = replicas(visitor).filter(|(_, judged)| judged.alive && !judged.complete);
-    let due = alive.filter(|(replica, _)| waits::install_in(world, replica, at) == 0 && with(replica));
-    sorted(visitor, due.collect())
+    alive.filter(move |(replica, _)| is_at(visitor, replica, spot))
 }
 
 fn sorted<'a>(visitor: &Visitor, mut found: Vec<(&'a Replica, &'a Judged)>) -> Vec<&'a Replica> {

@@ -7,7 +7,7 @@
 
 use super::admit::Visit;
 use super::beside::choose_beside;
-use super::in_place;
+use super::in_place::{self, Spot};
 use super::slots::{Grant, size_of};
 use super::target::NoTarget;
 use super::victim::Purpose;
@@ -39,11 +39,11 @@ impl<'a> Visitor<'a> {
             return self.delete_this(old.id);
         }
         if self.is_full() {
-            return self.too_many();
+            return self.make_room();
         }
         match self.move_beside(old, old.node) {
             Visit::Refused(reason) => match self.make_new() {
-                Visit::Refused(_) => Visit::Refused(reason),
+                Visit::Refused(_) => self.unblock(reason, Spot::Staying),
                 visit => visit,
             },
             visit => visit,
@@ -105,7 +105,7 @@ impl<'a> Visitor<'a> {
             Visit::NotReady { .. } => {}
             visit => return visit,
         }
-        match self.bring_up_first(in_place::behind(self)) {
+        match self.bring_up_first(in_place::behind(self, Spot::Anywhere)) {
             Visit::NotReady { .. } => self.too_many(),
             visit => visit,
         }

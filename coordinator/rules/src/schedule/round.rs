@@ -135,9 +135,11 @@ impl Desk {
 
     /// Not now: it stands back, longer each time.
     pub(super) fn refuse(&mut self, at: Tick, tablet: TabletId, reason: Reason, actions: &mut Vec<DeskAction>) {
+        // A load is over soon: it is not waited for longer and longer.
+        let is_brief = matches!(reason, Reason::LoadCountsIt { .. });
         self.explain(tablet, reason, actions);
         self.queue.update(tablet, |entry| {
-            entry.refusals += 1;
+            entry.refusals = if is_brief { 1 } else { entry.refusals + 1 };
             entry.urgency.failed(at);
             let until = at.plus(backoff_ms(entry.refusals));
             (entry.visited, entry.place) = (at, Place::Later { until, after: After::Refusal });
@@ -211,5 +213,8 @@ impl Desk {
             flight.task.is_some() && world.tasks.get(tablet).map(|task| task.id) == flight.task
         };
         self.flights.retain(|tablet, flight| !shown(tablet, flight) && at.since(flight.since) < FLIGHT_MS);
+        self.replaced.retain(|tablet, old| {
+            world.tablets.get(*tablet).is_some_and(|tablet| tablet.replicas.iter().any(|other| other.id == *old))
+        });
     }
 }

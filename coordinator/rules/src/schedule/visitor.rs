@@ -4,7 +4,7 @@
 //! two preconditions may wait for each other: where one way is impossible the next is tried, and the last reason told.
 
 use super::admit::{Desktop, SURPLUS_MAX, Visit};
-use super::in_place;
+use super::in_place::{self, Spot};
 use super::slots::{Grant, size_of};
 use super::source::{NoSource, choose_source, may_give};
 use super::target::{NoTarget, choose_target, in_place_refusal, place_refusal};
@@ -28,18 +28,28 @@ impl<'a> Visitor<'a> {
     /// REPLICA_MISSING. What is behind is mended whatever the missing one waits for.
     pub fn add_missing(&self) -> Visit {
         let ms = waits::missing_in(self.desktop.world, self.tablet, self.counts, self.desktop.at);
-        let behind = in_place::behind(self);
+        let behind = in_place::behind(self, Spot::Anywhere);
         if ms > 0 {
             return match self.bring_up_first(behind) {
                 Visit::Refused(_) | Visit::NotReady { .. } => Visit::NotReady { ms },
                 visit => visit,
             };
         }
-        self.add_copy(behind)
+        self.add_copy(behind, Spot::Anywhere)
+    }
+
+    /// REPLICA_RELOCATING and the like: one more good copy at such a spot. One that is there already and may install
+    /// what it lacks by itself is waited for: n others are complete meanwhile.
+    pub fn relocate(&self, spot: Spot) -> Visit {
+        let behind = in_place::behind(self, spot);
+        match in_place::installing_in(self, spot) {
+            Some(ms) if behind.is_empty() => Visit::NotReady { ms },
+            Some(_) | None => self.add_copy(behind, spot),
+        }
     }
 
     /// One more good copy: by bringing one of these up, else by a new one.
-    pub fn add_copy(&self, behind: Vec<&Replica>) -> Visit {
+    fn add_copy(&self, behind: Vec<&Replica>, spot: Spot) -> Visit {
         match self.bring_up_first(behind) {
             Visit::Refused(_) | Visit::NotReady { .. } => {}
             visit => return visit,
@@ -48,30 +58,26 @@ impl<'a> Visitor<'a> {
             return self.make_room();
         }
         match self.make_new() {
-            Visit::Refused(reason) => self.unblock(reason),
+            Visit::Refused(reason) => self.unblock(reason, spot),
             visit => visit,
         }
     }
 
-    /// VERSION_INCOMPLETE.
+    /// VERSION_INCOMPLETE. In a bucket, what is away is its group's to replace.
     pub fn complete_versions(&self) -> Visit {
-        let Some(bucket) = self.desktop.world.bucket_nodes(self.tablet) else {
-            return self.bring_up_first(in_place::behind(self));
+        let world = self.desktop.world;
+        let Some(bucket) = world.bucket_nodes(self.tablet) else {
+            return self.bring_up_first(in_place::behind(self, Spot::Anywhere));
         };
-        match self.bring_up_first(in_place::in_bucket(self)) {
-            Visit::NotReady { ms } => {
-                let is_away = |replica: &&Replica| {
-                    let disk = self.desktop.world.disks.get(&replica.disk);
-                    bucket.contains(&replica.node)
-                        && disk.is_none_or(|d| place_refusal(self.desktop.world, d).is_some())
-                };
-                let away = self.tablet.replicas.iter().find(is_away);
-                match away {
-                    Some(replica) => Visit::Refused(Reason::BucketNodeAway { node: replica.node }),
-                    None => Visit::NotReady { ms },
-                }
-            }
-            visit => visit,
+        let mut here = in_place::behind(self, Spot::InBucket);
+        here.extend(in_place::unfinished(self));
+        let is_away = |replica: &&Replica| {
+            let disk = world.disks.get(&replica.disk);
+            bucket.contains(&replica.node) && disk.is_none_or(|disk| place_refusal(world, disk).is_some())
+        };
+        match (self.bring_up_first(here), self.tablet.replicas.iter().find(is_away)) {
+            (Visit::NotReady { .. }, Some(away)) => Visit::Refused(Reason::BucketNodeAway { node: away.node }),
+            (visit, _) => visit,
         }
     }
 
@@ -79,7 +85,7 @@ impl<'a> Visitor<'a> {
     /// as room for a new one, and is brought up before anything is deleted.
     pub fn make_way(&self) -> Visit {
         let delete = || self.delete(Purpose::Unblock);
-        let bring_up = || self.bring_up_first(in_place::stable(self));
+        let bring_up = || self.bring_up_first(in_place::behind(self, Spot::Staying));
         let is_for_draining = self.counts.complete >= self.tablet.wanted;
         let (first, second) = if is_for_draining { (bring_up(), delete()) } else { (delete(), bring_up()) };
         match (first, second) {
@@ -95,7 +101,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// At n + 2: something of no use leaves first.
-    fn make_room(&self) -> Visit {
+    pub fn make_room(&self) -> Visit {
         match self.delete(Purpose::MakeRoom) {
             Visit::NotReady { .. } => self.too_many(),
             visit => visit,
@@ -109,8 +115,8 @@ impl<'a> Visitor<'a> {
 
     /// No disk anywhere, perhaps because a useless replica is in the way of a good one on its own host: a bad one is
     /// mended where it lies; one on a disk that stays away leaves the catalog, so that another disk there can be used.
-    fn unblock(&self, reason: Reason) -> Visit {
-        if let Some(bad) = self.mendable() {
+    pub fn unblock(&self, reason: Reason, spot: Spot) -> Visit {
+        if let Some(bad) = self.mendable(spot) {
             return self.bring_up(bad);
         }
         match self.delete(Purpose::FreeHost) {
@@ -119,15 +125,13 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// A bad replica where a new one could stand but for itself.
-    fn mendable(&self) -> Option<&'a Replica> {
+    /// A bad replica at such a spot whose node and disk are there.
+    fn mendable(&self, spot: Spot) -> Option<&'a Replica> {
         let world = self.desktop.world;
         let bad = self.tablet.replicas.iter().zip(&self.counts.judged).filter(|(_, j)| j.why == Some(Flaw::Bad));
         bad.map(|(replica, _)| replica).find(|replica| {
-            let disk = world.disks.get(&replica.disk);
-            disk.is_some_and(|disk| {
-                place_refusal(world, disk).is_none() && super::target::unwanted(world, self.tablet, disk).is_none()
-            })
+            let is_there = world.disks.get(&replica.disk).is_some_and(|disk| place_refusal(world, disk).is_none());
+            is_there && in_place::is_at(self, replica, spot)
         })
     }
 

@@ -1,0 +1,417 @@
+//! Stories with the real Catalog: desk and catalog decide, agents obey at once, and after every event the catalog's
+//! invariants and the promises of every drop are asked (by [`Play`]).
+
+use super::*;
+use crate::catalog::tests::{Play, answer, orders};
+use crate::checkup::count;
+use crate::world::{Group, Task};
+use crate::{Action, Answer, EventBody};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use stele_common::{DiskId, Fact, OrderBody, Version};
+
+/// A desk, a catalog, and agents that do what they are told.
+pub struct House {
+    pub play: Play,
+    pub desk: Desk,
+    inbox: VecDeque<(NodeId, OrderBody)>,
+    /// Answers to Confirm are withheld: deletions get no evidence.
+    pub mute: bool,
+}
+
+impl House {
+    /// Waits are short: stories are about what follows on what.
+    pub fn of(mut sample: Sample) -> House {
+        let knobs = Arc::make_mut(&mut sample.world.knobs);
+        (knobs.assign_delay_ms, knobs.assign_delay_below_majority_ms, knobs.evidence_timeout_ms) =
+            (5_000, 1_000, 5_000);
+        House { play: Play::new(sample), desk: Desk::new(), inbox: VecDeque::new(), mute: false }
+    }
+
+    pub fn sample(&mut self) -> &mut Sample {
+        &mut self.play.sample
+    }
+
+    /// The checker speaks, a round follows, the catalog decides, agents obey. What was proposed.
+    pub fn round(&mut self) -> Vec<Proposal> {
+        let (world, at) = (self.play.world(), self.play.sample.at);
+        let verdicts = world.tablets.iter().map(|tablet| (tablet.id, verdict(world, tablet, at))).collect();
+        self.desk.step(self.play.world(), at, DeskEvent::Verdicts(verdicts));
+        let proposals = proposals(self.desk.step(self.play.world(), at, DeskEvent::Round));
+        for proposal in &proposals {
+            let actions = self.happens(EventBody::Propose(proposal.clone()));
+            let answer = match answer(&actions) {
+                Answer::Started(task) => Ok(*task),
+                Answer::Refused(reason) => Err(reason.clone()),
+                _ => continue,
+            };
+            let tablet = proposal.tablet();
+            self.desk.step(self.play.world(), at, DeskEvent::Answered { tablet, answer });
+        }
+        self.obey();
+        proposals
+    }
+
+    /// Time passes, with a round each second.
+    pub fn lives(&mut self, seconds: u64) -> Vec<Proposal> {
+        let mut all = Vec::new();
+        for _ in 0..seconds {
+            self.play.sample.at = self.play.sample.at.plus(1_000);
+            self.happens(EventBody::Tick);
+            self.obey();
+            all.extend(self.round());
+        }
+        all
+    }
+
+    fn happens(&mut self, body: EventBody) -> Vec<Action> {
+        let before: BTreeMap<TabletId, Task> = self.play.world().tasks.clone();
+        let actions = self.play.happens(body);
+        self.inbox.extend(orders(&actions).into_iter().map(|(node, order)| (node, order.clone())));
+        let mut running = before;
+        for action in &actions {
+            let Action::Record(change) = action else { continue };
+            if let Change::TaskStarted { task } = change {
+                running.insert(task.tablet, task.clone());
+            }
+            if let Change::TaskEnded { tablet, outcome, .. } = change {
+                let (task, outcome) = (running.remove(tablet).expect("it ran"), outcome.clone());
+                let at = self.play.sample.at;
+                self.desk.step(self.play.world(), at, DeskEvent::Ended { task, outcome, wall_ms: 0 });
+            }
+        }
+        actions
+    }
+
+    fn obey(&mut self) {
+        while let Some((node, order)) = self.inbox.pop_front() {
+            let known = &self.play.world().nodes[&node];
+            if known.liveness != Liveness::Alive {
+                continue;
+            }
+            let Some(fact) = self.deed(order) else { continue };
+            let (boot, seq) = (known.boot.expect("it is alive"), known.seq + 1);
+            let report = stele_common::Report { boot, seq, kind: stele_common::ReportKind::Delta, facts: vec![fact] };
+            self.happens(EventBody::Reported { node, report });
+        }
+    }
+
+    /// What an agent reports after an order.
+    fn deed(&self, order: OrderBody) -> Option<Fact> {
+        let whole = |tablet: TabletId, replica: ReplicaId, version: Version| {
+            let tablet = self.play.world().tablets.get(tablet)?;
+            tablet.replicas.iter().find(|known| known.id == replica)?;
+            Some(Fact::Replica(self.play.fact(tablet.id, replica, version.0)))
+        };
+        let held = |tablet: TabletId, replica: ReplicaId| {
+            let known = self.play.world().tablets.get(tablet)?.replicas.iter().find(|known| known.id == replica)?;
+            known.seen.as_ref().map(|seen| (seen.version, seen.hash))
+        };
+        match order {
+            OrderBody::Create { label, .. } => whole(label.tablet, label.replica, Version(0)),
+            OrderBody::Clone(order) => whole(order.label.tablet, order.label.replica, order.version),
+            OrderBody::Confirm { tablet, replica, nonce } if !self.mute => {
+                let (version, hash) = held(tablet, replica)?;
+                Some(Fact::Confirmed { tablet, replica, version, hash, nonce })
+            }
+            OrderBody::Verify { tablet, replica } => whole(tablet, replica, held(tablet, replica)?.0),
+            _ => None,
+        }
+    }
+
+    pub fn status(&self, tablet: TabletId) -> TabletStatus {
+        verdict(self.play.world(), self.play.sample.tablet(tablet), self.play.sample.at).status
+    }
+
+    pub fn complete(&self, tablet: TabletId) -> u32 {
+        count(self.play.world(), self.play.sample.tablet(tablet)).complete
+    }
+
+    /// Rounds until nothing is proposed for a while and nothing runs; the statuses that one tablet went through.
+    pub fn settle(&mut self, tablet: TabletId) -> Vec<TabletStatus> {
+        let mut path = vec![self.status(tablet)];
+        let mut quiet = 0;
+        for _ in 0..600 {
+            let busy = !self.lives(1).is_empty() || !self.play.world().tasks.is_empty();
+            quiet = if busy { 0 } else { quiet + 1 };
+            if *path.last().expect("it begins with one") != self.status(tablet) {
+                path.push(self.status(tablet));
+            }
+            if quiet > 70 {
+                return path;
+            }
+        }
+        panic!("it never comes to rest: {path:?}")
+    }
+
+    pub fn hosts(&self, tablet: TabletId) -> Vec<String> {
+        let replicas = &self.play.sample.tablet(tablet).replicas;
+        let mut hosts: Vec<String> =
+            replicas.iter().map(|replica| self.play.world().nodes[&replica.node].host.clone()).collect();
+        hosts.sort();
+        hosts
+    }
+}
+
+/// One tablet of `n` copies at version 1.
+pub fn sample(hosts: u64, disks: u64, n: u32) -> (Sample, TabletId) {
+    let mut sample = Sample::new(hosts, disks);
+    let tablet = sample.table(n, 1)[0];
+    sample.load_all(tablet);
+    (sample, tablet)
+}
+
+pub fn drain(sample: &mut Sample, node: NodeId) {
+    sample.apply(Change::NodeDrained { node, on: true });
+}
+
+/// Gives a node its labels.
+pub fn label(sample: &mut Sample, node: NodeId, rack: &str, tag: &str) {
+    let known = sample.world.nodes[&node].clone();
+    let (boot, at) = (known.boot.expect("it has connected"), sample.at);
+    let (peer, http, build, rack, tag) = (known.peer, known.http, known.build, rack.into(), tag.into());
+    sample.apply(Change::NodeConnected { node, boot, peer, http, build, rack, tag, at });
+    sample.apply(Change::FullReportTaken { node });
+}
+
+/// Changes the table of a tablet.
+pub fn table(sample: &mut Sample, tablet: TabletId, with: impl FnOnce(&mut crate::world::Table)) {
+    let mut table = (*sample.world.tables[&sample.tablet(tablet).table]).clone();
+    with(&mut table);
+    sample.apply(Change::TableChanged { table });
+}
+
+/// Puts the tablet's table into a group whose bucket is these nodes.
+pub fn group(sample: &mut Sample, tablet: TabletId, nodes: &[NodeId]) {
+    let name = "g".to_string();
+    table(sample, tablet, |table| table.group = Some("g".into()));
+    sample.apply(Change::GroupSet { group: Group { name, buckets: vec![nodes.to_vec()] } });
+}
+
+fn deletions(proposals: &[Proposal]) -> Vec<ReplicaId> {
+    let victims = proposals.iter().filter_map(|proposal| match proposal {
+        Proposal::Delete { victim, .. } => Some(*victim),
+        Proposal::Clone { .. } | Proposal::Cancel { .. } => None,
+    });
+    victims.collect()
+}
+
+use TabletStatus::{
+    ColocateMismatch, ColocateRedundant, DiskMigration, ForceRedundant, Healthy, Redundant, ReplicaMissing,
+    ReplicaMissingInCluster, ReplicaRelocating,
+};
+
+/// The only copy of a drained node moves: made elsewhere, proven, and only then taken away.
+#[test]
+fn one_copy_drains_and_moves() {
+    let (mut world, tablet) = sample(2, 1, 1);
+    let old = world.replicas(tablet)[0];
+    let node = world.replica(tablet, old).node;
+    drain(&mut world, node);
+    let mut house = House::of(world);
+    house.mute = true;
+    house.lives(4);
+    assert_eq!(house.complete(tablet), 1, "the new one; the old one is on its way out");
+    assert!(house.play.sample.replicas(tablet).contains(&old), "nothing has proven the new one");
+    house.mute = false;
+    house.settle(tablet);
+    assert_eq!((house.status(tablet), house.hosts(tablet)), (Healthy, vec!["h2".to_string()]));
+}
+
+/// Three wanted on three hosts, one bad: it leaves, a new one comes, no good copy is ever deleted.
+#[test]
+fn a_bad_one_among_exactly_n_hosts() {
+    let (mut world, tablet) = sample(3, 1, 3);
+    let all = world.replicas(tablet);
+    world.bad(tablet, all[1]);
+    let mut house = House::of(world);
+    let path = [house.status(tablet)];
+    let proposed = house.round();
+    assert_eq!((path, deletions(&proposed)), ([ForceRedundant], vec![all[1]]));
+    assert_eq!(house.settle(tablet), [ReplicaMissing, Healthy]);
+    assert!([all[0], all[2]].iter().all(|good| house.play.sample.replicas(tablet).contains(good)));
+}
+
+/// Three at once, all to leave: no round goes below three complete copies, no tablet above n + 2, and it ends.
+#[test]
+fn all_three_hosts_drain() {
+    let (mut world, tablet) = sample(6, 1, 3);
+    let nodes = world.nodes();
+    nodes[..3].iter().for_each(|node| drain(&mut world, *node));
+    let mut house = House::of(world);
+    for _ in 0..120 {
+        house.lives(1);
+        assert!(house.complete(tablet) >= 3, "{:#?}", house.play.sample.tablet(tablet).replicas);
+        assert!(house.play.sample.tablet(tablet).replicas.len() <= 5);
+    }
+    assert_eq!((house.status(tablet), house.hosts(tablet).join(" ").as_str()), (Healthy, "h4 h5 h6"));
+}
+
+/// A replica leaves its disk within its host: its successor counts in the batch in which it lands, so the tablet is
+/// never short, and the old one goes on evidence.
+#[test]
+fn a_disk_drains_within_its_node() {
+    let (mut world, tablet) = sample(3, 2, 3);
+    let old = world.tablet(tablet).replicas[0].clone();
+    world.apply(Change::DiskDrained { disk: old.disk, on: true });
+    let mut house = House::of(world);
+    assert_eq!(house.status(tablet), DiskMigration);
+    let proposed = house.round();
+    assert!(matches!(proposed[..], [Proposal::Clone { target: Target::Beside { .. }, .. }]), "{proposed:?}");
+    assert_eq!(house.complete(tablet), 3);
+    house.settle(tablet);
+    let replicas = &house.play.sample.tablet(tablet).replicas;
+    assert_eq!((house.status(tablet), replicas.len()), (Healthy, 3));
+    let moved = replicas.iter().find(|replica| replica.node == old.node).expect("on its host");
+    assert!(moved.id != old.id && moved.disk != old.disk);
+}
+
+/// The evidence for the old one's removal does not come: it counts again, nothing is copied a second time, and when
+/// the evidence comes it goes.
+#[test]
+fn a_migration_whose_deletion_is_undone() {
+    let (mut world, tablet) = sample(3, 2, 3);
+    let old = world.tablet(tablet).replicas[0].clone();
+    world.apply(Change::DiskDrained { disk: old.disk, on: true });
+    let mut house = House::of(world);
+    house.mute = true;
+    let mut copies = 0;
+    for _ in 0..100 {
+        let proposed = house.lives(1);
+        copies += proposed.iter().filter(|proposal| matches!(proposal, Proposal::Clone { .. })).count();
+        assert_eq!(house.complete(tablet), 3);
+    }
+    assert_eq!((copies, house.play.sample.tablet(tablet).replicas.len()), (1, 4));
+    house.mute = false;
+    house.settle(tablet);
+    assert_eq!(house.status(tablet), Healthy);
+    assert!(house.play.sample.replicas(tablet).iter().all(|replica| *replica != old.id));
+}
+
+/// A drain that is taken back: the copy that was being made for it is called off, nothing is deleted.
+#[test]
+fn a_drain_is_taken_back() {
+    let (mut world, tablet) = sample(4, 1, 3);
+    let node = world.nodes()[0];
+    let before = world.replicas(tablet);
+    drain(&mut world, node);
+    let mut house = House::of(world);
+    let (world, at) = (house.play.world(), house.play.sample.at);
+    let found = vec![(tablet, verdict(world, house.play.sample.tablet(tablet), at))];
+    house.desk.step(house.play.world(), at, DeskEvent::Verdicts(found));
+    let proposed = proposals(house.desk.step(house.play.world(), at, DeskEvent::Round));
+    house.happens(EventBody::Propose(proposed[0].clone()));
+    house.inbox.clear();
+    assert_eq!(house.play.sample.replicas(tablet).len(), 4, "it is being made");
+    assert_eq!(house.lives(3), [], "it goes on while the drain does");
+    house.inbox.clear();
+    house.sample().apply(Change::NodeDrained { node, on: false });
+    let proposed = house.round();
+    assert!(matches!(proposed[..], [Proposal::Cancel { .. }]), "{proposed:?}");
+    assert_eq!(house.play.sample.replicas(tablet), before);
+    assert_eq!(house.status(tablet), Healthy);
+}
+
+/// A table is given another tag: its copies move over one by one, never fewer than n complete.
+#[test]
+fn a_tag_moves_its_table() {
+    let (mut world, tablet) = sample(6, 1, 3);
+    let nodes = world.nodes();
+    nodes[3..].iter().for_each(|node| label(&mut world, *node, "", "fast"));
+    table(&mut world, tablet, |table| table.tag = "fast".into());
+    let mut house = House::of(world);
+    assert_eq!(house.status(tablet), ReplicaMissingInCluster);
+    for _ in 0..120 {
+        house.lives(1);
+        assert!(house.complete(tablet) >= 3);
+    }
+    assert_eq!((house.status(tablet), house.hosts(tablet).join(" ").as_str()), (Healthy, "h4 h5 h6"));
+}
+
+/// A group's bucket lies elsewhere: copies are made there, within n + 2, and those outside leave.
+#[test]
+fn a_bucket_moves() {
+    let (mut world, tablet) = sample(6, 1, 3);
+    let nodes = world.nodes();
+    group(&mut world, tablet, &nodes[3..]);
+    let mut house = House::of(world);
+    assert_eq!(house.status(tablet), ColocateMismatch);
+    for _ in 0..120 {
+        house.lives(1);
+        assert!(house.complete(tablet) >= 3);
+    }
+    assert_eq!((house.status(tablet), house.hosts(tablet).join(" ").as_str()), (Healthy, "h4 h5 h6"));
+}
+
+/// The bucket wants another node of a host that holds a copy already: that copy moves over within the host, for no two
+/// copies may share it, and deleting it first would leave too few.
+#[test]
+fn a_bucket_moves_within_a_host() {
+    let (mut world, tablet) = sample(3, 1, 3);
+    let nodes = world.nodes();
+    let second = NodeId(world.id());
+    let (rack, tag) = (String::new(), "default".to_string());
+    world.apply(Change::NodeAdded { node: second, host: "h3".into(), name: "h3b".into(), rack, tag });
+    world.connect(second, stele_common::BootId(second.0));
+    world.disk(second, stele_common::Medium::Hdd);
+    group(&mut world, tablet, &[nodes[0], nodes[1], second]);
+    let mut house = House::of(world);
+    let path = house.settle(tablet);
+    assert_eq!((path[0], house.status(tablet)), (ColocateMismatch, Healthy));
+    let replicas = &house.play.sample.tablet(tablet).replicas;
+    assert!(replicas.iter().any(|replica| replica.node == second) && replicas.len() == 3, "{replicas:#?}");
+}
+
+/// A bad one inside the bucket leaves on the word of the others and is made anew in its place.
+#[test]
+fn a_bad_one_in_a_bucket() {
+    let (mut world, tablet) = sample(4, 1, 3);
+    let (nodes, all) = (world.nodes(), world.replicas(tablet));
+    group(&mut world, tablet, &nodes[..3]);
+    world.bad(tablet, all[1]);
+    let mut house = House::of(world);
+    assert_eq!(house.status(tablet), ColocateRedundant);
+    house.settle(tablet);
+    assert_eq!((house.status(tablet), house.hosts(tablet).join(" ").as_str()), (Healthy, "h1 h2 h3"));
+}
+
+/// Many disks and hosts drain at once under slots of two: it ends, and every tablet keeps three complete copies.
+#[test]
+fn a_drain_of_many() {
+    let mut world = Sample::new(6, 2);
+    let ids = world.table(3, 40);
+    ids.iter().for_each(|id| _ = world.load_all(*id));
+    let nodes = world.nodes();
+    drain(&mut world, nodes[0]);
+    drain(&mut world, nodes[1]);
+    let disk: DiskId = world.disks_of(nodes[2])[0];
+    world.apply(Change::DiskDrained { disk, on: true });
+    let mut house = House::of(world);
+    for _ in 0..200 {
+        house.lives(1);
+        ids.iter().for_each(|id| assert!(house.complete(*id) >= 3));
+        if ids.iter().all(|id| house.status(*id) == Healthy) {
+            break;
+        }
+    }
+    for id in &ids {
+        assert_eq!(house.status(*id), Healthy);
+        let replicas = &house.play.sample.tablet(*id).replicas;
+        assert!(replicas.iter().all(|r| r.node != nodes[0] && r.node != nodes[1] && r.disk != disk));
+    }
+    assert_eq!(house.lives(60), [], "and then it is calm");
+}
+
+/// Of two that drain, one at a time is enough to go on: REDUNDANT takes the draining one before any other.
+#[test]
+fn relocated_then_redundant() {
+    let (mut world, tablet) = sample(5, 1, 3);
+    let (nodes, all) = (world.nodes(), world.replicas(tablet));
+    drain(&mut world, nodes[0]);
+    let mut house = House::of(world);
+    assert_eq!(house.status(tablet), ReplicaRelocating);
+    house.round();
+    assert_eq!(house.status(tablet), Redundant);
+    house.play.sample.at = house.play.sample.at.plus(1_000);
+    assert_eq!(deletions(&house.round()), [all[0]]);
+}
