@@ -5,13 +5,14 @@ use super::curve::Sample;
 use super::hosts::{Host, Plate, UNREADABLE};
 use super::{Forecast, Happening, NewNode, Next};
 use std::collections::BTreeMap;
+use stele_common::api::DrainAsk;
 use stele_common::{
     BootId, DiskId, DiskState, Fact, NodeId, ReplicaId, Report, ReportKind, TabletStatus, TaskFact, TaskProgress,
 };
 use stele_coordinator_rules::checkup::count;
 use stele_coordinator_rules::checkup::verdict::verdict_on;
 use stele_coordinator_rules::roster::RosterEvent;
-use stele_coordinator_rules::{Change, EventBody};
+use stele_coordinator_rules::{Answer, Change, EventBody};
 
 /// Facts in a page of a full report.
 const PAGE: usize = 2_000;
@@ -25,23 +26,40 @@ impl Forecast {
         match happening {
             Happening::Kill(node) => self.kill(*node),
             Happening::Revive(node) => self.revive(*node),
-            Happening::Drain(nodes) => nodes.iter().for_each(|node| self.drain(*node, true)),
-            Happening::Undrain(nodes) => nodes.iter().for_each(|node| self.drain(*node, false)),
-            Happening::DrainDisk(disk, on) => self.by_hand(&Change::DiskDrained { disk: *disk, on: *on }),
+            Happening::Drain(nodes) => self.drain(DrainAsk { nodes: nodes.clone(), ..DrainAsk::default() }, true),
+            Happening::Undrain(nodes) => self.drain(DrainAsk { nodes: nodes.clone(), ..DrainAsk::default() }, false),
+            Happening::DrainDisk(disk, on) => self.drain(DrainAsk { disks: vec![*disk], ..DrainAsk::default() }, *on),
             Happening::AddNode(node) => self.join(node),
             Happening::BadReplica(replica) => self.damage(*replica, UNREADABLE, true),
             Happening::DiskFull(disk) => self.fill(*disk),
         }
     }
 
-    /// What a person decided, as its record.
+    /// An operator's wish, forced: what does not fit is shown in the verdicts.
+    fn drain(&mut self, ask: DrainAsk, on: bool) {
+        let ask = DrainAsk { force: true, owner: "forecast".to_string(), ..ask };
+        let body = if on { EventBody::Drain(ask) } else { EventBody::Undrain(ask) };
+        for answer in self.coordinate(body) {
+            match answer {
+                Answer::Evacuation(found) if found.fits => {
+                    let (copies, bytes) = (found.copies, found.bytes);
+                    self.line(format!("the check before: {copies} copies, {bytes} bytes, everything finds a place"));
+                }
+                Answer::Evacuation(found) => {
+                    let blockers = found.blockers.iter().map(|blocker| &blocker.detail);
+                    let first = blockers.take(3).cloned().collect::<Vec<_>>().join("; ");
+                    self.line(format!("the check before: {} tablets find no place: {first}", found.blocked));
+                }
+                Answer::Refused(reason) => self.line(format!("refused: {reason}")),
+                _ => {}
+            }
+        }
+    }
+
+    /// What the world outside brings about without the catalog's say.
     fn by_hand(&mut self, change: &Change) {
         self.world.apply(change);
         self.note_dirty(change);
-    }
-
-    fn drain(&mut self, node: NodeId, on: bool) {
-        self.by_hand(&Change::NodeDrained { node, on });
     }
 
     pub fn kill(&mut self, node: NodeId) {

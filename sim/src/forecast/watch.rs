@@ -43,8 +43,14 @@ impl Forecast {
     fn hold_place(&mut self, tablet: TabletId, replica: ReplicaId, node: NodeId) {
         let Some(known) = self.world.tablets.get(tablet) else { return };
         let host = |node| self.world.nodes.get(&node).map(|node| node.host.as_str());
+        // A move between disks of a host stands beside the one that it replaces until it counts.
+        let replaced = self.world.tasks.get(&tablet).and_then(|task| match &task.work {
+            Work::Clone { replaces, .. } => *replaces,
+            Work::Delete { .. } => None,
+        });
         let mut others = known.replicas.iter().filter(|other| other.id != replica && other.bad.is_none());
-        let same = others.find(|other| host(other.node).is_some() && host(other.node) == host(node));
+        let same = others
+            .find(|other| Some(other.id) != replaced && host(other.node).is_some() && host(other.node) == host(node));
         let (same, count, most) = (same.map(|same| same.id), known.replicas.len() as u32, known.wanted + 2);
         if let Some(same) = same {
             self.violate("I6 hosts", format!("replica {replica} of tablet {tablet} joins {same} on its host"));
