@@ -3,6 +3,9 @@
 use crate::table::{Rows, bad, duration, good, heading, or_dash, pairs, render, size};
 use stele_common::api::*;
 
+/// Blockers on a terminal; JSON has more.
+const SHOWN_MAX: usize = 20;
+
 struct Blockers<'a>(&'a [Blocker]);
 
 rows!(Blockers<'_>, "nothing is in the way", ["TABLET", "TABLE", "CODE", "WHY"], 0, |blocker| [
@@ -46,6 +49,7 @@ rows!(Buckets<'_>, "no bucket", ["NODES"], 0, |nodes| [nodes
 
 /// What is in the way, named as far as it was told.
 pub fn blockers(list: &[Blocker], all: u64) -> String {
+    let list = &list[..list.len().min(SHOWN_MAX)];
     let more = all.saturating_sub(list.len() as u64);
     let rest = if more > 0 { format!("\nand {more} more") } else { String::new() };
     format!("{}{rest}", render(&Blockers(list)))
@@ -152,7 +156,7 @@ pub fn certificate(of: &Certificate) -> String {
         ("left it", format!("{} tablets, {}{dropped}", of.tablets, size(of.bytes))),
         (
             "proven",
-            format!("{} tablets, each complete and proven on at least {} other hosts", of.proven.len(), of.copies_min),
+            format!("{} tablets, each with all its copies on other hosts, at least {}", of.proven.len(), of.copies_min),
         ),
         ("issued", format!("{} from revision {} of epoch {}", of.issued, of.revision, of.epoch)),
         ("digest", of.digest.clone()),

@@ -167,7 +167,13 @@ fn needs<'a>(world: &'a World, leaving: &Leaving, tablet: &Tablet, bucket: Optio
 /// A replica that will still be counted on: one that is away for a while is waited for.
 fn is_kept(world: &World, replica: &Replica) -> bool {
     let is_there = world.nodes.get(&replica.node).is_some_and(|node| node.liveness != Liveness::Lost);
-    is_there && replica.bad.is_none() && replica.state == ReplicaState::Normal
+    is_there
+        && replica.bad.is_none()
+        && match replica.state {
+            // One in the making is the copy that is asked for.
+            ReplicaState::Normal | ReplicaState::Clone => true,
+            ReplicaState::Decommission => false,
+        }
 }
 
 /// The room that is left while copies are being placed.

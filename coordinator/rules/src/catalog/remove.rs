@@ -71,9 +71,12 @@ pub fn cost(world: &World, id: NodeId) -> Result<Removal, Reason> {
 
 /// The worst stand first, and the list stays short.
 fn name(removal: &mut Removal, blocker: Blocker) {
-    let is_worst = blocker.code == "last_complete";
-    let at =
-        if is_worst { removal.blockers.partition_point(|b| b.code == "last_complete") } else { removal.blockers.len() };
+    let rank = |blocker: &Blocker| match blocker.code.as_str() {
+        "last_complete" => 0,
+        "below_majority" => 1,
+        _ => 2,
+    };
+    let at = removal.blockers.partition_point(|other| rank(other) <= rank(&blocker));
     removal.blockers.insert(at, blocker);
     removal.blockers.truncate(NAMED_MAX);
 }

@@ -32,11 +32,11 @@ pub async fn drain_disks(front: Data<Front>, payload: Payload) -> Result<HttpRes
 }
 
 async fn drain(front: Data<Front>, ask: DrainAsk) -> Result<HttpResponse, Problem> {
-    let is_forced = ask.force;
+    let (is_forced, is_check) = (ask.force, ask.check);
     let Answer::Evacuation(answer) = front.ask.catalog(EventBody::Drain(ask)).await? else {
         return Err(Sorry::Ending.into());
     };
-    if answer.fits || is_forced {
+    if answer.fits || is_forced || (answer.begun && !is_check) {
         return Ok(HttpResponse::Ok().json(answer));
     }
     let detail = match answer.blockers.first() {

@@ -35,6 +35,18 @@ enum Step {
     Delete(usize, usize),
     Cancel(usize),
     DropTable,
+    /// A node is to be empty, or no longer: which, and by force.
+    Drain(usize, bool, bool),
+    DrainDisk(usize, bool),
+    /// A node leaves for good, by force or not.
+    Remove(usize, bool),
+    /// The agent of a removed node is admitted and knocks.
+    Admitted,
+    Lease(usize, u64),
+    /// The table is to have so many copies, in a group or not.
+    Policy(u32, u8),
+    /// A person's word on a replica.
+    Word(usize, bool),
     Passes(u64),
     Restart,
     /// The same report as before, word for word.
@@ -67,6 +79,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..6u8).prop_map(|n| if n == 0 { Step::DropTable } else { Step::Passes(500) }),
         30 => (at.clone(), any::<bool>()).prop_map(|(o, again)| Step::Obeys(o, again)),
         6 => (1..8u8, 1..4usize).prop_map(|(buckets, members)| Step::Load(buckets, members)),
+        2 => (at.clone(), any::<bool>(), any::<bool>()).prop_map(|(n, on, force)| Step::Drain(n, on, force)),
+        1 => (at.clone(), any::<bool>()).prop_map(|(d, on)| Step::DrainDisk(d, on)),
+        1 => (at.clone(), any::<bool>()).prop_map(|(n, force)| Step::Remove(n, force)),
+        1 => Just(Step::Admitted),
+        1 => (at.clone(), 1..9_000u64).prop_map(|(n, ms)| Step::Lease(n, ms)),
+        2 => (1..6u32, 0..4u8).prop_map(|(copies, group)| Step::Policy(copies, group)),
+        2 => (at.clone(), any::<bool>()).prop_map(|(r, good)| Step::Word(r, good)),
         6 => (0..8_000u64).prop_map(Step::Passes),
         1 => Just(Step::Restart),
         2 => Just(Step::Again),
@@ -158,6 +177,45 @@ fn take(play: &mut Play, step: &Step, last: &mut Option<EventBody>, sent: &mut S
             EventBody::Propose(Proposal::Cancel { tablet, task, cause: Reason::NowHealthy })
         }),
         Step::DropTable => Some(EventBody::DropTable { db: "d".into(), name: "t1".into() }),
+        Step::Drain(at, on, force) => pick(&play.sample.nodes(), *at).map(|node| {
+            let ask = api::DrainAsk { nodes: vec![node], force: *force, ..api::DrainAsk::default() };
+            if *on { EventBody::Drain(ask) } else { EventBody::Undrain(ask) }
+        }),
+        Step::DrainDisk(at, on) => pick(&disks(play), *at).map(|disk| {
+            let ask = api::DrainAsk { disks: vec![disk], force: true, ..api::DrainAsk::default() };
+            if *on { EventBody::Drain(ask) } else { EventBody::Undrain(ask) }
+        }),
+        Step::Remove(at, force) => pick(&play.sample.nodes(), *at).map(|node| {
+            let ask = api::RemoveAsk { force: *force, ..api::RemoveAsk::default() };
+            EventBody::RemoveNode { node, ask }
+        }),
+        Step::Admitted => {
+            admitted(play);
+            None
+        }
+        Step::Lease(at, ms) => Some(EventBody::GrantLease(api::LeaseAsk {
+            on: match pick(&play.sample.nodes(), *at) {
+                Some(node) if at.is_multiple_of(2) => api::LeaseOn::Maintenance { node },
+                Some(_) | None => api::LeaseOn::Urgent { table: "d.t1".into(), partition: None },
+            },
+            for_ms: *ms,
+            owner: String::new(),
+            reason: String::new(),
+        })),
+        Step::Policy(copies, group) => Some(EventBody::SetTable {
+            db: "d".into(),
+            name: "t1".into(),
+            wish: api::TableSet {
+                replication: (*group == 0).then_some(*copies),
+                colocate: (*group > 0).then(|| if *group == 1 { String::new() } else { format!("g{group}") }),
+                ..api::TableSet::default()
+            },
+        }),
+        Step::Word(at, good) => pick(&replicas(play), *at).map(|(tablet, replica)| {
+            let state = if *good { api::ReplicaWord::Ok } else { api::ReplicaWord::Bad };
+            let wish = api::ReplicaSet { state, owner: String::new(), reason: String::new() };
+            EventBody::SetReplica { tablet, replica, wish }
+        }),
         Step::Obeys(at, again) => obeyed(play, *at, *again, sent),
         Step::Load(buckets, members) => {
             actions.extend(load(play, *buckets, *members));
@@ -248,7 +306,7 @@ fn again(play: &mut Play, body: EventBody) {
 }
 
 fn report(play: &Play, node: NodeId, facts: Vec<Fact>) -> Option<EventBody> {
-    let known = &play.world().nodes[&node];
+    let known = play.world().nodes.get(&node)?;
     let report = Report { boot: known.boot?, seq: known.seq + 1, kind: ReportKind::Delta, facts };
     Some(EventBody::Reported { node, report })
 }
@@ -343,6 +401,15 @@ fn trash(play: &Play, at: usize, disk: usize, due: bool) -> Option<EventBody> {
     report(play, node, vec![Fact::Trash(fact)])
 }
 
+/// The agent of a removed node comes back with its disks, as a new node.
+fn admitted(play: &mut Play) {
+    let Some((host, name)) = play.world().removed.keys().next().cloned() else { return };
+    play.happens(EventBody::AdmitNode(api::AdmitAsk { host: host.clone(), name: Some(name) }));
+    let boot = play.world().next_id;
+    let hello = play.hello_of(&host, boot, vec![]);
+    play.hello(hello);
+}
+
 /// A new life of the node's agent: it names what it has, less every `less`-th replica.
 fn returns(play: &mut Play, node: NodeId, less: u8) {
     play.happens(EventBody::NodeTurned { node, liveness: Liveness::Silent });
@@ -365,6 +432,8 @@ fn copy(play: &Play, at: usize, source: usize, target: usize) -> Option<EventBod
     let (revision, source) = (play.sample.tablet(tablet).revision, pick(&play.sample.replicas(tablet), source)?);
     let target = if target.is_multiple_of(3) {
         Target::Existing(pick(&play.sample.replicas(tablet), target / 3)?)
+    } else if target.is_multiple_of(4) {
+        Target::Beside { old: pick(&play.sample.replicas(tablet), target / 4)?, disk: pick(&disks(play), target / 8)? }
     } else {
         let disk = pick(&disks(play), target)?;
         Target::NewOn { node: play.world().disks[&disk].node, disk }
