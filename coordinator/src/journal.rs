@@ -23,6 +23,9 @@ pub fn recorded(world: &World, change: &Change) {
         DiskAdded { disk, node, path, .. } => tracing::info!(disk = %disk, node = %node, path, "disk added"),
         DiskMoved { disk, node, path } => tracing::info!(disk = %disk, node = %node, path, "disk moved"),
         DiskReplaced { disk, by } => tracing::info!(disk = %disk, by = %by, "disk replaced"),
+        DiskTwinned { disk, twin } => {
+            tracing::warn!(disk = %disk, twin = twin.map(|node| node.0), "disk seen twice, or no longer");
+        }
         DiskUnseen { disk, cause, .. } => tracing::warn!(disk = %disk, cause, "disk out of sight"),
         DiskSeen { fact, node, .. } => {
             if world.disks.get(&fact.disk).is_none_or(|known| known.state != fact.state) {

@@ -99,6 +99,7 @@ pub fn apply(world: &mut World, change: &Change) {
         | NodeLive { .. }
         | DiskSeen { .. }
         | DiskUnseen { .. }
+        | DiskTwinned { .. }
         | HostSeen { .. } => nodes::apply(world, change),
         DatabaseAdded { .. }
         | TableAdded { .. }

@@ -22,7 +22,7 @@
 //! | tablets without a complete copy: what is left of them is put together | [`salvage`] |
 
 use crate::{Action, Answer, Change, Event, EventBody, Proposal, World};
-use stele_common::ClusterId;
+use stele_common::{ClusterId, Liveness};
 
 pub(crate) mod commit;
 pub(crate) mod deletion;
@@ -66,6 +66,9 @@ pub fn step(world: &mut World, event: &Event) -> Vec<Action> {
         EventBody::NodeTurned { node, liveness } => {
             let (node, liveness, at) = (*node, *liveness, draft.at);
             draft.record(Change::NodeLive { node, liveness, at });
+            if liveness == Liveness::Lost {
+                hello::twin_gone(&mut draft, node, &[]);
+            }
         }
         EventBody::CreateTable(wish) => tables::create(&mut draft, wish),
         EventBody::DropTable { db, name } => tables::drop(&mut draft, db, name),

@@ -274,6 +274,11 @@ pub enum Change {
         cause: String,
         at: Tick,
     },
+    /// Another node has a disk of this id too, or no longer has.
+    DiskTwinned {
+        disk: DiskId,
+        twin: Option<NodeId>,
+    },
     HostSeen {
         node: NodeId,
         figures: HostFact,

@@ -162,6 +162,8 @@ pub struct Disk {
     pub replaced_by: Option<DiskId>,
     /// An operator wants it empty.
     pub draining: bool,
+    /// Another live node has a disk of this id as well: one of the two is a copy, so neither is used.
+    pub twin: Option<NodeId>,
     /// Slots taken by work that is not among the world's tasks; only a world file knows such.
     pub slots_elsewhere: SlotsElsewhere,
 }

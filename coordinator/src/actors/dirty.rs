@@ -42,7 +42,7 @@ impl Dirty {
                 self.nodes.insert(*node);
                 self.note_disk(world, *disk);
             }
-            DiskReplaced { disk, .. } | DiskUnseen { disk, .. } | DiskDrained { disk, .. } => {
+            DiskReplaced { disk, .. } | DiskUnseen { disk, .. } | DiskTwinned { disk, .. } | DiskDrained { disk, .. } => {
                 self.note_disk(world, *disk)
             }
             // Space changes with every report; only the state counts for a verdict.

@@ -13,7 +13,7 @@ pub(super) fn began(world: &mut World, at: Tick) {
         node.draining = draining;
     }
     for disk in world.disks.values_mut() {
-        (disk.state, disk.since, disk.cause) = (DiskState::Unavailable, at, None);
+        (disk.state, disk.since, disk.cause, disk.twin) = (DiskState::Unavailable, at, None, None);
     }
 }
 
@@ -114,6 +114,7 @@ pub(super) fn apply(world: &mut World, change: &Change) {
         | DiskReplaced { .. }
         | DiskDrained { .. }
         | DiskSeen { .. }
+        | DiskTwinned { .. }
         | DiskUnseen { .. } => disks(world, change),
         _ => unreachable!("{change:?} is not about nodes"),
     }
@@ -142,6 +143,7 @@ fn disks(world: &mut World, change: &Change) {
                 device: 0,
                 replaced_by: None,
                 draining: false,
+                twin: None,
                 slots_elsewhere: SlotsElsewhere::default(),
             };
             world.disks.entry(*disk).or_insert(fresh);
@@ -164,11 +166,21 @@ fn disks(world: &mut World, change: &Change) {
         }
         DiskSeen { fact, node, at } => {
             let Some(disk) = world.disks.get_mut(&fact.disk).filter(|disk| disk.node == *node) else { return };
+            (disk.space, disk.device) = (fact.space, fact.device);
+            if disk.twin.is_some() {
+                // Whatever its agent thinks of it: it stays out, with its cause.
+                return;
+            }
             if disk.state != fact.state {
                 (disk.state, disk.since) = (fact.state, *at);
             }
-            (disk.cause, disk.space, disk.device) = (fact.cause.clone(), fact.space, fact.device);
+            disk.cause = fact.cause.clone();
             (disk.medium, disk.path) = (fact.medium, fact.path.clone());
+        }
+        DiskTwinned { disk, twin } => {
+            if let Some(disk) = world.disks.get_mut(disk) {
+                disk.twin = *twin;
+            }
         }
         DiskUnseen { disk, cause, at } => {
             let Some(disk) = world.disks.get_mut(disk) else { return };

@@ -100,12 +100,15 @@ fn name_node(draft: &mut Draft, hello: &Hello) -> NodeId {
 
 /// A word for each of the hello's disks; a registered disk that the hello does not name is out of sight.
 fn judge_disks(draft: &mut Draft, node: NodeId, hello: &Hello) -> Vec<DiskWord> {
+    twin_gone(draft, node, &hello.disks);
     let mut used: Vec<DiskId> = Vec::new();
+    let names = |id: &DiskId| hello.disks.iter().filter(|disk| disk.found == DiskFound::Known { disk: *id }).count();
     let mut words = Vec::with_capacity(hello.disks.len());
     for disk in &hello.disks {
         let word = match &disk.found {
-            DiskFound::Known { disk: id } if used.contains(id) => DiskWord::Refuse {
-                cause: format!("disk {id} is named twice by this agent: one is a copy of the other"),
+            // Neither is used: nobody can tell which of them is the copy.
+            DiskFound::Known { disk: id } if names(id) > 1 => DiskWord::Refuse {
+                cause: format!("disk {id} is named twice by this agent: one is a copy of the other; remove it"),
             },
             DiskFound::Known { disk: id } => known(draft, node, disk, *id),
             DiskFound::Blank => blank(draft, node, &hello.host, disk),
@@ -138,15 +141,39 @@ fn known(draft: &mut Draft, node: NodeId, hello: &DiskHello, disk: DiskId) -> Di
     if registered.node != node {
         let other = registered.node;
         let is_live = draft.world.nodes.get(&other).is_some_and(|node| node.liveness == Liveness::Alive);
-        if is_live && registered.state != DiskState::Unavailable {
-            let cause = format!("disk {disk} is in use by node {other}: one of the two is a copy; remove it");
-            return DiskWord::Refuse { cause };
+        if is_live && (registered.state != DiskState::Unavailable || registered.twin.is_some()) {
+            return twins(draft, disk, other, node);
         }
+    } else if let Some(twin) = registered.twin {
+        return twins(draft, disk, node, twin);
     }
+    if registered.twin.is_some() {
+        draft.record(Change::DiskTwinned { disk, twin: None });
+    }
+    let Some(registered) = draft.world.disks.get(&disk) else { return DiskWord::Use { disk } };
     if (registered.node, &registered.path) != (node, &hello.path) {
         draft.record(Change::DiskMoved { disk, node, path: hello.path.clone() });
     }
     DiskWord::Use { disk }
+}
+
+/// One disk id at two live nodes: one is a copy, and nobody can tell which; neither is used until one is gone.
+fn twins(draft: &mut Draft, disk: DiskId, owner: NodeId, twin: NodeId) -> DiskWord {
+    let cause = format!("disk {disk} is at node {owner} and at node {twin}: one of the two is a copy; remove it");
+    draft.record(Change::DiskTwinned { disk, twin: Some(twin) });
+    draft.record(Change::DiskUnseen { disk, cause: cause.clone(), at: draft.at });
+    DiskWord::Refuse { cause }
+}
+
+/// A node no longer has these disks as a second one: whose they are is asked how they are.
+pub fn twin_gone(draft: &mut Draft, node: NodeId, named: &[DiskHello]) {
+    let claims = |id| named.iter().any(|disk| disk.found == DiskFound::Known { disk: id });
+    let gone = draft.world.disks.values().filter(|disk| disk.twin == Some(node) && !claims(disk.id));
+    let gone: Vec<(DiskId, NodeId)> = gone.map(|disk| (disk.id, disk.node)).collect();
+    for (disk, owner) in gone {
+        draft.record(Change::DiskTwinned { disk, twin: None });
+        draft.ask_full_report(owner);
+    }
 }
 
 /// A blank directory is formatted when nothing was ever there, or when an operator gave its place away.

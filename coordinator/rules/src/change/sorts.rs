@@ -67,6 +67,7 @@ impl Change {
             | FullReportTaken { .. }
             | DiskSeen { .. }
             | DiskUnseen { .. }
+            | DiskTwinned { .. }
             | HostSeen { .. }
             | ReplicaSeen { .. }
             | ReplicaUnseen { .. }
@@ -165,6 +166,7 @@ impl Change {
             | FullReportTaken { .. }
             | DiskSeen { .. }
             | DiskUnseen { .. }
+            | DiskTwinned { .. }
             | HostSeen { .. }
             | LoadOpened { .. }
             | LoadPrepared { .. }

@@ -225,6 +225,7 @@ impl Reader {
             device: file.device.unwrap_or(id.0),
             replaced_by: file.replaced_by.map(DiskId),
             draining: file.drain.unwrap_or(false),
+            twin: None,
             slots_elsewhere: SlotsElsewhere {
                 repair: file.repair_slots_used.unwrap_or(0),
                 balance: file.balance_slots_used.unwrap_or(0),

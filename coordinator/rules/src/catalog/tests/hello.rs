@@ -122,6 +122,53 @@ fn a_disk_seen_twice() {
     assert!(matches!(words(play.hello(hello))[1], DiskWord::Refuse { .. }), "named twice in one hello");
 }
 
+/// One disk id at two live nodes: neither is used, whichever says hello again, until one of them is gone.
+#[test]
+fn twins_are_both_fenced() {
+    for gone in ["twin lost", "twin without it", "owner lost"] {
+        let (mut play, tablet) = Play::loaded(3);
+        let replica = play.sample.replicas(tablet)[0];
+        let (owner, id) = (play.sample.replica(tablet, replica).node, play.sample.replica(tablet, replica).disk);
+        let path = play.world().disks[&id].path.clone();
+        let owner_host = play.world().nodes[&owner].host.clone();
+        let of = |play: &Play, host: &str, boot: u64, path: &str, named: bool| {
+            let found = if named { DiskFound::Known { disk: id } } else { DiskFound::Blank };
+            play.hello_of(host, boot, vec![disk(path, found)])
+        };
+        let hello = of(&play, "h9", 50, "/copy", true);
+        assert!(matches!(&words(play.hello(hello))[0], DiskWord::Refuse { cause } if cause.contains("one of the two")));
+        assert_eq!(play.world().disks[&id].state, DiskState::Unavailable, "{gone}");
+        let facts = vec![Fact::Replica(play.fact(tablet, replica, 1))];
+        play.full(owner, facts.clone());
+        assert_eq!(play.world().disks[&id].state, DiskState::Unavailable, "{gone}: its agent calls it ONLINE");
+        let counts = crate::checkup::count(play.world(), play.sample.tablet(tablet));
+        assert_eq!((counts.alive, play.sample.replica(tablet, replica).bad.clone()), (2, None), "{gone}");
+        let boot = play.world().nodes[&owner].boot.unwrap().0;
+        let hello = of(&play, &owner_host, boot, &path, true);
+        assert!(matches!(words(play.hello(hello))[0], DiskWord::Refuse { .. }), "{gone}: the owner asks again");
+
+        let twin = play.world().disks[&id].twin.unwrap();
+        match gone {
+            "twin lost" => _ = play.happens(EventBody::NodeTurned { node: twin, liveness: Liveness::Lost }),
+            "twin without it" => {
+                let hello = of(&play, "h9", 50, "/copy", false);
+                play.hello(hello);
+            }
+            _ => {
+                play.happens(EventBody::NodeTurned { node: owner, liveness: Liveness::Lost });
+                let hello = of(&play, "h9", 50, "/copy", true);
+                assert_eq!(words(play.hello(hello)), [DiskWord::Use { disk: id }]);
+                assert_eq!((play.world().disks[&id].node, play.world().disks[&id].twin), (twin, None));
+                continue;
+            }
+        }
+        let hello = of(&play, &owner_host, boot, &path, true);
+        assert_eq!(words(play.hello(hello)), [DiskWord::Use { disk: id }], "{gone}");
+        play.full(owner, facts);
+        assert_eq!(play.world().disks[&id].state, DiskState::Online, "{gone}");
+    }
+}
+
 /// A disk of ours with an id that we never issued: our store is old.
 #[test]
 fn a_disk_from_the_future() {
