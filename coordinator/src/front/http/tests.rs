@@ -141,6 +141,27 @@ async fn refusals() {
         (Method::GET, "/v1/loads/k", None, 404, "no_such_load"),
         (Method::POST, "/v1/verify", Some(json!({"table": "d.t"})), 404, "no_such_table"),
         (Method::GET, "/v1/verify/3", None, 404, "no_such_verification"),
+        (Method::POST, "/v1/nodes/drain", Some(json!({"nodes": [5]})), 404, "no_such_node"),
+        (Method::POST, "/v1/nodes/drain", Some(json!({})), 400, "bad_request"),
+        (Method::POST, "/v1/nodes/drain", Some(json!({"node": 5})), 400, "bad_request"),
+        (Method::POST, "/v1/nodes/undrain", Some(json!({"rack": "r"})), 404, "no_such_rack"),
+        (Method::POST, "/v1/disks/drain", Some(json!({"disks": [5]})), 404, "no_such_disk"),
+        (Method::GET, "/v1/nodes/5/drain", None, 404, "no_drain"),
+        (Method::GET, "/v1/disks/5/drain", None, 404, "no_drain"),
+        (Method::GET, "/v1/nodes/5/certificate", None, 404, "no_such_node"),
+        (Method::POST, "/v1/nodes/5/remove", Some(json!({})), 404, "no_such_node"),
+        (Method::POST, "/v1/nodes/admit", Some(json!({"host": "h1"})), 404, "no_such_node"),
+        (
+            Method::POST,
+            "/v1/leases",
+            Some(json!({"on": {"kind": "maintenance", "node": 5}, "for_ms": 1})),
+            404,
+            "no_such_node",
+        ),
+        (Method::DELETE, "/v1/leases/5", None, 404, "no_such_lease"),
+        (Method::GET, "/v1/groups/g", None, 404, "no_such_group"),
+        (Method::PATCH, "/v1/tables/d/t", Some(json!({"replication": 2})), 404, "no_such_table"),
+        (Method::POST, "/v1/tablets/7/replicas/8", Some(json!({"state": "bad"})), 404, "no_such_replica"),
         (Method::POST, "/v1/disks/init", Some(json!({"host": "h", "path": "/p", "replace": 9})), 404, "no_such_disk"),
     ];
     for (method, path, body, expected, code) in cases {
@@ -181,6 +202,50 @@ async fn a_table() {
     assert_eq!(nodes["nodes"][0]["replicas"], json!(2), "{nodes}");
     assert_eq!(scene.ask(Method::DELETE, "/v1/tables/d/t", None).await.0, StatusCode::OK);
     assert_eq!(scene.get("/v1/tables/d/t").await.0, StatusCode::NOT_FOUND);
+    scene.house.close().await;
+}
+
+/// A drain that does not fit is a problem that carries what was found; one that fits goes on record, and an empty
+/// node is drained, certified and removed.
+#[actix::test]
+async fn a_drain() {
+    let mut scene = Scene::new(3).await;
+    scene.table().await;
+    let node = scene.agents[0].node;
+    let (status, found) = scene.ask(Method::POST, "/v1/nodes/drain", Some(json!({"nodes": [node]}))).await;
+    assert_eq!(
+        (status.as_u16(), &found["code"], &found["blocked"]),
+        (409, &json!("does_not_fit"), &json!(2)),
+        "{found}"
+    );
+    assert_eq!(found["blockers"][0]["code"], json!("too_few_hosts"), "{found}");
+    let forced = json!({"nodes": [node], "force": true, "owner": "ann"});
+    let (status, found) = scene.ask(Method::POST, "/v1/nodes/drain", Some(forced)).await;
+    assert_eq!((status.as_u16(), &found["begun"]), (200, &json!(true)), "{found}");
+    let (_, drain) = scene.get(&format!("/v1/nodes/{node}/drain")).await;
+    assert_eq!(
+        (&drain["state"], &drain["tablets_left"], &drain["owner"]),
+        (&json!("DRAINING"), &json!(2), &json!("ann"))
+    );
+    assert!(drain["left"][0]["why"]["detail"].as_str().is_some_and(|why| !why.is_empty()), "{drain}");
+    let (_, info) = scene.get(&format!("/v1/nodes/{node}")).await;
+    assert_eq!((&info["drain"], &info["drain_progress"]["tablets"]), (&json!("DRAINING"), &json!(2)), "{info}");
+    let (status, missing) = scene.get(&format!("/v1/nodes/{node}/certificate")).await;
+    assert_eq!((status.as_u16(), &missing["code"], &missing["missing"]), (409, &json!("not_drained"), &json!(2)));
+    let (status, refused) = scene.ask(Method::POST, &format!("/v1/nodes/{node}/remove"), Some(json!({}))).await;
+    assert_eq!((status.as_u16(), &refused["code"], &refused["tablets"]), (409, &json!("node_not_empty"), &json!(2)));
+
+    assert_eq!(scene.ask(Method::DELETE, "/v1/tables/d/t", None).await.0, StatusCode::OK);
+    let is_done = |published: &Published| {
+        let done = published.world.drains.values().all(|drain| drain.done_wall_ms.is_some());
+        done.then_some(())
+    };
+    scene.house.ask.until(Duration::from_secs(10), is_done).await.unwrap();
+    let (status, certificate) = scene.get(&format!("/v1/nodes/{node}/certificate")).await;
+    assert_eq!((status.as_u16(), &certificate["dropped"]), (200, &json!(2)), "{certificate}");
+    let (status, removal) = scene.ask(Method::POST, &format!("/v1/nodes/{node}/remove"), Some(json!({}))).await;
+    assert_eq!((status.as_u16(), &removal["removed"]), (200, &json!(true)), "{removal}");
+    assert_eq!(scene.get(&format!("/v1/nodes/{node}")).await.0, StatusCode::NOT_FOUND);
     scene.house.close().await;
 }
 
