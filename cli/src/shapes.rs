@@ -21,10 +21,32 @@ macro_rules! rows {
     };
 }
 
+mod operate;
+mod why;
+
+pub use operate::{
+    blockers, certificate, drain, drain_item, drained, evacuation, group, lease, lease_line, removal,
+};
+
+pub use why::{explanation, node_explanation};
+
 rows!(
     Nodes,
     "no agent has reported yet; start one with 'stele agent --config FILE'",
-    ["ID", "HOST", "NAME", "RACK", "STATE", ">SILENT", "HTTP", "PEER", ">DISKS", ">REPLICAS", ">USED"],
+    [
+        "ID",
+        "HOST",
+        "NAME",
+        "RACK",
+        "STATE",
+        "DRAIN",
+        ">SILENT",
+        "HTTP",
+        "PEER",
+        ">DISKS",
+        ">REPLICAS",
+        ">USED"
+    ],
     nodes,
     |node| [
         node.id.to_string(),
@@ -32,6 +54,7 @@ rows!(
         node.name.clone(),
         node.rack.clone(),
         node.liveness.to_string(),
+        leaving(node.drain, node.drain_progress.as_ref()),
         or_dash(node.silent_ms.map(duration)),
         node.http.clone(),
         node.peer.clone(),
@@ -51,6 +74,7 @@ rows!(
         "PATH",
         "MEDIUM",
         "STATE",
+        "DRAIN",
         ">USED",
         ">TOTAL",
         ">USE%",
@@ -67,6 +91,7 @@ rows!(
         disk.path.clone(),
         upper(&disk.medium),
         upper(&disk.state),
+        leaving(disk.drain, None),
         size(disk.used),
         size(disk.total),
         format!("{:.1}", disk.used_percent),
@@ -190,15 +215,6 @@ rows!(
     ]
 );
 
-struct Candidates<'a>(&'a [Candidate]);
-
-rows!(Candidates<'_>, "no disk", ["DISK", "NODE", "HOST", "RESULT"], 0, |candidate| [
-    candidate.disk.to_string(),
-    candidate.node.to_string(),
-    candidate.host.clone(),
-    candidate.refused.as_ref().map_or_else(|| "may be chosen".to_string(), refusal),
-]);
-
 /// `stele status`.
 pub fn status(status: &Status) -> String {
     let count = |counts: &[(&str, u64)]| {
@@ -222,6 +238,7 @@ pub fn status(status: &Status) -> String {
             if status.problems.is_empty() { good("OK") } else { bad(&format!("{} problems", status.problems.len())) },
         ),
         ("level", level),
+        ("leases", status.leases.iter().map(lease_line).collect::<Vec<_>>().join("\n")),
         ("up", duration(status.uptime_s * 1000)),
         ("nodes", count(&[("ALIVE", nodes.alive), ("SILENT", nodes.silent), ("LOST", nodes.lost)])),
         ("disks", count(&[("ONLINE", disks.online), ("SUSPECT", disks.suspect), ("UNAVAILABLE", disks.unavailable)])),
@@ -266,6 +283,7 @@ pub fn node(node: &NodeInfo) -> String {
         ("rack", node.rack.clone()),
         ("tag", node.tag.clone()),
         ("state", node.liveness.to_string()),
+        ("maintained", node.maintenance_until.as_ref().map(|at| format!("until {at}")).unwrap_or_default()),
         ("silent", node.silent_ms.map(duration).unwrap_or_default()),
         ("http", node.http.clone()),
         ("peer", node.peer.clone()),
@@ -274,7 +292,21 @@ pub fn node(node: &NodeInfo) -> String {
         ("figures", node.host_figures.as_ref().map(figures).unwrap_or_default()),
     ]);
     text += &format!("\n{}", render(&Disks { disks: node.disks.clone() }));
+    if let Some(progress) = &node.drain_progress {
+        text += &format!("\n\n{}", drain(progress));
+    }
     text
+}
+
+/// Whether something is wanted empty, and how far that is.
+fn leaving(state: Option<DrainState>, progress: Option<&DrainProgress>) -> String {
+    match (state, progress) {
+        (None, _) => "-".to_string(),
+        (Some(DrainState::Draining), Some(drain)) => {
+            format!("DRAINING {}/{}", drain.tablets_moved, drain.tablets)
+        }
+        (Some(state), _) => state.as_str().to_string(),
+    }
 }
 
 fn figures(fact: &stele_common::report::HostFact) -> String {
@@ -304,6 +336,8 @@ pub fn table(table: &TableInfo) -> String {
         ("replication", table.replication.to_string()),
         ("buckets", table.buckets.to_string()),
         ("medium", upper(&table.medium)),
+        ("tag", table.tag.clone()),
+        ("colocated", table.colocate.clone().unwrap_or_default()),
         ("partitions", partitions.collect::<Vec<_>>().join("\n")),
         ("tablets", format!("{} of {} healthy", table.healthy, table.tablets)),
         ("files", table.files.to_string()),
@@ -327,30 +361,6 @@ pub fn tablet(tablet: &TabletInfo) -> String {
         ("ballot", format!("{}, primary {}", tablet.ballot, or_dash(tablet.primary))),
     ]);
     text += &format!("\n{}", render(&Copies(&tablet.replicas)));
-    text
-}
-
-pub fn explanation(why: &Explanation) -> String {
-    let mut text = tablet(&why.tablet);
-    let mut section = |title: &str, lines: Vec<String>| {
-        if !lines.is_empty() {
-            text += &format!("\n\n{}\n  {}", heading(title), lines.join("\n  ").trim_end());
-        }
-    };
-    section("because", why.because.clone());
-    section(
-        "task",
-        why.task.iter().map(|task| render(&Tasks { tasks: vec![task.clone()] }).replace('\n', "\n  ")).collect(),
-    );
-    section("waits for", why.waits_for.iter().map(refusal).collect());
-    if !why.candidates.is_empty() {
-        section("destinations", vec![render(&Candidates(&why.candidates)).replace('\n', "\n  ")]);
-    }
-    section("strays", why.strays.clone());
-    section("trash", why.trash.clone());
-    if !why.history.is_empty() {
-        section("history", vec![render(&Tasks { tasks: why.history.clone() }).replace('\n', "\n  ")]);
-    }
     text
 }
 
@@ -414,7 +424,7 @@ fn upper<T: serde::Serialize>(value: &T) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stele_common::{DiskId, Liveness, NodeId};
+    use stele_common::{Liveness, NodeId};
 
     /// A list of nodes reads as one line each, with the figures of its disks added up.
     #[test]
@@ -430,6 +440,9 @@ mod tests {
             peer: "127.0.0.1:2".into(),
             http: "127.0.0.1:1".into(),
             build: "0.1.0".into(),
+            drain: None,
+            drain_progress: None,
+            maintenance_until: None,
             replicas: 3,
             disks: vec![],
             host_figures: None,
@@ -439,13 +452,5 @@ mod tests {
         assert!(lines[0].starts_with("ID"), "{text}");
         assert!(lines[1].contains("10001") && lines[1].contains("ALIVE") && lines[1].contains("40 ms"), "{text}");
         assert!(render(&Nodes { nodes: vec![] }).contains("stele agent"));
-    }
-
-    /// A refused destination names the rule with its numbers.
-    #[test]
-    fn candidates_name_the_rule() {
-        let refused = Some(Refusal { code: "no_space".into(), detail: "3 GiB under reserve".into() });
-        let list = [Candidate { disk: DiskId(1), node: NodeId(2), host: "h".into(), refused }];
-        assert!(render(&Candidates(&list)).contains("no_space: 3 GiB under reserve"));
     }
 }

@@ -1,6 +1,6 @@
 //! `stele node drain|undrain`, `stele disk drain|undrain`: emptying nodes and disks, and following it.
 
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Failure, Origin, Outcome};
 use crate::flags::Global;
 use crate::http::{Checked, Face};
 use crate::span::{Span, owner};
@@ -12,6 +12,8 @@ use stele_common::{DiskId, NodeId};
 
 /// How often a drain is asked for while it is waited for.
 const POLL: Duration = Duration::from_millis(300);
+/// A coordinator may be away for as long as this before waiting is given up.
+const AWAY_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 #[command(
@@ -166,12 +168,19 @@ fn begin(global: &Global, face: &Face, path: &str, ask: &DrainAsk, how: &How) ->
 /// Follows drains until all have ended. The bar never goes back.
 pub fn wait(face: &Face, paths: &[String], deadline: Instant) -> Result<Vec<DrainProgress>, Failure> {
     let progress = bar::count("drain", 0);
-    let mut furthest = 0;
+    let (mut furthest, mut heard) = (0, Instant::now());
     loop {
-        let mut drains: Vec<DrainProgress> = Vec::with_capacity(paths.len());
-        for path in paths {
-            drains.push(face.get(path, &[])?);
-        }
+        let asked: Result<Vec<DrainProgress>, Failure> = paths.iter().map(|path| face.get(path, &[])).collect();
+        let drains = match asked {
+            Ok(drains) => drains,
+            // A coordinator that starts again goes on where it was.
+            Err(failure) if failure.origin == Origin::Unreachable && heard.elapsed() < AWAY_MAX => {
+                std::thread::sleep(POLL);
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        heard = Instant::now();
         let sum = |of: fn(&DrainProgress) -> u64| drains.iter().map(of).sum::<u64>();
         furthest = sum(|drain| drain.tablets_moved).max(furthest);
         progress.set_length(sum(|drain| drain.tablets).max(furthest));

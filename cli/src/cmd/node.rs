@@ -1,11 +1,15 @@
-//! `stele node list|show`.
+//! `stele node ...`: the agents, what is wanted of them, and how far that is.
 
+use super::drain::{self, DrainArgs, UndrainArgs};
+use super::lease::{self, MaintainArgs};
+use super::leave::{self, AdmitArgs, CertificateArgs, RemoveArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
+use crate::http::Face;
 use crate::shapes;
 use clap::Subcommand;
 use stele_common::NodeId;
-use stele_common::api::{NodeInfo, Nodes};
+use stele_common::api::{NodeExplanation, NodeInfo, Nodes};
 
 #[derive(Debug, Subcommand)]
 pub enum NodeVerb {
@@ -18,6 +22,32 @@ pub enum NodeVerb {
         /// Id, name or host
         node: String,
     },
+    /// Why an agent counts as it does, whether it may take copies, and what waits for it
+    #[command(after_help = "Example:\n  stele node explain host-1")]
+    Explain {
+        /// Id, name or host
+        node: String,
+    },
+    /// Empty nodes, so that they may leave
+    Drain(DrainArgs),
+    /// Take a drain back
+    Undrain(UndrainArgs),
+    /// Announce that a node will be away for a time
+    Maintain(MaintainArgs),
+    /// Proof that a drained node may be removed
+    Certificate(CertificateArgs),
+    /// Take a node out of the cluster for good
+    Remove(RemoveArgs),
+    /// Let the agent of a removed node join again
+    Admit(AdmitArgs),
+}
+
+/// The node that is meant by an id, a name or a host.
+pub fn find(face: &Face, name: &str) -> Result<NodeId, Failure> {
+    match name.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(named(face.get("/v1/nodes", &[])?, name)?.id),
+    }
 }
 
 pub fn run(global: &Global, verb: &NodeVerb) -> Outcome {
@@ -25,11 +55,19 @@ pub fn run(global: &Global, verb: &NodeVerb) -> Outcome {
     match verb {
         NodeVerb::List => global.printer().list(&face.get::<Nodes>("/v1/nodes", &[])?)?,
         NodeVerb::Show { node } => {
-            let info: NodeInfo = match node.parse::<NodeId>() {
-                Ok(id) => face.get(&format!("/v1/nodes/{id}"), &[])?,
-                Err(_) => named(face.get("/v1/nodes", &[])?, node)?,
-            };
+            let info: NodeInfo = face.get(&format!("/v1/nodes/{}", find(&face, node)?), &[])?;
             global.printer().one(&info, shapes::node)?;
+        }
+        NodeVerb::Drain(args) => return drain::nodes(global, args),
+        NodeVerb::Undrain(args) => return drain::undrain_nodes(global, args),
+        NodeVerb::Certificate(args) => return leave::certificate(global, args),
+        NodeVerb::Remove(args) => return leave::remove(global, args),
+        NodeVerb::Admit(args) => return leave::admit(global, args),
+        NodeVerb::Maintain(args) => return lease::maintain(global, args),
+        NodeVerb::Explain { node } => {
+            let id = find(&face, node)?;
+            let why: NodeExplanation = face.get(&format!("/v1/nodes/{id}/explain"), &[])?;
+            global.printer().one(&why, shapes::node_explanation)?;
         }
     }
     Ok(Exit::Done)

@@ -236,3 +236,34 @@ pub fn group(group: &GroupInfo) -> String {
     text += &format!("\n{}", render(&Buckets(&group.sequence)));
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stele_common::TabletId;
+
+    /// What finds no place is named with its rule, and what is not shown is counted.
+    #[test]
+    fn blockers_are_named_and_counted() {
+        let one = |tablet| Blocker {
+            code: "disk_would_overfill".into(),
+            tablet: Some(TabletId(tablet)),
+            table: Some("d.t/p0".into()),
+            detail: "7 bytes are needed".into(),
+        };
+        let found =
+            Evacuation { tablets: 40, blocked: 40, blockers: (1..31).map(one).collect(), ..Evacuation::default() };
+        let text = anstream::adapter::strip_str(&evacuation(&found)).to_string();
+        assert!(text.contains("no: 40 tablets find no place") && text.contains("and 20 more"), "{text}");
+        assert!(text.contains("disk_would_overfill") && text.contains("7 bytes are needed"), "{text}");
+    }
+
+    /// A lease reads as who wants what for how long.
+    #[test]
+    fn leases_read_as_a_line() {
+        let on = LeaseOn::Urgent { table: "d.t".into(), partition: Some("p0".into()) };
+        let (owner, reason) = ("ann".to_string(), "release".to_string());
+        let lease = LeaseInfo { id: 1, on, owner, reason, until: None, ends_in_ms: Some(61_000) };
+        assert_eq!(lease_line(&lease), "d.t/p0 first by ann, 1 min 1 s left: release");
+    }
+}

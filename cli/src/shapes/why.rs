@@ -71,3 +71,17 @@ rows!(
         disk.refused.as_ref().map_or_else(|| "may come".to_string(), refusal),
     ]
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stele_common::{DiskId, NodeId};
+
+    /// A refused destination names the rule with its numbers.
+    #[test]
+    fn candidates_name_the_rule() {
+        let refused = Some(Refusal { code: "no_space".into(), detail: "3 GiB under reserve".into() });
+        let list = [Candidate { disk: DiskId(1), node: NodeId(2), host: "h".into(), refused }];
+        assert!(render(&Candidates(&list)).contains("no_space: 3 GiB under reserve"));
+    }
+}

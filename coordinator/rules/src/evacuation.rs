@@ -16,6 +16,7 @@ use crate::world::{Disk, Leaver, Replica, Tablet};
 use crate::{World, colocation};
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::api::{Blocker, Evacuation, FullestDisk};
+use stele_common::status::Level;
 use stele_common::{DiskId, DiskState, Liveness, Medium, NodeId, ReplicaState, TabletId, Tick};
 
 /// Blockers that are named one by one; their number is always told.
@@ -55,6 +56,13 @@ pub fn evacuate(world: &World, asked: &Leaving, at: Tick) -> Evacuation {
     };
     let mut room = Room::of(world, &leaving);
     let groups = sequences(world, &leaving.nodes, at);
+    match world.level {
+        Level::Stopped | Level::Blind | Level::Freezed => {
+            let detail = format!("level {} allows no copies", world.level);
+            answer.blockers.push(Blocker { code: "level_forbids".into(), tablet: None, table: None, detail });
+        }
+        Level::Steady | Level::Lively => {}
+    }
     if world.knobs.schedule_slot_num_per_path == 0 {
         let detail = "no disk has a slot: schedule_slot_num_per_path is 0".to_string();
         answer.blockers.push(Blocker { code: "no_slots".into(), tablet: None, table: None, detail });

@@ -6,6 +6,7 @@
 use super::{Draft, drain, level, tables};
 use crate::policy::{Lease, LeaseScope};
 use crate::{Answer, Change, Reason, World};
+use stele_common::TableId;
 use stele_common::api::{LeaseAsk, LeaseOn};
 
 /// The longest lease: what is to hold for longer is no lease.
@@ -48,7 +49,12 @@ fn scope_of(world: &World, on: &LeaseOn) -> Result<LeaseScope, Reason> {
             };
             LeaseScope::Urgent { table: table.id, partition }
         }
-        LeaseOn::UrgentTablet { tablet } => LeaseScope::UrgentTablet { tablet: *tablet },
+        LeaseOn::UrgentTablet { tablet } if world.tablets.get(*tablet).is_some() => {
+            LeaseScope::UrgentTablet { tablet: *tablet }
+        }
+        LeaseOn::UrgentTablet { tablet } => {
+            return Err(tables::bad_request(format!("there is no tablet {tablet}")));
+        }
     })
 }
 
@@ -63,6 +69,17 @@ pub fn end(draft: &mut Draft, id: u64) {
         Answer::Refused(Reason::NoSuchLease { id })
     };
     draft.answer(answer);
+}
+
+/// What was wanted of a table ends with it.
+pub fn end_for_dropped_table(draft: &mut Draft, dropped: TableId) {
+    let about = draft.world.leases.values().filter(|lease| match &lease.scope {
+        LeaseScope::Urgent { table, .. } => *table == dropped,
+        LeaseScope::UrgentTablet { tablet } => draft.world.tablets.get(*tablet).is_none(),
+        LeaseScope::Maintenance { .. } => false,
+    });
+    let about: Vec<u64> = about.map(|lease| lease.id).collect();
+    about.into_iter().for_each(|id| draft.record(Change::LeaseEnded { id }));
 }
 
 /// Leases whose time is over leave the record.

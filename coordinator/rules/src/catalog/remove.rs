@@ -9,10 +9,12 @@
 //! is a new node, its disks keep their ids, and what lies on them are strays.
 
 use super::{Draft, drain, evidence, level, tasks};
+use crate::checkup::count;
 use crate::evacuation::name_of;
 use crate::policy::LeaseScope;
 use crate::world::{Replica, Tablet, Task, Work};
 use crate::{Answer, Change, Reason, World};
+use std::collections::BTreeSet;
 use stele_common::api::{Blocker, Removal};
 use stele_common::{Evidence, NodeId, ReplicaState, TabletId, api};
 
@@ -65,8 +67,22 @@ pub fn cost(world: &World, id: NodeId) -> Result<Removal, Reason> {
         let detail = "its drain has not ended: not everything that it held is proven elsewhere yet".to_string();
         name(&mut removal, Blocker { code: "not_drained".into(), tablet: None, table: None, detail });
     }
-    removal.safe = removal.tablets == 0 && unfinished.is_none();
+    let salvage = may_be_salvaged(world, id);
+    removal.safe = removal.tablets == 0 && unfinished.is_none() && salvage.is_empty();
+    for tablet in salvage {
+        let detail = "it has no complete copy, and what lies on this node may mend it".to_string();
+        let (code, table) = ("may_be_salvaged".into(), world.tablets.get(tablet).map(|known| name_of(world, known)));
+        name(&mut removal, Blocker { code, tablet: Some(tablet), table, detail });
+    }
     Ok(removal)
+}
+
+/// Tablets without a complete copy of which something outside the catalog lies on the node.
+fn may_be_salvaged(world: &World, node: NodeId) -> BTreeSet<TabletId> {
+    let strays = world.strays.iter().filter(|(_, stray)| stray.node == node).map(|((tablet, _), _)| *tablet);
+    let trash = world.trash.values().filter(|(holder, _)| *holder == node).map(|(_, fact)| fact.tablet);
+    let lost = |id: &TabletId| world.tablets.get(*id).is_some_and(|tablet| count(world, tablet).complete == 0);
+    strays.chain(trash).filter(lost).collect()
 }
 
 /// The worst stand first, and the list stays short.

@@ -4,7 +4,7 @@
 //! first replicas stand is [`placement`]'s word, or the sequence of the colocation group.
 
 use super::placement::{self, Places};
-use super::{Draft, commit, groups, level, loads};
+use super::{Draft, commit, groups, leases, level, loads};
 use crate::policy::DEFAULT_TAG;
 use crate::world::{Partition, Replica, Table, TableState, Tablet, World};
 use crate::{Answer, Change, Reason};
@@ -251,6 +251,7 @@ fn drop_table(draft: &mut Draft, table: &Table) {
     let replicas: Vec<_> = tablets.flat_map(|t| t.replicas.iter().map(|r| (r.node, t.id, r.id))).collect();
     draft.record(Change::TableDropped { table: table.id });
     groups::drop_unused(draft);
+    leases::end_for_dropped_table(draft, table.id);
     for (node, tablet, replica) in replicas {
         let evidence = Evidence::TableDropped { table: table.id };
         super::deletion::order_drop(draft, node, (tablet, replica), evidence);

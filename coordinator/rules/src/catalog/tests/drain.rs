@@ -193,6 +193,7 @@ fn leases_end_by_themselves() {
     play.passes(60_000);
     assert!(play.world().leases.is_empty());
     for (ask, for_ms, code) in [
+        (api::LeaseOn::UrgentTablet { tablet: TabletId(1) }, 1, "bad_request"),
         (api::LeaseOn::Maintenance { node: NodeId(1) }, 1, "no_such_node"),
         (api::LeaseOn::Urgent { table: "d.x".into(), partition: None }, 1, "no_such_table"),
         (api::LeaseOn::Urgent { table: "d.t1".into(), partition: Some("p9".into()) }, 1, "no_such_partition"),
@@ -201,6 +202,9 @@ fn leases_end_by_themselves() {
     ] {
         assert_eq!(lease(&mut play, ask, for_ms).unwrap_err().code(), code);
     }
+    lease(&mut play, api::LeaseOn::Urgent { table: "d.t1".into(), partition: None }, 1_000_000).unwrap();
+    play.happens(EventBody::DropTable { db: "d".into(), name: "t1".into() });
+    assert!(play.world().leases.is_empty(), "it ended with its table");
     let id = lease(&mut play, on(), 1_000_000).unwrap();
     let end = |play: &mut Play| answer(&play.happens(EventBody::EndLease { id })).clone();
     assert!(matches!(end(&mut play), Answer::Done));
