@@ -6,15 +6,15 @@
 //! | verdict | what is tried, in this order |
 //! |---|---|
 //! | REPLICA_MISSING | bring up one that is alive but behind; a new one; delete a useless one that is in the way (at n + 2, or on the only host with room), or mend it |
-//! | REPLICA_RELOCATING | the same, where what is brought up may stay where it is |
+//! | REPLICA_RELOCATING | the same, where what is brought up may stay where it is; or one moves over within its host |
 //! | REPLICA_MISSING_IN_CLUSTER | the same, where what is brought up has the table's tag |
 //! | VERSION_INCOMPLETE | bring up those that are behind ([`in_place`]) |
 //! | NEED_FURTHER_REPAIR | bring up the marked one |
-//! | DISK_MIGRATION | a successor on another disk of its node; a new one on another host ([`movings`]) |
+//! | DISK_MIGRATION | a successor on another disk of its node, then of its host; a new one on another host |
 //! | COLOCATE_MISMATCH | a new one on a node of the bucket; the successor of an outside one on the same host |
 //! | COLOCATE_REDUNDANT | delete one outside the bucket, or a bad one inside it |
 //! | REDUNDANT | delete one ([`super::victim`]) |
-//! | FORCE_REDUNDANT | bring up one that may stay; delete a useless one; never a good one |
+//! | FORCE_REDUNDANT | bring up one that may stay; delete a useless one, never a good one; one moves over within its host |
 //!
 //! Of a table that is not NORMAL only VERSION_INCOMPLETE goes on.
 

@@ -13,10 +13,8 @@ use super::target::NoTarget;
 use super::victim::Purpose;
 use super::visitor::{Visitor, stopped};
 use crate::catalog::evidence::complete_others;
-use crate::checkup::count::host_of;
 use crate::event::Target;
 use crate::world::Replica;
-use stele_common::NodeId;
 
 impl<'a> Visitor<'a> {
     /// DISK_MIGRATION.
@@ -33,15 +31,13 @@ impl<'a> Visitor<'a> {
     }
 
     fn leave_this_disk(&self, old: &'a Replica) -> Visit {
-        let world = self.desktop.world;
-        if complete_others(world, self.tablet, Some(old.id)).len() as u32 >= self.tablet.wanted {
-            // Its successor has landed.
+        if self.is_succeeded(old) {
             return self.delete_this(old.id);
         }
         if self.is_full() {
             return self.make_room();
         }
-        match self.move_beside(old, old.node) {
+        match self.move_beside(old) {
             Visit::Refused(reason) => match self.make_new() {
                 Visit::Refused(_) => self.unblock(reason, Spot::Staying),
                 visit => visit,
@@ -50,12 +46,27 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// A successor of `old` on another disk of `node`, which is on its host.
-    fn move_beside(&self, old: &'a Replica, node: NodeId) -> Visit {
+    /// Its successor has landed beside it, and its leaving was called off: without it n others are complete.
+    fn is_succeeded(&self, old: &Replica) -> bool {
+        complete_others(self.desktop.world, self.tablet, Some(old.id)).len() as u32 >= self.tablet.wanted
+    }
+
+    /// The leaving of one at the wrong spot whose successor has landed: asked for again.
+    pub fn leave_to_successor(&self, spot: Spot) -> Option<Visit> {
+        let judged = self.tablet.replicas.iter().zip(&self.counts.judged);
+        let mut wrong = judged.filter(|(old, judged)| judged.complete && !in_place::is_at(self, old, spot));
+        wrong.find(|(old, _)| self.is_succeeded(old)).map(|(old, _)| self.delete_this(old.id))
+    }
+
+    /// A successor of `old` on another disk of its host.
+    fn move_beside(&self, old: &'a Replica) -> Visit {
         let (world, ledger) = (self.desktop.world, self.desktop.ledger);
+        if self.is_full() {
+            return self.too_many();
+        }
         let bytes = size_of(self.tablet);
-        let disk = match choose_beside(world, ledger, self.tablet, old, node, bytes) {
-            Ok(disk) => disk,
+        let (node, disk) = match choose_beside(world, ledger, self.tablet, old, bytes) {
+            Ok(place) => place,
             Err(NoTarget { reason, busy }) => return stopped(reason, busy),
         };
         let source = match self.source_for(old) {
@@ -66,37 +77,23 @@ impl<'a> Visitor<'a> {
         self.clone_from(source, Target::Beside { old: old.id, disk }, grant)
     }
 
+    /// No other host may take a copy, but perhaps another node of a host that holds one at the wrong spot: that one
+    /// moves over. Deleting it first would leave too few, and no second one may stand on its host.
+    pub fn move_over(&self, spot: Spot) -> Option<Visit> {
+        let wrong = self.tablet.replicas.iter().filter(|replica| !in_place::is_at(self, replica, spot));
+        let visits = wrong.map(|old| self.move_beside(old));
+        visits.into_iter().find(|visit| matches!(visit, Visit::Propose { .. } | Visit::Busy { .. }))
+    }
+
     /// COLOCATE_MISMATCH: a node of the bucket gets its copy.
     pub fn fill_bucket(&self) -> Visit {
         if self.is_full() {
             return self.make_room_in_group();
         }
-        let reason = match self.make_new() {
-            Visit::Refused(reason) => reason,
-            visit => return visit,
-        };
-        // Perhaps the host of the wanted node holds one on another of its nodes: that one moves over.
-        for (old, node) in self.across_hosts() {
-            match self.move_beside(old, node) {
-                Visit::Refused(_) => {}
-                visit => return visit,
-            }
+        match self.make_new() {
+            Visit::Refused(reason) => self.move_over(Spot::InBucket).unwrap_or(Visit::Refused(reason)),
+            visit => visit,
         }
-        Visit::Refused(reason)
-    }
-
-    /// Replicas outside the bucket whose host has a node of the bucket without one, and that node.
-    fn across_hosts(&self) -> Vec<(&'a Replica, NodeId)> {
-        let world = self.desktop.world;
-        let bucket = world.bucket_nodes(self.tablet).unwrap_or_default();
-        let replicas = &self.tablet.replicas;
-        let empty = bucket.iter().filter(|node| replicas.iter().all(|replica| replica.node != **node));
-        let pairs = empty.filter_map(|node| {
-            let host = world.nodes.get(node)?.host.as_str();
-            let old = replicas.iter().find(|other| host_of(world, other) == Some(host))?;
-            (!bucket.contains(&old.node)).then_some((old, *node))
-        });
-        pairs.collect()
     }
 
     /// At n + 2: one outside the bucket leaves; where none can be spared, one that is behind is brought up first.

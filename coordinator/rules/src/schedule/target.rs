@@ -205,14 +205,17 @@ fn new_refusal(
     disk: &Disk,
     bytes: u64,
 ) -> Option<Reason> {
-    let host = world.nodes.get(&disk.node).map(|node| node.host.as_str());
-    let mut others = tablet.replicas.iter().filter(|other| Some(other.id) != old.map(|old| old.id));
     place_refusal(world, disk)
         .or_else(|| unwanted(world, tablet, disk))
-        .or_else(|| {
-            others.any(|other| host_of(world, other) == host).then_some(Reason::HostHasCopy { node: disk.node })
-        })
+        .or_else(|| host_refusal(world, tablet, old, disk))
         .or_else(|| overfill(ledger, disk, bytes, world.knobs.clone_reserve(disk.space.total)))
+}
+
+/// Its host holds a replica of the tablet other than the one that is to be replaced.
+fn host_refusal(world: &World, tablet: &Tablet, old: Option<&Replica>, disk: &Disk) -> Option<Reason> {
+    let host = world.nodes.get(&disk.node).map(|node| node.host.as_str());
+    let mut others = tablet.replicas.iter().filter(|other| Some(other.id) != old.map(|old| old.id));
+    others.any(|other| host_of(world, other) == host).then_some(Reason::HostHasCopy { node: disk.node })
 }
 
 /// The rule that refuses a disk as the place where an existing replica is brought up by `bytes`: it may use what loads
@@ -225,9 +228,27 @@ pub fn in_place_refusal(world: &World, ledger: &Ledger, disk: DiskId, bytes: u64
         .or_else(|| slot_refusal(ledger, disk.id))
 }
 
-/// [`disk_refusal`], then the slot: what `explain` shows for every disk.
+/// [`disk_refusal`], then the slot: the first of [`every_rule`] that refuses.
 pub fn candidate_refusal(world: &World, ledger: &Ledger, tablet: &Tablet, disk: &Disk, bytes: u64) -> Option<Reason> {
-    disk_refusal(world, ledger, tablet, disk, bytes).or_else(|| slot_refusal(ledger, disk.id))
+    every_rule(world, ledger, tablet, disk, bytes).into_iter().find_map(|(_, refusal)| refusal)
+}
+
+/// Every rule of [`disk_refusal`], then the slot, each asked by itself: what `explain` shows of a disk.
+pub fn every_rule(
+    world: &World,
+    ledger: &Ledger,
+    tablet: &Tablet,
+    disk: &Disk,
+    bytes: u64,
+) -> [(&'static str, Option<Reason>); 5] {
+    let keep = world.knobs.clone_reserve(disk.space.total);
+    [
+        ("there", place_refusal(world, disk)),
+        ("wanted", unwanted(world, tablet, disk)),
+        ("host", host_refusal(world, tablet, None, disk)),
+        ("space", overfill(ledger, disk, bytes, keep)),
+        ("slot", slot_refusal(ledger, disk.id)),
+    ]
 }
 
 fn slot_refusal(ledger: &Ledger, disk: DiskId) -> Option<Reason> {
@@ -271,7 +292,7 @@ pub fn unwanted(world: &World, tablet: &Tablet, disk: &Disk) -> Option<Reason> {
 
 fn overfill(ledger: &Ledger, disk: &Disk, bytes: u64, keep: u64) -> Option<Reason> {
     let free = disk.space.available().saturating_sub(ledger.reserved(disk.node, disk.device));
-    (free < keep.saturating_add(bytes)).then_some(Reason::DiskWouldOverfill { disk: disk.id, free, keep })
+    (free < keep.saturating_add(bytes)).then_some(Reason::DiskWouldOverfill { disk: disk.id, free, bytes, keep })
 }
 
 /// Used part of a disk with what is promised to it, in parts per billion.

@@ -7,7 +7,10 @@ use crate::sample::{REPLICA_BYTES, Sample};
 use crate::world::Work;
 use stele_common::{Liveness, LoadId, NodeId, ReplicaId, ReplicaState, TabletStatus, Version};
 
+mod full_disk;
 pub mod house;
+mod moves;
+mod one;
 mod places;
 mod repair;
 mod rows;

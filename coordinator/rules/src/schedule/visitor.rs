@@ -41,6 +41,9 @@ impl<'a> Visitor<'a> {
     /// REPLICA_RELOCATING and the like: one more good copy at such a spot. One that is there already and may install
     /// what it lacks by itself is waited for: n others are complete meanwhile.
     pub fn relocate(&self, spot: Spot) -> Visit {
+        if let Some(visit) = self.leave_to_successor(spot) {
+            return visit;
+        }
         let behind = in_place::behind(self, spot);
         match in_place::installing_in(self, spot) {
             Some(ms) if behind.is_empty() => Visit::NotReady { ms },
@@ -58,16 +61,25 @@ impl<'a> Visitor<'a> {
             return self.make_room();
         }
         match self.make_new() {
-            Visit::Refused(reason) => self.unblock(reason, spot),
+            Visit::Refused(reason) => self.move_over(spot).unwrap_or_else(|| self.unblock(reason, spot)),
             visit => visit,
         }
     }
 
-    /// VERSION_INCOMPLETE. In a bucket, what is away is its group's to replace.
+    /// VERSION_INCOMPLETE. In a bucket, what is away is its group's to replace. Elsewhere a replica that cannot be
+    /// brought up, for its disk is full, does not hold up the tablet: one more copy is made on another host, and the
+    /// stuck one is the surplus then.
     pub fn complete_versions(&self) -> Visit {
         let world = self.desktop.world;
         let Some(bucket) = world.bucket_nodes(self.tablet) else {
-            return self.bring_up_first(in_place::behind(self, Spot::Anywhere));
+            return match self.bring_up_first(in_place::behind(self, Spot::Anywhere)) {
+                Visit::Refused(reason) if self.is_full() => Visit::Refused(reason),
+                Visit::Refused(reason) => match self.make_new() {
+                    Visit::Refused(_) => Visit::Refused(reason),
+                    visit => visit,
+                },
+                visit => visit,
+            };
         };
         let mut here = in_place::behind(self, Spot::InBucket);
         here.extend(in_place::unfinished(self));
@@ -87,12 +99,20 @@ impl<'a> Visitor<'a> {
         let delete = || self.delete(Purpose::Unblock);
         let bring_up = || self.bring_up_first(in_place::behind(self, Spot::Staying));
         let is_for_draining = self.counts.complete >= self.tablet.wanted;
+        if let Some(visit) = self.leave_to_successor(Spot::Staying).filter(|_| is_for_draining) {
+            return visit;
+        }
         let (first, second) = if is_for_draining { (bring_up(), delete()) } else { (delete(), bring_up()) };
         match (first, second) {
             (visit @ (Visit::Propose { .. } | Visit::Busy { .. }), _)
             | (_, visit @ (Visit::Propose { .. } | Visit::Busy { .. })) => visit,
-            _ => Visit::Refused(Reason::NoFreeHost { tablet: self.tablet.id }),
+            _ if is_for_draining => self.move_over(Spot::Staying).unwrap_or_else(|| self.no_free_host()),
+            _ => self.no_free_host(),
         }
+    }
+
+    fn no_free_host(&self) -> Visit {
+        Visit::Refused(Reason::NoFreeHost { tablet: self.tablet.id })
     }
 
     /// No more replicas may be made.

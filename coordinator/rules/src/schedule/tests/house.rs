@@ -266,26 +266,76 @@ fn a_disk_drains_within_its_node() {
     assert!(moved.id != old.id && moved.disk != old.disk);
 }
 
+/// A second node on the host of a node.
+pub fn twin(sample: &mut Sample, of: NodeId, tag: &str) -> NodeId {
+    let node = NodeId(sample.id());
+    let (host, name) = (sample.world.nodes[&of].host.clone(), format!("twin-{of}"));
+    sample.apply(Change::NodeAdded { node, host, name, rack: String::new(), tag: tag.into() });
+    sample.connect(node, stele_common::BootId(node.0));
+    sample.disk(node, stele_common::Medium::Hdd);
+    label(sample, node, "", tag);
+    node
+}
+
 /// The evidence for the old one's removal does not come: it counts again, nothing is copied a second time, and when
-/// the evidence comes it goes.
+/// the evidence comes it goes. Whatever it has to leave for: its disk, its node, a tag, a bucket.
 #[test]
-fn a_migration_whose_deletion_is_undone() {
-    let (mut world, tablet) = sample(3, 2, 3);
-    let old = world.tablet(tablet).replicas[0].clone();
-    world.apply(Change::DiskDrained { disk: old.disk, on: true });
-    let mut house = House::of(world);
-    house.mute = true;
-    let mut copies = 0;
-    for _ in 0..100 {
-        let proposed = house.lives(1);
-        copies += proposed.iter().filter(|proposal| matches!(proposal, Proposal::Clone { .. })).count();
-        assert_eq!(house.complete(tablet), 3);
+fn a_move_within_a_host_whose_deletion_is_undone() {
+    type Arrange = fn(&mut Sample, TabletId);
+    let cases: [(Arrange, TabletStatus); 4] = [
+        (
+            |world, tablet| {
+                let disk = world.tablet(tablet).replicas[0].disk;
+                world.apply(Change::DiskDrained { disk, on: true });
+            },
+            DiskMigration,
+        ),
+        (
+            |world, _| {
+                let node = world.nodes()[0];
+                twin(world, node, "default");
+                drain(world, node);
+            },
+            ForceRedundant,
+        ),
+        (
+            |world, tablet| {
+                let nodes = world.nodes();
+                nodes[1..].iter().for_each(|node| label(world, *node, "", "fast"));
+                twin(world, nodes[0], "fast");
+                table(world, tablet, |table| table.tag = "fast".into());
+            },
+            ReplicaMissingInCluster,
+        ),
+        (
+            |world, tablet| {
+                let nodes = world.nodes();
+                let second = twin(world, nodes[0], "default");
+                group(world, tablet, &[second, nodes[1], nodes[2]]);
+            },
+            ColocateMismatch,
+        ),
+    ];
+    for (arrange, status) in cases {
+        let (mut world, tablet) = sample(3, 2, 3);
+        let old = world.tablet(tablet).replicas[0].clone();
+        arrange(&mut world, tablet);
+        let mut house = House::of(world);
+        assert_eq!(house.status(tablet), status);
+        house.mute = true;
+        let mut copies = 0;
+        for _ in 0..100 {
+            let proposed = house.lives(1);
+            copies += proposed.iter().filter(|proposal| matches!(proposal, Proposal::Clone { .. })).count();
+            assert_eq!(house.complete(tablet), 3, "{status}");
+        }
+        assert_eq!((copies, house.play.sample.tablet(tablet).replicas.len()), (1, 4), "{status}");
+        house.mute = false;
+        house.settle(tablet);
+        assert_eq!(house.status(tablet), Healthy, "{status}");
+        let replicas = &house.play.sample.tablet(tablet).replicas;
+        assert!(replicas.len() == 3 && replicas.iter().all(|replica| replica.id != old.id), "{status}");
     }
-    assert_eq!((copies, house.play.sample.tablet(tablet).replicas.len()), (1, 4));
-    house.mute = false;
-    house.settle(tablet);
-    assert_eq!(house.status(tablet), Healthy);
-    assert!(house.play.sample.replicas(tablet).iter().all(|replica| *replica != old.id));
 }
 
 /// A drain that is taken back: the copy that was being made for it is called off, nothing is deleted.
@@ -349,11 +399,7 @@ fn a_bucket_moves() {
 fn a_bucket_moves_within_a_host() {
     let (mut world, tablet) = sample(3, 1, 3);
     let nodes = world.nodes();
-    let second = NodeId(world.id());
-    let (rack, tag) = (String::new(), "default".to_string());
-    world.apply(Change::NodeAdded { node: second, host: "h3".into(), name: "h3b".into(), rack, tag });
-    world.connect(second, stele_common::BootId(second.0));
-    world.disk(second, stele_common::Medium::Hdd);
+    let second = twin(&mut world, nodes[2], "default");
     group(&mut world, tablet, &[nodes[0], nodes[1], second]);
     let mut house = House::of(world);
     let path = house.settle(tablet);

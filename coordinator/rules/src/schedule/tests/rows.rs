@@ -7,8 +7,8 @@
 use super::house::{drain, group, label, sample, table};
 use super::*;
 use crate::policy::{Lease, LeaseScope, TableState};
+use stele_common::DiskId;
 use stele_common::status::Level;
-use stele_common::{DiskId, DiskState, Medium};
 
 /// A world with one tablet.
 pub struct Row {
@@ -149,9 +149,9 @@ impl Row {
 }
 
 /// What it is about, hosts, disks a host, copies wanted, what happens, the step.
-type Rows<'a> = &'a [(&'a str, u64, u64, u32, fn(&mut Row), &'a str)];
+pub type Rows<'a> = &'a [(&'a str, u64, u64, u32, fn(&mut Row), &'a str)];
 
-fn hold(rows: Rows) {
+pub fn hold(rows: Rows) {
     for (what, hosts, disks, n, arrange, expected) in rows {
         let mut row = Row::new(*hosts, *disks, *n);
         arrange(&mut row);
@@ -400,110 +400,6 @@ fn surplus() {
     ]);
 }
 
-/// DISK_MIGRATION: within the node, else to another host, else a reason.
-#[test]
-fn disk_migration() {
-    hold(&[
-        ("another disk", 3, 2, 3, |r| r.drain_disk(1, 1), "DISK_MIGRATION NORMAL r0>r0=h1:2"),
-        (
-            "the least used",
-            3,
-            3,
-            3,
-            |r| (r.sample.fill(r.disk(1, 2), 3 << 40, 4 << 40), r.drain_disk(1, 1)).1,
-            "DISK_MIGRATION NORMAL r0>r0=h1:3",
-        ),
-        (
-            "the same medium first",
-            3,
-            2,
-            3,
-            |r| {
-                r.sample.disk(r.host(1), Medium::Ssd);
-                r.sample.fill(r.disk(1, 2), 2 << 40, 4 << 40);
-                r.drain_disk(1, 1)
-            },
-            "DISK_MIGRATION NORMAL r0>r0=h1:2",
-        ),
-        ("no other disk, a host free", 4, 1, 3, |r| r.drain_disk(1, 1), "DISK_MIGRATION NORMAL r0>h4"),
-        ("no other disk, no host free", 3, 1, 3, |r| r.drain_disk(1, 1), "refused no_other_disk"),
-        (
-            "no other disk, a bad one on the only free host: it is mended there",
-            4,
-            1,
-            3,
-            |r| (_ = r.extra(4, 1), r.bad(3), r.drain_disk(1, 1)).2,
-            "DISK_MIGRATION NORMAL r0>r3",
-        ),
-        (
-            "the other disk drains too",
-            4,
-            2,
-            3,
-            |r| (r.drain_disk(1, 1), r.drain_disk(1, 2)).1,
-            "DISK_MIGRATION NORMAL r0>h4",
-        ),
-        (
-            "the other disk is away",
-            4,
-            2,
-            3,
-            |r| (r.drain_disk(1, 1), r.sample.disk_state(r.disk(1, 2), DiskState::Unavailable)).1,
-            "DISK_MIGRATION NORMAL r0>h4",
-        ),
-        (
-            "the successor has landed: the old one leaves, nothing is copied again",
-            3,
-            2,
-            3,
-            |r| {
-                let replica = r.sample.replica_on(r.tablet, r.disk(1, 2), ReplicaState::Normal);
-                r.sample.see(r.tablet, replica, Version(1));
-                r.drain_disk(1, 1)
-            },
-            "DISK_MIGRATION NORMAL -r0",
-        ),
-    ]);
-}
-
-/// Colocation groups: all HIGH, and only the nodes of the bucket.
-#[test]
-fn colocate() {
-    hold(&[
-        ("as the group wants it", 4, 1, 3, |r| r.group(&[1, 2, 3]), "nothing"),
-        ("a node lacks one", 5, 1, 3, |r| r.group(&[1, 2, 5]), "COLOCATE_MISMATCH HIGH r0>h5"),
-        ("the wanted node is away", 5, 1, 3, |r| (r.group(&[1, 2, 5]), r.lose(5)).1, "refused no_destination"),
-        ("one outside leaves", 5, 1, 3, |r| (r.group(&[1, 2, 5]), _ = r.extra(5, 1)).1, "COLOCATE_REDUNDANT HIGH -r2"),
-        ("a bad one inside leaves", 4, 1, 3, |r| (r.group(&[1, 2, 3]), r.bad(1)).1, "COLOCATE_REDUNDANT HIGH -r1"),
-        (
-            "a bad one inside, and a good one outside that is still needed",
-            5,
-            1,
-            3,
-            |r| (r.group(&[1, 2, 3]), _ = r.extra(5, 1), r.bad(1)).2,
-            "COLOCATE_REDUNDANT HIGH -r1",
-        ),
-        ("one inside is behind", 4, 1, 3, |r| (r.group(&[1, 2, 3]), r.behind(&[1])).1, "VERSION_INCOMPLETE HIGH r0>r1"),
-        ("one inside is away", 4, 1, 3, |r| (r.group(&[1, 2, 3]), r.lose(1)).1, "refused bucket_node_away"),
-        (
-            "a disk inside drains",
-            4,
-            2,
-            3,
-            |r| (r.group(&[1, 2, 3]), r.drain_disk(2, 1)).1,
-            "DISK_MIGRATION HIGH r1>r1=h2:2",
-        ),
-        (
-            "at n + 2 one outside leaves first",
-            6,
-            1,
-            3,
-            |r| (_ = r.extra(4, 1), _ = r.extra(5, 1), r.group(&[4, 5, 6])).2,
-            "COLOCATE_MISMATCH HIGH -r2",
-        ),
-    ]);
-}
-
 /// What holds everything back, and what lifts it.
 #[test]
 fn policies() {
@@ -544,49 +440,4 @@ fn policies() {
             "REPLICA_MISSING NORMAL r1>h4",
         ),
     ]);
-}
-
-/// Tasks stand in the order in which they leave the queue: priority, then as they came in; others are refused.
-#[test]
-fn one_round_in_order() {
-    let mut sample = Sample::new(6, 4);
-    let ids = sample.table(3, 6);
-    ids.iter().for_each(|id| _ = sample.load_all(*id));
-    let bad = |sample: &mut Sample, id: TabletId, indices: &[usize]| {
-        indices.iter().for_each(|index| sample.bad(id, sample.replicas(id)[*index]));
-    };
-    bad(&mut sample, ids[0], &[0]);
-    bad(&mut sample, ids[1], &[0]);
-    bad(&mut sample, ids[2], &[0, 1]);
-    bad(&mut sample, ids[3], &[0, 1, 2]);
-    let order = [ids[1], ids[3], ids[2], ids[0], ids[5], ids[4]];
-    let round = one_round(&mut Desk::new(), &sample.world, sample.at, &order);
-    let proposed: Vec<TabletId> = round.proposals.iter().map(Proposal::tablet).collect();
-    assert_eq!(proposed, [ids[2], ids[1], ids[0]]);
-    let refused: Vec<_> = round.refused.iter().map(|(id, reason)| (*id, reason.code())).collect();
-    assert_eq!(refused, [(ids[3], "unrecoverable")]);
-}
-
-/// Beyond the bounds of a scheduler's round everything still has its answer, and slots still bound what begins.
-#[test]
-fn one_round_answers_everything() {
-    let mut sample = Sample::new(4, 1);
-    let ids = sample.table(3, 600);
-    ids.iter().for_each(|id| _ = sample.load_all(*id));
-    let lost = sample.nodes()[0];
-    sample.turn(lost, Liveness::Lost);
-    sample.at = sample.at.plus(300_000);
-    let round = one_round(&mut Desk::new(), &sample.world, sample.at, &ids);
-    let sick = ids.iter().filter(|id| sample.tablet(**id).replicas.iter().any(|replica| replica.node == lost)).count();
-    assert_eq!(round.proposals.len() + round.refused.len(), sick);
-    let mut used: BTreeMap<DiskId, u32> = BTreeMap::new();
-    for proposal in &round.proposals {
-        let Proposal::Clone { tablet, source, target: Target::NewOn { disk, .. }, .. } = proposal else {
-            panic!("{proposal:?}")
-        };
-        *used.entry(*disk).or_default() += 1;
-        *used.entry(sample.replica(*tablet, *source).disk).or_default() += 1;
-    }
-    assert!(used.values().all(|used| *used <= 2), "{used:?}");
-    assert!(round.refused.iter().all(|(_, reason)| reason.code().ends_with("_slot")));
 }
