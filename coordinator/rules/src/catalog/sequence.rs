@@ -19,9 +19,12 @@ use stele_common::status::Level;
 /// What is wrong with a mark, if anything: the end of a sentence that begins with whose it is.
 pub fn unknown(world: &World, mark: StoreMark) -> Option<String> {
     let StoreMark { epoch, sequence } = mark;
-    // A later epoch is told as such.
-    if sequence == 0 || epoch > world.epoch {
+    if sequence == 0 {
         return None;
+    }
+    // Its disks may not have seen that epoch: they learn it with the first order.
+    if epoch > world.epoch {
+        return Some(format!("was told of epoch {epoch}, ours is {}", world.epoch));
     }
     let most = match epoch == world.epoch {
         true => world.sequence,

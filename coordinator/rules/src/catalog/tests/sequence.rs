@@ -34,6 +34,7 @@ fn marks_that_were_ours() {
         ("all of now", mark(2, now), false),
         ("more than now", mark(2, now + 1), true),
         ("of long ago", mark(0, 1), false),
+        ("of a leadership after ours", mark(3, 1), true),
     ];
     for (name, mark, is_old) in cases {
         let mut play = Play { sample: play.sample.clone(), log: play.log.clone() };
@@ -43,7 +44,7 @@ fn marks_that_were_ours() {
         assert_eq!(play.world().level == Level::Blind, is_old, "{name}: {:?}", play.world().level_cause);
         if is_old {
             let cause = play.world().level_cause.clone().map(|cause| cause.detail()).unwrap_or_default();
-            assert!(cause.contains("was told of record") && cause.contains(&node.to_string()), "{cause}");
+            assert!(cause.contains("was told of") && cause.contains(&node.to_string()), "{cause}");
         }
     }
 }
