@@ -97,8 +97,8 @@ pub enum Reason {
     HostHasCopy { node: NodeId },
     #[error("disk {disk} is not online")]
     DiskNotOnline { disk: DiskId },
-    #[error("disk {disk} has {free} bytes free after all grants, the copy must leave {keep}")]
-    DiskWouldOverfill { disk: DiskId, free: u64, keep: u64 },
+    #[error("disk {disk} has {free} bytes free after all grants; a copy of {bytes} must leave {keep}")]
+    DiskWouldOverfill { disk: DiskId, free: u64, bytes: u64, keep: u64 },
     #[error("node {node} is not alive")]
     NodeNotAlive { node: NodeId },
     #[error("disk {disk} is of another medium")]

@@ -14,6 +14,7 @@ mod one;
 mod places;
 mod repair;
 mod rows;
+mod stories;
 mod waiting;
 
 /// A sample, a desk, and a Catalog that says yes.
