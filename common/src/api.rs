@@ -283,8 +283,17 @@ pub struct Explanation {
     pub task: Option<TaskInfo>,
     /// Why the next step has not been taken: code, detail.
     pub waits_for: Vec<Refusal>,
-    /// Every disk as a destination, with the rule that refuses it.
+    /// Every disk as a destination, with each rule and its numbers; those that may be chosen first.
     pub candidates: Vec<Candidate>,
+    /// What would let a missing copy be made, where no disk may take it.
+    #[serde(default)]
+    pub allowed_if: Vec<String>,
+    /// Milliseconds until it is looked at again; null: it does not wait.
+    #[serde(default)]
+    pub next_attempt_ms: Option<u64>,
+    /// Running tasks that hold the slots it waits for.
+    #[serde(default)]
+    pub slots_in_the_way: Vec<TaskInfo>,
     /// Replicas outside the catalog that could give files.
     pub strays: Vec<String>,
     pub trash: Vec<String>,
@@ -337,8 +346,27 @@ pub struct Candidate {
     pub disk: DiskId,
     pub node: NodeId,
     pub host: String,
-    /// Null: it may be chosen.
+    pub rack: String,
+    /// The first rule that refuses it; null: it may be chosen.
     pub refused: Option<Refusal>,
+    pub rules: Vec<Rule>,
+    /// What orders those that may be chosen: the tablet's medium, the node's score, the disk's used percent with what is
+    /// promised to it, copies on their way to it.
+    pub right_medium: bool,
+    pub used_percent: f64,
+    pub copies_coming: u32,
+    pub score: Option<f64>,
+}
+
+/// One rule about one candidate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// `there`, `wanted`, `host`, `space`, `slot`.
+    pub rule: String,
+    /// Null: it allows the disk.
+    pub code: Option<String>,
+    /// With its numbers.
+    pub detail: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -346,7 +374,7 @@ pub struct Tasks {
     pub tasks: Vec<TaskInfo>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskKind {
     Clone,

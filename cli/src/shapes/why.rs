@@ -1,17 +1,38 @@
 //! How explanations read on a terminal: of a tablet, of a node.
 
 use super::{Rows, heading, refusal, render, size, tablet};
-use crate::table::pairs;
+use crate::table::{duration, pairs};
 use stele_common::api::*;
 
 struct Candidates<'a>(&'a [Candidate]);
 
-rows!(Candidates<'_>, "no disk", ["DISK", "NODE", "HOST", "RESULT"], 0, |candidate| [
-    candidate.disk.to_string(),
-    candidate.node.to_string(),
-    candidate.host.clone(),
-    candidate.refused.as_ref().map_or_else(|| "may be chosen".to_string(), refusal),
-]);
+rows!(
+    Candidates<'_>,
+    "no disk",
+    ["DISK", "HOST", "RACK", "MEDIUM", ">USED", ">SCORE", "SPACE", "SLOT", "RESULT"],
+    0,
+    |candidate| [
+        candidate.disk.to_string(),
+        candidate.host.clone(),
+        candidate.rack.clone(),
+        if candidate.right_medium { "right".into() } else { "other".into() },
+        format!("{:.1} %", candidate.used_percent),
+        candidate.score.map_or_else(|| "-".to_string(), |score| format!("{score:.3}")),
+        rule(candidate, "space"),
+        rule(candidate, "slot"),
+        candidate.refused.as_ref().map_or_else(|| "may be chosen".to_string(), refusal),
+    ]
+);
+
+/// `ok`, or the rule's code, and its numbers are in the JSON.
+fn rule(candidate: &Candidate, name: &str) -> String {
+    let rule = candidate.rules.iter().find(|rule| rule.rule == name);
+    rule.map_or_else(String::new, |rule| rule.code.clone().unwrap_or_else(|| "ok".into()))
+}
+
+fn next_try(ms: u64) -> String {
+    if ms == 0 { "at the next round".into() } else { format!("in {}", duration(ms)) }
+}
 
 pub fn explanation(why: &Explanation) -> String {
     let mut text = tablet(&why.tablet);
@@ -26,6 +47,12 @@ pub fn explanation(why: &Explanation) -> String {
         why.task.iter().map(|task| render(&Tasks { tasks: vec![task.clone()] }).replace('\n', "\n  ")).collect(),
     );
     section("waits for", why.waits_for.iter().map(refusal).collect());
+    section("next try", why.next_attempt_ms.iter().map(|ms| next_try(*ms)).collect());
+    section("allowed if", why.allowed_if.clone());
+    if !why.slots_in_the_way.is_empty() {
+        let tasks = render(&Tasks { tasks: why.slots_in_the_way.clone() });
+        section("slots are held by", vec![tasks.replace('\n', "\n  ")]);
+    }
     if !why.candidates.is_empty() {
         section("destinations", vec![render(&Candidates(&why.candidates)).replace('\n', "\n  ")]);
     }
@@ -81,7 +108,23 @@ mod tests {
     #[test]
     fn candidates_name_the_rule() {
         let refused = Some(Refusal { code: "no_space".into(), detail: "3 GiB under reserve".into() });
-        let list = [Candidate { disk: DiskId(1), node: NodeId(2), host: "h".into(), refused }];
-        assert!(render(&Candidates(&list)).contains("no_space: 3 GiB under reserve"));
+        let space = Rule { rule: "space".into(), code: Some("no_space".into()), detail: String::new() };
+        let slot = Rule { rule: "slot".into(), code: None, detail: "0 of 2 slots taken".into() };
+        let list = [Candidate {
+            disk: DiskId(1),
+            node: NodeId(2),
+            host: "h".into(),
+            rack: String::new(),
+            refused,
+            rules: vec![space, slot],
+            right_medium: true,
+            used_percent: 97.25,
+            copies_coming: 0,
+            score: Some(1.5),
+        }];
+        let text = render(&Candidates(&list));
+        for part in ["no_space: 3 GiB under reserve", "97.2 %", "1.500", "right", "ok"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! In: the world, the scheduler's desk, the time. Out: the shapes of [`stele_common::api`]. Reasons are found by asking
 //! the very rules that decide, so an explanation cannot differ from what is done. It must never change anything.
 
+mod candidates;
 mod margin;
 mod node;
 mod problems;
@@ -17,12 +18,12 @@ use crate::checkup::verdict::{flaw_text, rung, verdict_on};
 use crate::checkup::{Judged, because, count};
 use crate::schedule::admit::{self, Desktop, Visit};
 use crate::schedule::queue::{After, Place};
-use crate::schedule::slots::size_of;
-use crate::schedule::target::{Board, candidate_refusal};
+use crate::schedule::slots::Ledger;
+use crate::schedule::target::{Board, disk_refusal};
 use crate::schedule::{Desk, lifecycle};
 use crate::world::{Replica, Tablet};
 use crate::{Reason, World};
-use stele_common::api::{Candidate, Explanation, Refusal, ReplicaInfo, TabletInfo};
+use stele_common::api::{Explanation, Refusal, ReplicaInfo, TabletInfo, TaskInfo, TaskKind};
 use stele_common::status::Level;
 use stele_common::{Digest, Priority, TabletId, Tick};
 
@@ -31,14 +32,18 @@ pub fn tablet(world: &World, desk: &Desk, id: TabletId, at: Tick, wall_ms: u64) 
     let tablet = world.tablets.get(id)?;
     let running = world.tasks.get(&id).map(|task| running_task(world, task, at));
     let pending = || desk.entry(id).filter(|entry| entry.place != Place::Away);
+    let ledger = desk.ledger(world);
     Some(Explanation {
         tablet: tablet_info(world, tablet, at),
         because: because(world, tablet, at),
         task: running.or_else(|| pending().map(|entry| pending_task(world, entry, at))),
         waits_for: waits_for(world, desk, tablet, at).iter().map(Reason::refusal).chain(held_back(world)).collect(),
-        candidates: candidates(world, desk, tablet),
+        candidates: candidates::candidates(world, &ledger, tablet),
+        allowed_if: allowed_if(world, &ledger, tablet, at),
+        next_attempt_ms: next_attempt(desk, id, at),
+        slots_in_the_way: in_the_way(world, desk, id, at),
         strays: strays(world, id, at),
-        trash: trash(world, id),
+        trash: trash(world, id, at),
         history: history_tasks(world, desk, wall_ms).filter(|past| past.tablet == id).collect(),
     })
 }
@@ -140,17 +145,28 @@ fn cause_of_level(world: &World) -> String {
     world.level_cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default()
 }
 
-/// Every disk as the destination of a new copy, with the rule that refuses it.
-fn candidates(world: &World, desk: &Desk, tablet: &Tablet) -> Vec<Candidate> {
-    let ledger = desk.ledger(world);
-    let bytes = size_of(tablet);
-    let candidate = |disk: &crate::world::Disk| Candidate {
-        disk: disk.id,
-        node: disk.node,
-        host: world.nodes.get(&disk.node).map(|node| node.host.clone()).unwrap_or_default(),
-        refused: candidate_refusal(world, &ledger, tablet, disk, bytes).as_ref().map(Reason::refusal),
-    };
-    world.disks.values().map(candidate).collect()
+/// What would let a missing copy be made; nothing, where none is missing.
+fn allowed_if(world: &World, ledger: &Ledger, tablet: &Tablet, at: Tick) -> Vec<String> {
+    let verdict = verdict_on(world, tablet, &count(world, tablet), at);
+    let wants_copy = tasks::kind_of(verdict.status).is_some_and(|kind| kind != TaskKind::Delete);
+    let may_go = || world.disks.values().any(|disk| disk_refusal(world, ledger, tablet, disk, 0).is_none());
+    if !wants_copy || may_go() { Vec::new() } else { candidates::allowed_if(world, ledger, tablet) }
+}
+
+/// When it is looked at again: 0 is at the next round.
+fn next_attempt(desk: &Desk, id: TabletId, at: Tick) -> Option<u64> {
+    match &desk.entry(id)?.place {
+        Place::Ready | Place::Busy { .. } => Some(0),
+        Place::Later { until, .. } => Some(until.since(at)),
+        Place::Away => None,
+    }
+}
+
+/// Running tasks that hold the slots it waits for.
+fn in_the_way(world: &World, desk: &Desk, id: TabletId, at: Tick) -> Vec<TaskInfo> {
+    let Some(Place::Busy { disks }) = desk.entry(id).map(|entry| &entry.place) else { return Vec::new() };
+    let holds = |task: &TaskInfo| [task.src_disk, task.dest_disk].into_iter().flatten().any(|disk| disks.contains(&disk));
+    running_tasks(world, at).filter(holds).collect()
 }
 
 fn strays(world: &World, tablet: TabletId, at: Tick) -> Vec<String> {
@@ -168,14 +184,15 @@ fn strays(world: &World, tablet: TabletId, at: Tick) -> Vec<String> {
     strays.collect()
 }
 
-fn trash(world: &World, tablet: TabletId) -> Vec<String> {
-    let trashed = world.trash.values().filter(|(_, fact)| fact.tablet == tablet).map(|(node, fact)| {
+fn trash(world: &World, tablet: TabletId, at: Tick) -> Vec<String> {
+    let trashed = world.trash.values().filter(|trashed| trashed.fact.tablet == tablet).map(|trashed| {
+        let (node, fact) = (trashed.node, &trashed.fact);
         format!(
             "replica {} on node {node} disk {}: {} bytes, dropped {} s ago",
             fact.replica,
             fact.disk,
             fact.bytes,
-            fact.age_ms / 1000
+            trashed.age_ms(at) / 1000
         )
     });
     trashed.collect()

@@ -3,6 +3,15 @@
 use crate::Reason;
 use stele_common::api::Refusal;
 
+/// A number of bytes as people say it, to a tenth.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let Some(power) = bytes.checked_ilog2().map(|log| log as usize / 10).filter(|power| *power > 0) else {
+        return format!("{bytes} B");
+    };
+    format!("{:.1} {}", bytes as f64 / (1u64 << (10 * power)) as f64, units[power - 1])
+}
+
 impl Reason {
     /// The sentence, with its numbers.
     pub fn detail(&self) -> String {
@@ -49,6 +58,8 @@ impl Reason {
             OtherTag { .. } => "add nodes with the table's tag, or give the table another tag",
             BucketNodeAway { .. } => "start the agent again or repair its host",
             DiskNotOnline { .. } => "see `stele disk list` for its cause",
+            NodeDraining { .. } => "take the node back: `stele node undrain`",
+            DiskDraining { .. } => "take the disk back: `stele disk undrain`",
             DiskWouldOverfill { .. } => "add disks or free space",
             NodeNotAlive { .. } | NodeLost { .. } => "start the agent again or repair its host",
             NodesNotReported { .. } => "wait for the agents' full reports",
@@ -67,8 +78,6 @@ impl Reason {
             | HostHasCopy { .. }
             | OtherMedium { .. }
             | TableNotNormal { .. }
-            | NodeDraining { .. }
-            | DiskDraining { .. }
             | NotInBucket { .. }
             | TabletHasTask { .. }
             | NowHealthy
@@ -82,5 +91,25 @@ impl Reason {
             | LoadCountsIt { .. } => return None,
         };
         Some(text.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sizes are said as people say them.
+    #[test]
+    fn sizes_are_readable() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (3 << 19, "1.5 MiB"),
+            (200 << 30, "200.0 GiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Tasks as people see them: pending, running, ended. Decides nothing.
 
-use crate::schedule::queue::Entry;
-use crate::schedule::{Desk, Past};
+use crate::schedule::queue::{After, Entry, Place};
+use crate::schedule::{Desk, Past, admit};
 use crate::world::{Outcome, Task, Work};
 use crate::{Reason, World};
 use stele_common::api::{Sick, TaskInfo, TaskKind, TaskState};
@@ -43,9 +43,19 @@ pub fn pending_task(world: &World, entry: &Entry, at: Tick) -> TaskInfo {
         age_ms: at.since(entry.queued),
         failures: entry.failures,
         timeout_ms: None,
-        reason: entry.reason.as_ref().map(Reason::refusal),
+        reason: waits(entry, at).as_ref().map(Reason::refusal),
         evidence: None,
         ended: None,
+    }
+}
+
+/// Why an entry has not been done yet; one that waits for what may come back by itself was never refused.
+fn waits(entry: &Entry, at: Tick) -> Option<Reason> {
+    match &entry.place {
+        Place::Later { until, after: After::Wait } => Some(admit::not_ready(until.since(at))),
+        Place::Later { after: After::Refusal | After::Failure, .. } | Place::Ready | Place::Busy { .. } | Place::Away => {
+            entry.reason.clone()
+        }
     }
 }
 
@@ -83,7 +93,7 @@ pub fn oldest_sick(desk: &Desk, at: Tick) -> Option<Sick> {
         tablet: oldest.tablet,
         status: oldest.verdict.status,
         for_ms: at.since(oldest.queued),
-        reason: oldest.reason.as_ref().map(Reason::refusal),
+        reason: waits(oldest, at).as_ref().map(Reason::refusal),
     })
 }
 
@@ -140,7 +150,8 @@ fn task_info(world: &World, task: &Task) -> TaskInfo {
     }
 }
 
-fn kind_of(status: TabletStatus) -> Option<TaskKind> {
+/// What is done first about such a verdict.
+pub(super) fn kind_of(status: TabletStatus) -> Option<TaskKind> {
     match status {
         TabletStatus::ReplicaMissing
         | TabletStatus::NeedFurtherRepair
