@@ -13,7 +13,8 @@ const EXAMPLES: &str = "Examples:
   stele table create d.t --replication 3 --buckets 16
   stele load d.t DIR && stele verify d.t
 
-Exit codes: 0 done, 1 error, 2 refused by a check or something found, 3 not found, 5 timeout, 64 usage";
+Exit codes: 0 done, 1 error, 2 refused by a check or something found, 3 not found, 5 timeout, 64 usage,
+130 interrupted";
 
 /// Keeps N verified copies of versioned file sets on plain disks of plain hosts.
 #[derive(Debug, Parser)]
@@ -111,6 +112,9 @@ pub enum Verb {
     /// Ask a world file, or simulate a whole cluster from seeds
     #[command(subcommand)]
     Sim(cmd::sim::SimVerb),
+    /// What a loss would cost: what is gone, degraded, and how long healing takes
+    #[command(name = "whatif")]
+    WhatIf(cmd::whatif::WhatIfArgs),
     /// Make a cluster token for binding outside loopback
     Token(cmd::token::TokenArgs),
     /// Print a completion script

@@ -27,7 +27,7 @@ mod world;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use exit::{Exit, Origin, Outcome};
+use exit::{Exit, Failure, Origin, Outcome};
 use flags::{Cli, Verb};
 use std::io::Write;
 use std::process::ExitCode;
@@ -45,13 +45,27 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(failure) => {
-            if failure.origin != Origin::BrokenPipe {
-                // Nobody is left to tell when this fails.
-                let _ = writeln!(anstream::stderr(), "{} {failure}", table::bad("error:"));
-            }
+            tell(&failure);
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+fn tell(failure: &Failure) {
+    // Nobody is left to tell when a write fails.
+    let _ = match failure.origin {
+        Origin::BrokenPipe => Ok(()),
+        Origin::Interrupted => writeln!(anstream::stderr(), "{failure}"),
+        Origin::Unreachable | Origin::Problem { .. } | Origin::Here => {
+            writeln!(anstream::stderr(), "{} {failure}", table::bad("error:"))
+        }
+    };
+}
+
+/// Ends the process now: for a command that was asked to stop while one of its threads hangs in a request.
+fn leave(failure: &Failure) -> ! {
+    tell(failure);
+    std::process::exit(failure.exit.code().into())
 }
 
 fn run(cli: &Cli) -> Outcome {
@@ -80,6 +94,7 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Config(verb) => cmd::config::run(global, verb),
         Verb::Snapshot(verb) => cmd::snapshot::run(global, verb),
         Verb::Sim(verb) => cmd::sim::run(global, verb),
+        Verb::WhatIf(args) => cmd::whatif::run(global, args),
         Verb::Token(args) => cmd::token::run(args),
         Verb::Completions(args) => cmd::completions::run(args),
     }

@@ -28,7 +28,7 @@ pub use operate::{
     blockers, certificate, drain, drain_item, drained, evacuation, group, lease, lease_line, removal,
 };
 
-pub use why::{explanation, node_explanation};
+pub use why::{explanation, node_explanation, whatif};
 
 rows!(
     Nodes,

@@ -4,6 +4,7 @@
 //! that names the place in the file: a tablet and replica, a node and disk, or a line of text.
 
 use crate::exit::Failure;
+use crate::http::Face;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -26,6 +27,14 @@ pub fn read(path: &Path) -> Result<Reading, Failure> {
         let _ = writeln!(anstream::stderr(), "warning: {name}: {warning}");
     }
     Ok(reading)
+}
+
+/// Asks the live coordinator for its world.
+pub fn live(face: &Face) -> Result<Reading, Failure> {
+    let mut bytes = Vec::new();
+    let mut sent = face.bytes("/v1/world", &[])?;
+    sent.read_to_end(&mut bytes).map_err(|error| Failure::io("the coordinator's world did not come whole", error))?;
+    parse(bytes).map_err(|text| Failure::error(format!("the coordinator's world: {text}")))
 }
 
 /// Whether standard input or output is meant.

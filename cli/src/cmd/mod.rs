@@ -28,3 +28,4 @@ pub mod task;
 pub mod token;
 pub mod up;
 pub mod verify;
+pub mod whatif;

@@ -1,7 +1,7 @@
 //! How explanations read on a terminal: of a tablet, of a node.
 
 use super::{Rows, heading, refusal, render, size, tablet};
-use crate::table::{duration, pairs};
+use crate::table::{bad, duration, good, pairs};
 use stele_common::api::*;
 
 struct Candidates<'a>(&'a [Candidate]);
@@ -76,6 +76,50 @@ pub fn node_explanation(why: &NodeExplanation) -> String {
     if !why.tasks.is_empty() {
         let tasks = render(&Tasks { tasks: why.tasks.clone() });
         text += &format!("\n\n{}\n  {}", heading("tasks"), tasks.replace('\n', "\n  "));
+    }
+    text
+}
+
+/// What a loss would cost.
+pub fn whatif(cost: &WhatIf) -> String {
+    let lost = match cost.lost {
+        0 => good("nothing"),
+        lost => bad(&format!("{lost} tablets, {}", size(cost.lost_bytes))),
+    };
+    let degraded = format!(
+        "{} tablets, {} of them too few copies for loads, {} one copy",
+        cost.degraded, cost.without_quorum, cost.one_copy_left
+    );
+    let copies = match (cost.copies, cost.fits) {
+        (0, true) => "nothing".to_string(),
+        (copies, true) => format!("{copies} copies, {}: all of them find a place", size(cost.bytes)),
+        (copies, false) => {
+            let blocked = bad(&format!("{} tablets find no place", cost.blocked));
+            format!("{copies} copies, {}; {blocked}", size(cost.bytes))
+        }
+    };
+    let heal = |(from, to): (u64, u64)| format!("{} to {}", duration(from * 1000), duration(to * 1000));
+    let fullest = |disk: &FullestDisk| format!("{:.1} %: {} on {}", disk.used_percent, disk.path, disk.host);
+    let margin = |margin: &Margin| format!("{} more hosts, {} more disks", margin.hosts, margin.disks);
+    let next = cost.next.as_ref().map_or_else(
+        || "no single host more would take a tablet".to_string(),
+        |next| bad(&format!("host {} before repair ends would take {} tablets", next.host, next.tablets)),
+    );
+    let mut text = pairs(&[
+        ("lost", lost),
+        ("degraded", degraded),
+        ("to copy", copies),
+        ("fullest after", cost.fullest.as_ref().map(fullest).unwrap_or_default()),
+        ("healthy after", cost.heal_s.map(heal).unwrap_or_default()),
+        ("margin then", cost.margin.as_ref().map(margin).unwrap_or_default()),
+        ("next loss", next),
+    ]);
+    for tablet in &cost.lost_tablets {
+        text += &format!("\n{} tablet {} of {}", bad("lost"), tablet.tablet, tablet.table);
+    }
+    for blocker in &cost.blockers {
+        let tablet = blocker.tablet.map(|tablet| format!(" tablet {tablet}")).unwrap_or_default();
+        text += &format!("\n{}{tablet}: {}", bad(&blocker.code), blocker.detail);
     }
     text
 }
