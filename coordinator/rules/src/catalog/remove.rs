@@ -80,7 +80,7 @@ pub fn cost(world: &World, id: NodeId) -> Result<Removal, Reason> {
 /// Tablets without a complete copy of which something outside the catalog lies on the node.
 fn may_be_salvaged(world: &World, node: NodeId) -> BTreeSet<TabletId> {
     let strays = world.strays.iter().filter(|(_, stray)| stray.node == node).map(|((tablet, _), _)| *tablet);
-    let trash = world.trash.values().filter(|(holder, _)| *holder == node).map(|(_, fact)| fact.tablet);
+    let trash = world.trash.values().filter(|trashed| trashed.node == node).map(|trashed| trashed.fact.tablet);
     let lost = |id: &TabletId| world.tablets.get(*id).is_some_and(|tablet| count(world, tablet).complete == 0);
     strays.chain(trash).filter(lost).collect()
 }

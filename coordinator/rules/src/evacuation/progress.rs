@@ -97,8 +97,11 @@ struct Pace {
     bytes_per_s: u64,
 }
 
+/// The last ones leave on evidence, which is asked for again after 5 s where an answer was lost.
+const TAIL_S: u64 = 5;
+
 /// Seconds to the end, from and to: between the most and the least hopeful of three measures (bytes at the rate of now,
-/// bytes at the rate so far, tablets at the rate so far), a quarter wider at either end. `None` before anything moved.
+/// bytes at the rate so far, tablets at the rate so far), a quarter wider at either end, and the tail. `None` before anything moved.
 fn eta(pace: &Pace) -> Option<(u64, u64)> {
     let so_far = |left: u64, moved: u64| {
         let ms = u128::from(pace.elapsed_ms) * u128::from(left);
@@ -111,7 +114,7 @@ fn eta(pace: &Pace) -> Option<(u64, u64)> {
     ];
     let known: Vec<u64> = measures.into_iter().flatten().collect();
     let (least, most) = (known.iter().min()?, known.iter().max()?);
-    Some((least - least / 4, most + most / 4 + 1))
+    Some((least - least / 4, most + most / 4 + TAIL_S))
 }
 
 #[cfg(test)]
@@ -130,10 +133,10 @@ mod tests {
             bytes_per_s: 0,
         };
         assert_eq!(eta(&none), None);
-        assert_eq!(eta(&Pace { bytes_per_s: 10, ..none }), Some((75, 126)));
+        assert_eq!(eta(&Pace { bytes_per_s: 10, ..none }), Some((75, 130)));
         // Half of the tablets in 10 s, a fifth of the bytes: 10 s to 40 s.
         let half = Pace { tablets_moved: 10, bytes_moved: 250, bytes_per_s: 50, ..none };
-        assert_eq!(eta(&half), Some((8, 51)));
-        assert_eq!(eta(&Pace { tablets_left: 0, bytes_left: 0, ..half }), Some((0, 1)));
+        assert_eq!(eta(&half), Some((8, 55)));
+        assert_eq!(eta(&Pace { tablets_left: 0, bytes_left: 0, ..half }), Some((0, 5)));
     }
 }

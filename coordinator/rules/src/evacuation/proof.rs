@@ -5,8 +5,8 @@
 
 use super::{name_of, progress};
 use crate::World;
-use crate::catalog::evidence;
-use crate::world::{Drain, Leaver, Tablet};
+use crate::checkup::{count, proven};
+use crate::world::{Drain, Leaver, Replica, Tablet};
 use stele_common::api::Blocker;
 use stele_common::{ReplicaId, TabletId, Tick};
 
@@ -75,14 +75,32 @@ fn flaw(world: &World, drain: &Drain, tablet: &Tablet, at: Tick) -> Result<Vec<R
     if let Some(replica) = tablet.replicas.iter().find(|replica| drain.of.has(replica)) {
         return Err(("still_there", format!("replica {} stands there", replica.id)));
     }
-    // A copy on another disk that is to leave proves as much: it leaves under the same law.
-    let witnesses = evidence::witnesses(world, tablet, None, at, None);
-    let copies: Vec<ReplicaId> = witnesses.iter().map(|witness| witness.replica).collect();
+    let copies = copies(world, tablet, at);
     let (have, wanted) = (copies.len() as u32, tablet.wanted);
     if have < wanted {
         return Err(("not_proven", format!("{have} of {wanted} copies elsewhere are complete and proven")));
     }
     Ok(copies)
+}
+
+/// The copies that prove it, on different hosts. One on another disk that is to leave proves as much: it leaves under
+/// the same law. One that is installing a load proves as much, too: what left had n proven others at that moment, so
+/// only a later load can be missing, and that never stood there.
+fn copies(world: &World, tablet: &Tablet, at: Tick) -> Vec<ReplicaId> {
+    let counts = count(world, tablet);
+    let judged = tablet.replicas.iter().zip(&counts.judged);
+    let good = judged.filter(|(replica, judged)| {
+        let is_proven = judged.complete && proven(world, tablet, replica, at, None);
+        judged.alive && (is_proven || is_installing(world, replica, at))
+    });
+    good.map(|(replica, _)| replica.id).collect()
+}
+
+fn is_installing(world: &World, replica: &Replica, at: Tick) -> bool {
+    let Some(seen) = &replica.seen else { return false };
+    let is_young = |since: Tick, ms: u64| at.since(since) < ms;
+    seen.behind.is_some_and(|since| is_young(since, world.knobs.install_grace_ms))
+        && seen.verified.is_some_and(|since| is_young(since, world.knobs.scrub_period_ms.saturating_mul(2)))
 }
 
 /// What it is called.

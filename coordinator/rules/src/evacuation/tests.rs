@@ -148,6 +148,13 @@ fn progress_and_proof() {
         assert_eq!((now.tablets_moved, now.tablets_left(), now.bytes), (moved, all - moved, all * REPLICA_BYTES));
     }
     assert!(proof::is_done(&sample.world, &drain, at));
+    let (busy, _) = drain.held[0];
+    let holders = sample.replicas(busy)[..2].to_vec();
+    let mut loading = sample.clone();
+    loading.load(busy, &holders);
+    assert!(proof::is_done(&loading.world, &drain, at), "the third copy is installing a load that never stood there");
+    let late = at.plus(sample.world.knobs.install_grace_ms);
+    assert!(!proof::is_done(&loading.world, &drain, late), "it has had its time");
     let proof = proof::recount(&sample.world, &drain, at);
     assert_eq!((proof.missing, proof.proven.len() as u64), (0, all));
     assert!(proof.proven.iter().all(|one| one.copies.len() == 3));
