@@ -9,6 +9,7 @@ use super::admit::Visit;
 use super::beside::choose_beside;
 use super::in_place::{self, Spot};
 use super::slots::{Grant, size_of};
+use super::source::NoSource;
 use super::target::NoTarget;
 use super::victim::Purpose;
 use super::visitor::{Visitor, stopped};
@@ -71,7 +72,7 @@ impl<'a> Visitor<'a> {
         };
         let source = match self.source_for(old) {
             Ok(source) => source,
-            Err(visit) => return visit,
+            Err(NoSource { reason, busy }) => return stopped(reason, busy),
         };
         let grant = Grant { source_disk: source.disk, node, disk, bytes };
         self.clone_from(source, Target::Beside { old: old.id, disk }, grant)

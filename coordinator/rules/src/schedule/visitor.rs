@@ -201,14 +201,13 @@ impl<'a> Visitor<'a> {
     }
 
     /// Where the bytes of a successor come from: from the one that it replaces, if that can give.
-    pub fn source_for(&self, old: &'a Replica) -> Result<&'a Replica, Visit> {
+    pub fn source_for(&self, old: &'a Replica) -> Result<&'a Replica, NoSource> {
         let Desktop { world, ledger, .. } = *self.desktop;
         if !may_give(world, self.tablet, old) {
-            let chosen = choose_source(world, ledger, self.tablet, self.counts, Some(old.id));
-            return chosen.map_err(|NoSource { reason, busy }| stopped(reason, busy));
+            return choose_source(world, ledger, self.tablet, self.counts, Some(old.id));
         }
         match ledger.free(old.disk) {
-            0 => Err(stopped(super::source::no_slot(old.disk), vec![old.disk])),
+            0 => Err(NoSource { reason: super::source::no_slot(old.disk), busy: vec![old.disk] }),
             _ => Ok(old),
         }
     }
