@@ -307,7 +307,8 @@ mod tests {
     /// What restarts cost, and when the budget is spent.
     #[test]
     fn restarts_have_a_budget() {
-        let cases: [(&str, Vec<(u64, u64)>, u64); 7] = [
+        type Row = (&'static str, Vec<(u64, u64)>, u64);
+        let cases: [Row; 7] = [
             ("one absence", vec![(0, 200)], 0),
             ("ten minutes of flapping", flapping(10), 0),
             ("half an hour spends it", flapping(31), 0),
