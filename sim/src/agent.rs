@@ -14,6 +14,9 @@ pub struct Agent {
     pub disks: Vec<ModelDisk>,
     /// The host will never run again.
     pub gone: bool,
+    pub tag: &'static str,
+    /// An operator wants it empty.
+    pub draining: bool,
     /// How often the agent began.
     pub boots: u64,
     /// Written on its disks once the first was formatted.
@@ -80,6 +83,8 @@ impl Agent {
             host: format!("host-{}", index + 1),
             disks: (0..disks).map(|_| ModelDisk::blank(bytes)).collect(),
             gone: false,
+            tag: "default",
+            draining: false,
             boots: 0,
             cluster: None,
             life: None,

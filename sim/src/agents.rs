@@ -370,10 +370,16 @@ impl Sim {
             // A directory that is gone has not failed: it may come back as good as it was.
             self.disk_turned(agent, disk, DiskState::Unavailable);
             OpResult::Failed(OpFailure::NotFound)
+        } else if model.failing && self.breaks(Mutant::FailedSyncTrusted) {
+            // Done in the cache, and nowhere else.
+            ops::run(&mut model.clone(), &op, self.now)
         } else if model.failing {
             OpResult::Failed(OpFailure::Disk { detail: "input/output error".to_string() })
         } else if model.full && ops::writes(&op) {
             OpResult::Failed(OpFailure::Full)
+        } else if let (Op::Verify { replica, .. }, true) = (&op, self.breaks(Mutant::VerifyReadsNothing)) {
+            let head = model.replicas.get(replica).map(|dir| dir.head);
+            head.map_or(OpResult::Failed(OpFailure::NotFound), |version| OpResult::Verified { version })
         } else {
             self.carry_out(agent, disk, &op)
         };
@@ -422,7 +428,7 @@ fn hello(host: &Agent) -> Hello {
         host: host.host.clone(),
         name: host.host.clone(),
         rack: String::new(),
-        tag: "default".to_string(),
+        tag: host.tag.to_string(),
         boot: host.life.as_ref().map(|life| life.boot).unwrap_or_default(),
         epoch_seen,
         store_seen: host.life.as_ref().map(|life| life.store_seen).unwrap_or_default(),

@@ -8,7 +8,7 @@
 //! ```
 
 use crate::net::Place;
-use crate::options::SECOND;
+use crate::options::{SECOND, TableMix};
 use crate::sim::{Next, Phase, Sim};
 use crate::streams::{Stream, agent_of};
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +96,7 @@ impl Sim {
         if life.is_some_and(|life| life.world.tables.values().any(|table| table.name == name)) {
             return;
         }
-        let (replication, buckets) = self.mix.tables[table];
+        let TableMix { replication, buckets, tag, colocate } = self.mix.tables[table].clone();
         let create = api::TableCreate {
             db: "d".to_string(),
             name,
@@ -104,8 +104,8 @@ impl Sim {
             buckets,
             medium: Medium::Hdd,
             partitions: Vec::new(),
-            tag: None,
-            colocate: None,
+            tag: Some(tag.to_string()),
+            colocate: colocate.then(|| "g".to_string()),
         };
         self.ask(client, 0, EventBody::CreateTable(create));
         let step = ClientNext::CreateTable { table };
@@ -141,7 +141,7 @@ impl Sim {
         }
         let tables = self.mix.tables.len() as u64;
         let index = self.wish.below(tables) as usize;
-        let (_, buckets) = self.mix.tables[index];
+        let buckets = self.mix.tables[index].buckets;
         self.clients[client].jobs += 1;
         let key = LoadKey(format!("client-{client}-{}", self.clients[client].jobs));
         let touched: BTreeSet<u32> =

@@ -14,10 +14,11 @@ use crate::sim::{DownBody, Next, Sim};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use stele_common::handshake::Hello;
-use stele_common::{BootId, LoadKey, NodeId, Order, Report, TabletId, Tick, ToAgent};
+use stele_common::status::Level;
+use stele_common::{BootId, Liveness, LoadKey, NodeId, Order, Report, TabletId, Tick, ToAgent};
 use stele_coordinator_rules::roster::{Roster, RosterEvent};
 use stele_coordinator_rules::schedule::{Desk, DeskEvent};
-use stele_coordinator_rules::world::{LoadPhase, Task};
+use stele_coordinator_rules::world::{LoadPhase, Task, Work};
 use stele_coordinator_rules::{Action, Answer, Change, Event, EventBody, World, catalog, replay};
 
 /// The catalog's tick; the real shell's 100 ms would only add events.
@@ -144,6 +145,11 @@ impl Sim {
         });
         self.trace.decision(now, &format!("coordinator begins, life {number}"));
         self.coordinate(EventBody::Began { cluster_if_new: "5".repeat(32) }, Asker::Nobody);
+        if self.breaks(Mutant::GraceSkipped) {
+            for node in known {
+                self.coordinate(EventBody::NodeTurned { node, liveness: Liveness::Lost }, Asker::Nobody);
+            }
+        }
         if number == 1 {
             // Tables need hosts first.
             for (index, _) in self.mix.tables.clone().iter().enumerate() {
@@ -200,6 +206,11 @@ impl Sim {
             }
         }
         self.finish(batch);
+        if self.breaks(Mutant::OldStoreTrusted)
+            && let Some(life) = self.coordinator.life.as_mut().filter(|life| life.world.level == Level::Blind)
+        {
+            life.world.apply(&Change::LevelTurned { level: Level::Lively, cause: None });
+        }
     }
 
     /// A change that the world has taken in: looked at, told to the desk, and kept for the store.
@@ -236,12 +247,17 @@ impl Sim {
         }
     }
 
-    /// [`Mutant::DeleteWithoutEvidence`].
+    /// [`Mutant::DeleteWithoutEvidence`] and [`Mutant::DrainDropsFirst`].
     fn victim_chosen(&self, change: &Change, batch: &mut Batch) {
         let Change::TaskStarted { task } = change else { return };
-        let stele_coordinator_rules::world::Work::Delete { replica, node, .. } = task.work else { return };
-        let Some(life) = self.coordinator.life.as_ref().filter(|_| self.breaks(Mutant::DeleteWithoutEvidence)) else {
-            return;
+        let Some(life) = self.coordinator.life.as_ref() else { return };
+        let is_drained = life.world.nodes.values().any(|node| node.draining);
+        let (replica, node) = match task.work {
+            Work::Delete { replica, node, .. } if self.breaks(Mutant::DeleteWithoutEvidence) => (replica, node),
+            Work::Clone { source, source_node, .. } if self.breaks(Mutant::DrainDropsFirst) && is_drained => {
+                (source, source_node)
+            }
+            Work::Delete { .. } | Work::Clone { .. } => return,
         };
         let evidence = stele_common::Evidence::Others { replicas: Vec::new(), wanted: 0 };
         let body = stele_common::OrderBody::Drop { tablet: task.tablet, replica, evidence };
@@ -297,8 +313,18 @@ impl Sim {
                 continue;
             }
             self.learn_committed(&change);
-            self.coordinator.log.push(change);
+            self.coordinator.log.push(self.torn(change));
         }
+    }
+
+    /// [`Mutant::TornCommit`].
+    fn torn(&self, mut change: Change) -> Change {
+        if let Change::LoadCommitted { versions, .. } = &mut change
+            && self.breaks(Mutant::TornCommit)
+        {
+            versions.truncate(1);
+        }
+        change
     }
 
     fn carry_effects(&mut self, effects: Vec<Effect>) {

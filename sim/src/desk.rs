@@ -1,12 +1,13 @@
 //! The coordinator's checker and scheduler actors: verdicts for what changed, rounds of the desk, its wishes on their way
 //! to the catalog some time after they were decided on.
 
+use crate::Mutant;
 use crate::coordinator::{Asker, Life};
-use crate::options::{MINUTE, SECOND};
+use crate::options::{MINUTE, Options, SECOND};
 use crate::sim::{Next, Sim};
 use stele_common::Tick;
 use stele_coordinator_rules::schedule::{DeskAction, DeskEvent};
-use stele_coordinator_rules::{Change, EventBody, Proposal, checkup};
+use stele_coordinator_rules::{Change, EventBody, Proposal, World, checkup};
 
 /// The desk's round.
 pub const ROUND_MS: u64 = SECOND;
@@ -30,9 +31,11 @@ impl Sim {
         let Some(life) = self.coordinator.life.as_mut().filter(|life| life.number == number) else { return };
         life.check_due = false;
         let dirty = std::mem::take(&mut life.dirty);
+        let bent = bent(&self.options, &life.world);
+        let world = bent.as_ref().unwrap_or(&life.world);
         let found = dirty.into_iter().filter_map(|id| {
-            let tablet = life.world.tablets.get(id)?;
-            Some((id, checkup::verdict(&life.world, tablet, at)))
+            let tablet = world.tablets.get(id)?;
+            Some((id, checkup::verdict(world, tablet, at)))
         });
         let verdicts = found.collect();
         self.desk(at, DeskEvent::Verdicts(verdicts));
@@ -60,9 +63,12 @@ impl Sim {
     pub fn desk(&mut self, at: Tick, event: DeskEvent) {
         let Some(life) = &mut self.coordinator.life else { return };
         let number = life.number;
-        for action in life.desk.step(&life.world, at, event) {
+        let bent = bent(&self.options, &life.world);
+        let actions = life.desk.step(bent.as_ref().unwrap_or(&life.world), at, event);
+        for action in actions {
             match action {
                 DeskAction::Propose(proposal) => {
+                    self.check_maintenance(&proposal);
                     let after = 1 + self.work.below(200);
                     self.queue.put(self.now + after, Next::Propose { life: number, proposal });
                 }
@@ -71,8 +77,20 @@ impl Sim {
         }
     }
 
+    /// [`Mutant::VictimReversed`].
+    fn reverse_victim(&self, proposal: &mut Proposal) {
+        let Proposal::Delete { tablet, victim, .. } = proposal else { return };
+        let life = self.coordinator.life.as_ref().filter(|_| self.breaks(Mutant::VictimReversed));
+        let known = life.and_then(|life| life.world.tablets.get(*tablet));
+        let good = known.into_iter().flat_map(|tablet| &tablet.replicas).filter(|replica| replica.bad.is_none());
+        if let Some(newest) = good.map(|replica| replica.id).max() {
+            *victim = newest;
+        }
+    }
+
     /// A wish of the desk reaches the catalog, some time after it was decided on.
-    pub fn propose(&mut self, number: u64, proposal: Proposal) {
+    pub fn propose(&mut self, number: u64, mut proposal: Proposal) {
+        self.reverse_victim(&mut proposal);
         if self.coordinator.life.as_ref().is_none_or(|life| life.number != number) {
             return;
         }
@@ -83,6 +101,19 @@ impl Sim {
         };
         self.coordinate(EventBody::Propose(proposal), Asker::Desk { tablet });
     }
+}
+
+/// The world as checker and desk see it under [`Mutant::TargetIgnoresDraining`] and [`Mutant::MaintenanceIgnored`].
+fn bent(options: &Options, world: &World) -> Option<World> {
+    let mut world = match options.mutant? {
+        Mutant::TargetIgnoresDraining | Mutant::MaintenanceIgnored => world.clone(),
+        _ => return None,
+    };
+    match options.mutant? {
+        Mutant::TargetIgnoresDraining => world.nodes.values_mut().for_each(|node| node.draining = false),
+        _ => world.leases.clear(),
+    }
+    Some(world)
 }
 
 /// The tablets whose verdict may differ after a change.

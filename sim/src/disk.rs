@@ -26,6 +26,8 @@ pub struct ModelDisk {
     pub failing: bool,
     /// No byte more fits.
     pub full: bool,
+    /// An operator wants it empty.
+    pub draining: bool,
     pub total: u64,
     pub epoch: Epoch,
     pub replicas: BTreeMap<ReplicaId, ReplicaDir>,

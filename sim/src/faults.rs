@@ -27,6 +27,13 @@ pub enum Fault {
     Emptied,
     OldStore,
     Regress,
+    /// Operators' doings, see `people`.
+    Drain,
+    DrainDisk,
+    Maintain,
+    Urgent,
+    Replication,
+    Storm,
 }
 
 /// How it is over.
@@ -49,13 +56,28 @@ pub enum Undo {
         agent: usize,
         disk: usize,
     },
+    /// An operator thinks again about a drain.
+    Drain {
+        agent: usize,
+    },
+    DrainDisk {
+        agent: usize,
+        disk: usize,
+    },
+    /// Drains that could not end are taken back.
+    Drains,
+    /// A host under maintenance is switched off for so long.
+    Switched {
+        agent: usize,
+        down: u64,
+    },
     /// The copy of the store that was made takes its place.
     UseBackup,
     TrueStore,
 }
 
 impl Fault {
-    const ALL: [Fault; 11] = [
+    const ALL: [Fault; 17] = [
         Fault::AgentCrash,
         Fault::CoordinatorCrash,
         Fault::HostGone,
@@ -67,6 +89,12 @@ impl Fault {
         Fault::Emptied,
         Fault::OldStore,
         Fault::Regress,
+        Fault::Drain,
+        Fault::DrainDisk,
+        Fault::Maintain,
+        Fault::Urgent,
+        Fault::Replication,
+        Fault::Storm,
     ];
 
     fn name(self) -> &'static str {
@@ -82,6 +110,12 @@ impl Fault {
             Fault::Emptied => "emptied",
             Fault::OldStore => "old_store",
             Fault::Regress => "regress",
+            Fault::Drain => "drain",
+            Fault::DrainDisk => "drain_disk",
+            Fault::Maintain => "maintain",
+            Fault::Urgent => "urgent",
+            Fault::Replication => "replication",
+            Fault::Storm => "storm",
         }
     }
 }
@@ -101,6 +135,12 @@ impl Sim {
             Fault::Emptied => mix.emptied,
             Fault::OldStore => mix.old_store,
             Fault::Regress => mix.regress,
+            Fault::Drain => mix.drain,
+            Fault::DrainDisk => mix.drain_disk,
+            Fault::Maintain => mix.maintain,
+            Fault::Urgent => mix.urgent,
+            Fault::Replication => mix.replication,
+            Fault::Storm => mix.storm,
         }
     }
 
@@ -141,6 +181,9 @@ impl Sim {
             Fault::Emptied => self.empty(agent, disk),
             Fault::OldStore => self.old_store(),
             Fault::Regress => self.regress(agent, disk),
+            Fault::Drain | Fault::DrainDisk | Fault::Maintain | Fault::Urgent | Fault::Replication | Fault::Storm => {
+                self.wish(fault, agent, disk)
+            }
         };
         if happened {
             *self.stats.faults.entry(fault.name()).or_default() += 1;
@@ -175,7 +218,7 @@ impl Sim {
         }
     }
 
-    fn undo_later(&mut self, after: u64, undo: Undo) {
+    pub fn undo_later(&mut self, after: u64, undo: Undo) {
         self.queue.put(self.now + after, Next::Undo { undo });
     }
 
@@ -216,10 +259,10 @@ impl Sim {
     }
 
     fn lose_host(&mut self, agent: usize) -> bool {
-        let left = self.agents.iter().filter(|agent| !agent.gone).count() as u64;
-        let needed = self.mix.tables.iter().map(|(replication, _)| u64::from(*replication)).max().unwrap_or(1);
+        let (tag, draining) = (self.agents[agent].tag, self.agents[agent].draining);
+        let left = self.staying(tag) + u64::from(draining);
         let all: Vec<usize> = (0..self.agents[agent].disks.len()).collect();
-        if left <= needed.max(2) || !all.iter().all(|disk| self.may_lose(agent, *disk)) {
+        if left <= self.needed(tag) || !all.iter().all(|disk| self.may_lose(agent, *disk)) {
             return false;
         }
         self.agent_crash(agent);
@@ -397,6 +440,14 @@ impl Sim {
                 self.old_store();
             }
             Undo::UseBackup => {}
+            Undo::Drain { agent } => self.undrain(agent, None),
+            Undo::DrainDisk { agent, disk } => self.undrain(agent, Some(disk)),
+            Undo::Drains => self.settle_drains(),
+            Undo::Switched { agent, down } if self.agents[agent].life.is_some() && self.phase == Phase::Chaos => {
+                self.agent_crash(agent);
+                self.queue.put(self.now + down, Next::AgentStart { agent });
+            }
+            Undo::Switched { .. } => {}
             Undo::TrueStore => self.true_store(),
         }
     }
@@ -458,6 +509,7 @@ impl Sim {
             self.queue.put(self.now + SECOND, Next::AgentStart { agent });
         }
         self.queue.put(self.now + 3 * SECOND, Next::CoordinatorStart);
+        self.undo_later(2 * MINUTE, Undo::Drains);
         // Rot that nobody has read yet is looked for at once.
         let verify = EventBody::Verify(api::VerifyStart { table: None });
         let event = Box::new(verify);

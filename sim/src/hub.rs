@@ -89,7 +89,7 @@ impl Sim {
         }
     }
 
-    /// [`Mutant::StaleReportAccepted`] and [`Mutant::LateCloneCounts`].
+    /// [`Mutant::StaleReportAccepted`], [`Mutant::RegressionAccepted`] and [`Mutant::LateCloneCounts`].
     fn bend_report(&self, node: NodeId, mut report: Report) -> Report {
         let Some(life) = &self.coordinator.life else { return report };
         let Some(known) = life.world.nodes.get(&node) else { return report };
@@ -98,6 +98,17 @@ impl Sim {
             && (boot != report.boot || report.seq <= known.seq)
         {
             (report.boot, report.seq) = (boot, known.seq + 1);
+        }
+        if self.breaks(Mutant::RegressionAccepted) {
+            for fact in &mut report.facts {
+                let stele_common::Fact::Replica(fact) = fact else { continue };
+                let Some(tablet) = life.world.tablets.get(fact.tablet) else { continue };
+                let Some(known) = tablet.replicas.iter().find(|known| known.id == fact.replica) else { continue };
+                let record = tablet.versions.iter().find(|record| record.version == known.version);
+                if let Some(record) = record.filter(|record| record.version > fact.version) {
+                    (fact.version, fact.hash, fact.pending) = (record.version, record.hash, record.version);
+                }
+            }
         }
         if self.breaks(Mutant::LateCloneCounts) {
             for fact in &mut report.facts {

@@ -28,6 +28,8 @@ mod net;
 mod ops;
 mod options;
 mod oracle;
+mod people;
+mod promises;
 mod queue;
 mod reports;
 mod rest;

@@ -34,11 +34,31 @@ pub enum Mutant {
     PurgeWithoutOrder,
     /// A crash during an install leaves the new head without its files (TiKV 11746).
     HalfInstallVisible,
+    /// A replica that went back to an older version is taken for what it was (Doris 1966, HDFS 17342).
+    RegressionAccepted,
+    /// A new leadership takes whoever it has not heard for dead (MinIO 14053, StarRocks 10619).
+    GraceSkipped,
+    /// Verifying reads from the cache, so rot on the medium is never found (ZFS 15526, TigerBeetle's scrub).
+    VerifyReadsNothing,
+    /// After a failed sync the next one is believed (fsync failures, ATC 2020; Ceph 2026: writes acknowledged and dropped).
+    FailedSyncTrusted,
+    /// A coordinator goes on with an older copy of its store (Neon 8784, Doris 3545).
+    OldStoreTrusted,
+    /// Of a load's one commit record only the first tablet's part is written (HBase 23693, Neon 11254).
+    TornCommit,
+    /// New copies go to hosts that are being drained (Doris 4802: the drain never ends).
+    TargetIgnoresDraining,
+    /// Of a surplus the newest copy leaves, not the one that it was made for (Doris 4147, SeaweedFS 2637).
+    VictimReversed,
+    /// Hosts that are away on purpose are replaced at once (Doris 4935, StarRocks operator 764).
+    MaintenanceIgnored,
+    /// A drain drops its copy when the new one is ordered (SeaweedFS 6042, Doris 17182).
+    DrainDropsFirst,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 15] = [
+    pub const ALL: [Mutant; 25] = [
         Mutant::DropIgnoresReplica,
         Mutant::AckBeforeDurable,
         Mutant::StaleReportAccepted,
@@ -54,5 +74,15 @@ impl Mutant {
         Mutant::SentBeforeStored,
         Mutant::PurgeWithoutOrder,
         Mutant::HalfInstallVisible,
+        Mutant::RegressionAccepted,
+        Mutant::GraceSkipped,
+        Mutant::VerifyReadsNothing,
+        Mutant::FailedSyncTrusted,
+        Mutant::OldStoreTrusted,
+        Mutant::TornCommit,
+        Mutant::TargetIgnoresDraining,
+        Mutant::VictimReversed,
+        Mutant::MaintenanceIgnored,
+        Mutant::DrainDropsFirst,
     ];
 }

@@ -33,8 +33,9 @@ pub struct Mix {
     pub hosts: u64,
     pub disks_per_host: u64,
     pub disk_bytes: u64,
-    /// Replication and buckets of each table.
-    pub tables: Vec<(u32, u32)>,
+    pub tables: Vec<TableMix>,
+    /// The last so many hosts have the tag "b", and the last table wants it.
+    pub tagged_hosts: u64,
     /// The last table is dropped late in the run.
     pub drops_table: bool,
     pub clients: u64,
@@ -43,6 +44,16 @@ pub struct Mix {
     pub net: NetMix,
     pub faults: FaultMix,
     pub knobs: RepairKnobs,
+}
+
+/// A table.
+#[derive(Clone, Debug)]
+pub struct TableMix {
+    pub replication: u32,
+    pub buckets: u32,
+    pub tag: &'static str,
+    /// In the group "g".
+    pub colocate: bool,
 }
 
 /// How the network behaves while faults are on.
@@ -72,6 +83,13 @@ pub struct FaultMix {
     pub emptied: Option<u64>,
     pub old_store: Option<u64>,
     pub regress: Option<u64>,
+    // Operators.
+    pub drain: Option<u64>,
+    pub drain_disk: Option<u64>,
+    pub maintain: Option<u64>,
+    pub urgent: Option<u64>,
+    pub replication: Option<u64>,
+    pub storm: Option<u64>,
 }
 
 impl Mix {
@@ -79,7 +97,7 @@ impl Mix {
     pub fn draw(seed: u64, hours: u64) -> Mix {
         let rng = &mut Rng::new(seed, 1);
         let hosts = rng.between(4, 7);
-        let tables = (0..rng.between(1, 2))
+        let tables: Vec<TableMix> = (0..rng.between(1, 2))
             .map(|_| {
                 let replication = match rng.below(10) {
                     0 => 1,
@@ -87,7 +105,8 @@ impl Mix {
                     4..=8 => 3,
                     _ => 4,
                 };
-                (replication.min(hosts as u32 - 1), rng.between(2, 6) as u32)
+                let (replication, buckets) = (replication.min(hosts as u32 - 1), rng.between(2, 6) as u32);
+                TableMix { replication, buckets, tag: "default", colocate: false }
             })
             .collect();
         // The shorter the run, the denser the faults, so that an hour of a mutant's run is worth something.
@@ -107,6 +126,12 @@ impl Mix {
             emptied: kind(300, 6 * HOUR),
             old_store: kind(250, 9 * HOUR),
             regress: kind(300, 3 * HOUR),
+            drain: kind(500, 4 * HOUR),
+            drain_disk: kind(300, 5 * HOUR),
+            maintain: kind(400, 3 * HOUR),
+            urgent: kind(300, 4 * HOUR),
+            replication: kind(300, 6 * HOUR),
+            storm: kind(300, 2 * HOUR),
         };
         let harsh = rng.permille(400);
         let tail_ms = rng.pick(&[200, 2 * SECOND, 20 * SECOND, 2 * MINUTE]).unwrap_or(SECOND);
@@ -119,11 +144,13 @@ impl Mix {
             twice_permille: if harsh { rng.below(20) } else { 0 },
             overtake_permille: if harsh { rng.below(15) } else { 0 },
         };
+        let (tables, tagged_hosts) = places(rng, tables, hosts);
         Mix {
             hosts,
             disks_per_host: rng.between(1, 2),
             disk_bytes: 4 << 30,
             tables,
+            tagged_hosts,
             drops_table: rng.permille(300),
             clients: rng.between(1, 3),
             think_ms: rng.between(60, 600) * SECOND,
@@ -132,6 +159,19 @@ impl Mix {
             knobs: knobs(rng),
         }
     }
+}
+
+/// Sometimes the last table has hosts of its own, sometimes its buckets stay together.
+fn places(rng: &mut Rng, mut tables: Vec<TableMix>, hosts: u64) -> (Vec<TableMix>, u64) {
+    let (is_tagged, is_together) = (rng.permille(300), rng.permille(300));
+    let Some((last, others)) = tables.split_last_mut() else { return (tables, 0) };
+    last.colocate = is_together;
+    if !is_tagged || others.is_empty() || hosts < 6 {
+        return (tables, 0);
+    }
+    (last.tag, last.replication) = ("b", last.replication.min(2));
+    others.iter_mut().for_each(|table| table.replication = table.replication.min(hosts as u32 - 4));
+    (tables, 3)
 }
 
 /// The product's defaults, slower beats (fewer events a virtual hour) and shorter periods (more of each law a run).

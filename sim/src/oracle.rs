@@ -121,6 +121,7 @@ impl Sim {
 
     /// A decision, just applied.
     pub fn check_decision(&mut self, change: &Change) {
+        self.check_wishes(change);
         match change {
             Change::ReplicaAdded { tablet, replica, node, .. } => self.check_place(*tablet, *replica, *node),
             Change::ReplicaBad { replica, cause, .. } => self.check_bad(*replica, cause),
@@ -133,7 +134,10 @@ impl Sim {
                 }
             }
             Change::ReplicaDropped { tablet, replica, evidence, .. } => {
-                self.check_evidence(*tablet, *replica, evidence);
+                let life = self.coordinator.life.as_ref();
+                let known = life.and_then(|life| life.world.tablets.get(*tablet));
+                let wanted = known.map_or(0, |known| known.wanted);
+                self.check_evidence(*tablet, *replica, evidence, wanted);
                 self.check_remaining(*tablet, *replica);
             }
             Change::TaskStarted { task } => self.check_slots(task),
@@ -149,7 +153,12 @@ impl Sim {
         let Some(life) = &self.coordinator.life else { return };
         let Some(known) = life.world.tablets.get(tablet) else { return };
         let host = |node| life.world.nodes.get(&node).map(|node| node.host.as_str());
-        let mut others = known.replicas.iter().filter(|other| other.id != replica);
+        // A move between disks of a host stands beside the one that it replaces until it counts.
+        let replaced = life.world.tasks.get(&tablet).and_then(|task| match &task.work {
+            Work::Clone { replaces, .. } => *replaces,
+            Work::Delete { .. } => None,
+        });
+        let mut others = known.replicas.iter().filter(|other| other.id != replica && Some(other.id) != replaced);
         let same = others.find(|other| other.bad.is_none() && host(other.node) == host(node));
         let (same, count) = (same.map(|other| other.id), known.replicas.len() as u32);
         let most = known.wanted + 2;
@@ -269,8 +278,7 @@ impl Sim {
         match change {
             Change::TableAdded { tablets, .. } => {
                 for tablet in tablets {
-                    let (table, wanted) = (tablet.table, tablet.wanted);
-                    let truth = TabletTruth { table, wanted, ..TabletTruth::default() };
+                    let truth = TabletTruth { table: tablet.table, ..TabletTruth::default() };
                     self.truth.tablets.insert(tablet.id, truth);
                 }
             }
@@ -353,14 +361,14 @@ impl Sim {
                 if old {
                     self.violate("I16 old store", || format!("an old store drops replica {replica}"));
                 }
-                self.check_evidence(*tablet, *replica, evidence);
+                self.check_evidence(*tablet, *replica, evidence, 0);
                 self.truth.dropped.insert(*replica);
             }
             OrderBody::Purge { tablet, replica, evidence } => {
                 if old {
                     self.violate("I16 old store", || format!("an old store purges replica {replica}"));
                 }
-                self.check_evidence(*tablet, *replica, evidence);
+                self.check_evidence(*tablet, *replica, evidence, 0);
                 self.truth.purged.insert(*replica);
             }
             OrderBody::AbortLoad { load } => {
@@ -373,9 +381,9 @@ impl Sim {
                 }
             }
             OrderBody::CommitLoad { load, tablet, version, .. } => {
-                let truth = self.truth.tablets.get(tablet);
-                let known = truth.and_then(|truth| truth.versions.get(version)).is_some_and(|(_, id)| id == load);
-                if !known {
+                // Of a table that was dropped meanwhile nothing matters any more.
+                let known = self.truth.tablets.get(tablet).map(|truth| truth.versions.get(version));
+                if known.is_some_and(|record| record.is_none_or(|(_, id)| id != load)) {
                     self.violate("I2 commit", || format!("load {load} is ordered in before its record is stored"));
                 }
             }
@@ -401,13 +409,11 @@ impl Sim {
     }
 
     /// Every witness must really hold what the evidence says of it, unless a fault has touched it.
-    fn check_evidence(&mut self, tablet: TabletId, victim: ReplicaId, evidence: &Evidence) {
+    /// `at_least`: what is wanted at the decision; an order is given again on the word of an older one.
+    fn check_evidence(&mut self, tablet: TabletId, victim: ReplicaId, evidence: &Evidence, at_least: u32) {
         self.held("I2 evidence");
         let (witnesses, needed): (&[Witness], u32) = match evidence {
-            Evidence::Others { replicas, wanted } => {
-                let wanted_truly = self.tablet_truth(tablet).map_or(*wanted, |truth| truth.wanted);
-                (replicas, (*wanted).max(wanted_truly))
-            }
+            Evidence::Others { replicas, wanted } => (replicas, (*wanted).max(at_least)),
             Evidence::Bad { others, .. } => (others, 1),
             Evidence::NeverComplete { .. } => (&[], 0),
             Evidence::TableDropped { table } if self.truth.dropped_tables.contains(table) => (&[], 0),

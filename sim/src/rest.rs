@@ -31,6 +31,7 @@ impl Sim {
         }
         self.hosts_problem(world)
             .or_else(|| world.tablets.iter().find_map(|tablet| self.tablet_problem(world, tablet, at)))
+            .or_else(|| self.drain_problem(world))
             .or_else(|| world_problem(world))
             .or_else(|| self.disk_problem(world))
             .or_else(|| {

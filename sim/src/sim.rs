@@ -181,7 +181,9 @@ pub struct Sim {
 impl Sim {
     pub fn new(seed: u64, options: Options) -> Sim {
         let mix = Mix::draw(seed, options.hours);
-        let agents = (0..mix.hosts as usize).map(|i| Agent::new(i, mix.disks_per_host, mix.disk_bytes)).collect();
+        let agents = (0..mix.hosts as usize).map(|i| Agent::new(i, mix.disks_per_host, mix.disk_bytes));
+        let mut agents: Vec<Agent> = agents.collect();
+        agents.iter_mut().rev().take(mix.tagged_hosts as usize).for_each(|agent| agent.tag = "b");
         let mut sim = Sim {
             now: 0,
             phase: Phase::Chaos,

@@ -80,7 +80,8 @@ impl Sim {
         let disk = agent.disk_of(stream.replica).ok_or("no such replica")?;
         let book = &life.books[&disk];
         let model = &agent.disks[disk];
-        if book.state != DiskState::Online || !model.mounted || model.full || model.failing {
+        let fails = model.failing && !self.breaks(Mutant::FailedSyncTrusted);
+        if book.state != DiskState::Online || !model.mounted || model.full || fails {
             return Err("the disk does not take it");
         }
         if stream.epoch < book.epoch {
@@ -107,17 +108,23 @@ impl Sim {
 
     /// Everything of a stream has been written and synced.
     pub fn stream_staged(&mut self, boot: stele_common::BootId, stream: Stream) {
+        let trusts = self.breaks(Mutant::FailedSyncTrusted);
         let host = &mut self.agents[stream.agent];
         let Some(life) = host.life.as_mut().filter(|life| life.boot == boot) else { return };
         life.streams.remove(&(stream.load, stream.replica));
         let disk = host.disk_of(stream.replica);
         let usable = disk.filter(|disk| {
             let model = &host.disks[*disk];
-            model.mounted && !model.full && !model.failing
+            model.mounted && !model.full && (!model.failing || trusts)
         });
         let (Some(disk), Some(hash)) = (usable, stream.hash) else {
             return self.tell_client(&stream, false);
         };
+        if host.disks[disk].failing {
+            // Only where a failed sync is believed: in the cache, and nowhere else.
+            self.say_staged(&stream);
+            return self.tell_client(&stream, true);
+        }
         let staged = StagedDir {
             replica: stream.replica,
             ballot: stream.ballot,

@@ -30,7 +30,6 @@ pub struct Truth {
 #[derive(Debug, Default)]
 pub struct TabletTruth {
     pub table: TableId,
-    pub wanted: u32,
     /// Highest version whose commit record is durable.
     pub committed: Version,
     /// Highest version whose commit is decided in this leadership.

@@ -1,0 +1,177 @@
+//! Operators: they drain hosts and disks and change their minds, announce maintenance, ask for haste, change policies,
+//! and a switch of theirs makes every agent connect anew at once. All by the front door; what they may ask for is kept
+//! so that the cluster can always come to rest.
+
+use crate::coordinator::Asker;
+use crate::faults::{Fault, Undo};
+use crate::net::Place;
+use crate::options::{HOUR, MINUTE, SECOND};
+use crate::sim::{Next, Sim};
+use stele_common::api::{DrainAsk, LeaseAsk, LeaseOn, TableSet};
+use stele_common::{DiskId, NodeId};
+use stele_coordinator_rules::EventBody;
+
+impl Sim {
+    /// One wish of an operator; false when nothing can be asked for now.
+    pub fn wish(&mut self, fault: Fault, agent: usize, disk: usize) -> bool {
+        match fault {
+            Fault::Drain => self.drain_host(agent),
+            Fault::DrainDisk => self.drain_disk(agent, disk),
+            Fault::Maintain => self.maintain(agent),
+            Fault::Urgent => self.hurry(),
+            Fault::Replication => self.change_replication(),
+            Fault::Storm => self.storm(),
+            _ => false,
+        }
+    }
+
+    /// The node that runs, or ran, on a host.
+    pub fn node_of(&self, agent: usize) -> Option<NodeId> {
+        let world = &self.coordinator.life.as_ref()?.world;
+        world.nodes.values().find(|node| node.host == self.agents[agent].host).map(|node| node.id)
+    }
+
+    /// Hosts with this tag that are there to stay.
+    pub fn staying(&self, tag: &str) -> u64 {
+        let stays = |agent: &&crate::agent::Agent| !agent.gone && !agent.draining && agent.tag == tag;
+        self.agents.iter().filter(stays).count() as u64
+    }
+
+    /// Hosts with this tag that its tables need.
+    pub fn needed(&self, tag: &str) -> u64 {
+        let tables = self.mix.tables.iter().filter(|table| table.tag == tag);
+        tables.map(|table| u64::from(table.replication)).max().unwrap_or(1).max(2)
+    }
+
+    fn drain_host(&mut self, agent: usize) -> bool {
+        let tag = self.agents[agent].tag;
+        let Some(node) = self.node_of(agent).filter(|_| !self.agents[agent].draining && !self.on_old_store) else {
+            return false;
+        };
+        if self.staying(tag) <= self.needed(tag) {
+            return false;
+        }
+        self.agents[agent].draining = true;
+        let ask = DrainAsk { nodes: vec![node], force: self.fate.coin(), ..DrainAsk::default() };
+        self.coordinate(EventBody::Drain(ask), Asker::Nobody);
+        let after = 5 * MINUTE + self.fate.below(5 * HOUR);
+        self.undo_later(after, Undo::Drain { agent });
+        true
+    }
+
+    fn disk_of(&self, agent: usize, disk: usize) -> Option<DiskId> {
+        self.agents[agent].disks[disk].identity
+    }
+
+    fn drain_disk(&mut self, agent: usize, disk: usize) -> bool {
+        let is_only = self.agents[agent].disks.len() < 2;
+        let others = self.agents[agent].disks.iter().any(|model| model.draining);
+        let Some(id) = self.disk_of(agent, disk).filter(|_| !is_only && !others && !self.on_old_store) else {
+            return false;
+        };
+        self.agents[agent].disks[disk].draining = true;
+        let ask = DrainAsk { disks: vec![id], force: true, ..DrainAsk::default() };
+        self.coordinate(EventBody::Drain(ask), Asker::Nobody);
+        let after = 5 * MINUTE + self.fate.below(5 * HOUR);
+        self.undo_later(after, Undo::DrainDisk { agent, disk });
+        true
+    }
+
+    /// An operator takes a drain back, or leaves it.
+    pub fn undrain(&mut self, agent: usize, disk: Option<usize>) {
+        if self.fate.coin() || self.coordinator.life.is_none() || self.on_old_store {
+            return;
+        }
+        self.take_drain_back(agent, disk);
+    }
+
+    fn take_drain_back(&mut self, agent: usize, disk: Option<usize>) {
+        let ask = match disk {
+            Some(disk) => {
+                self.agents[agent].disks[disk].draining = false;
+                DrainAsk { disks: self.disk_of(agent, disk).into_iter().collect(), ..DrainAsk::default() }
+            }
+            None => {
+                self.agents[agent].draining = false;
+                DrainAsk { nodes: self.node_of(agent).into_iter().collect(), ..DrainAsk::default() }
+            }
+        };
+        self.coordinate(EventBody::Undrain(ask), Asker::Nobody);
+    }
+
+    /// A host that may be away for a while goes down, or does not.
+    fn maintain(&mut self, agent: usize) -> bool {
+        let Some(node) = self.node_of(agent).filter(|_| self.agents[agent].life.is_some()) else { return false };
+        let for_ms = 10 * MINUTE + self.fate.below(HOUR);
+        self.coordinate(grant(LeaseOn::Maintenance { node }, for_ms), Asker::Nobody);
+        if self.fate.below(4) > 0 {
+            let (down, after) = (self.fate.below(for_ms * 5 / 4), 5 * SECOND + self.fate.below(MINUTE));
+            self.undo_later(after, Undo::Switched { agent, down });
+        }
+        true
+    }
+
+    fn hurry(&mut self) -> bool {
+        let name = format!("d.t{}", self.fate.below(self.mix.tables.len() as u64));
+        let on = LeaseOn::Urgent { table: name, partition: None };
+        let for_ms = 5 * MINUTE + self.fate.below(4 * HOUR);
+        self.coordinate(grant(on, for_ms), Asker::Nobody);
+        true
+    }
+
+    /// One copy more or less, where that many hosts stay.
+    fn change_replication(&mut self) -> bool {
+        let index = self.fate.below(self.mix.tables.len() as u64) as usize;
+        let table = self.mix.tables[index].clone();
+        let more = self.fate.coin();
+        let replication = if more { table.replication + 1 } else { table.replication.saturating_sub(1) };
+        let fits = u64::from(replication) < self.staying(table.tag).min(5);
+        if !(1..=4).contains(&replication) || !fits || table.colocate || self.on_old_store {
+            return false;
+        }
+        let wish = TableSet { replication: Some(replication), ..TableSet::default() };
+        let name = format!("t{index}");
+        self.coordinate(EventBody::SetTable { db: "d".to_string(), name, wish }, Asker::Nobody);
+        // What it was is kept in mind until what it is has been carried out: hosts are lost by the larger one.
+        self.mix.tables[index].replication = replication;
+        true
+    }
+
+    /// Every connection ends at once; all come again with full reports.
+    fn storm(&mut self) -> bool {
+        for agent in 0..self.agents.len() {
+            let Some(life) = &mut self.agents[agent].life else { continue };
+            let (boot, conn) = (life.boot, life.conn());
+            life.link = crate::agent::Link::Down;
+            if let Some(conn) = conn {
+                let body = Next::LinkClosed { agent, boot, conn };
+                self.send(Place::Agent(agent), Place::Coordinator, || body.clone());
+            }
+        }
+        true
+    }
+
+    /// With faults over, operators leave only drains that can end.
+    pub fn settle_drains(&mut self) {
+        if self.coordinator.life.is_none() {
+            // There is no one to ask: again when there is.
+            return self.undo_later(10 * SECOND, Undo::Drains);
+        }
+        for agent in 0..self.agents.len() {
+            let tag = self.agents[agent].tag;
+            let is_short = self.staying(tag) < self.needed(tag) + 1;
+            if self.agents[agent].draining && (is_short || self.fate.coin()) {
+                self.take_drain_back(agent, None);
+            }
+            for disk in 0..self.agents[agent].disks.len() {
+                if self.agents[agent].disks[disk].draining && self.fate.coin() {
+                    self.take_drain_back(agent, Some(disk));
+                }
+            }
+        }
+    }
+}
+
+fn grant(on: LeaseOn, for_ms: u64) -> EventBody {
+    EventBody::GrantLease(LeaseAsk { on, for_ms, owner: "operator".to_string(), reason: "a wish".to_string() })
+}

@@ -1,0 +1,104 @@
+//! What must hold of operators' wishes, held against each decision as the oracle does: a drain takes no copy before
+//! another counts, maintenance starts no copying, nobody is called lost before a leadership's grace is over.
+
+use crate::sim::Sim;
+use stele_common::{Evidence, Liveness, NodeId, TabletId, TabletStatus, Tick};
+use stele_coordinator_rules::checkup::{Flaw, count};
+use stele_coordinator_rules::event::Target;
+use stele_coordinator_rules::world::{Task, Work};
+use stele_coordinator_rules::{Change, Proposal};
+
+impl Sim {
+    /// A decision, just applied.
+    pub fn check_wishes(&mut self, change: &Change) {
+        match change {
+            Change::ReplicaDropped { tablet, evidence, .. } => self.check_left(*tablet, evidence),
+            Change::TaskStarted { task } => self.check_destination(task),
+            Change::NodeLive { node, liveness: Liveness::Lost, .. } => self.check_grace(*node),
+            _ => {}
+        }
+    }
+
+    /// A good replica left: n others are complete, so a drain or a move never makes a tablet poorer.
+    fn check_left(&mut self, tablet: TabletId, evidence: &Evidence) {
+        let Evidence::Others { .. } = evidence else { return };
+        *self.stats.checks.entry("I2 n complete").or_default() += 1;
+        let Some(life) = &self.coordinator.life else { return };
+        let Some(known) = life.world.tablets.get(tablet) else { return };
+        let (complete, wanted) = (count(&life.world, known).complete, known.wanted);
+        if complete < wanted {
+            self.violate("I2 n complete", || format!("tablet {tablet} keeps {complete} complete of {wanted}"));
+        }
+    }
+
+    /// A wish of the desk, on the world that it saw: nothing is made anew for a copy that is away on purpose, unless one complete copy is left.
+    pub fn check_maintenance(&mut self, proposal: &Proposal) {
+        let Proposal::Clone { tablet, status, target: Target::NewOn { .. }, .. } = proposal else { return };
+        let Some(life) = &self.coordinator.life else { return };
+        let Some(tablet) = life.world.tablets.get(*tablet) else { return };
+        if *status != TabletStatus::ReplicaMissing || life.world.leases.is_empty() {
+            return;
+        }
+        let at = Tick(self.now - life.began);
+        let counts = count(&life.world, tablet);
+        let mut missing = tablet.replicas.iter().zip(&counts.judged).filter(|(_, judged)| !judged.alive);
+        let is_away = |flaw| matches!(flaw, Some(Flaw::NodeLost | Flaw::NodeSilent));
+        let is_excused = |(replica, judged): (&stele_coordinator_rules::world::Replica, _)| {
+            let judged: &stele_coordinator_rules::checkup::Judged = judged;
+            judged.why == Some(Flaw::Clone)
+                || is_away(judged.why) && life.world.maintenance_until(replica.node, at).is_some()
+        };
+        let all_excused = missing.all(is_excused);
+        let there = counts.judged.iter().filter(|judged| judged.why != Some(Flaw::Clone)).count() as u32;
+        *self.stats.checks.entry("maintenance").or_default() += 1;
+        if all_excused && counts.complete > 1 && there >= tablet.wanted {
+            let id = tablet.id;
+            self.violate("maintenance", || format!("tablet {id} is copied, whose copies are away on purpose"));
+        }
+    }
+
+    /// Nothing new goes where an operator wants nothing.
+    fn check_destination(&mut self, task: &Task) {
+        let Work::Clone { fresh: true, node, disk, .. } = &task.work else { return };
+        if task.status == TabletStatus::Unrecoverable {
+            // What is put together from the last remains is put where they lie.
+            return;
+        }
+        *self.stats.checks.entry("drain").or_default() += 1;
+        let Some(life) = &self.coordinator.life else { return };
+        let draining = life.world.nodes.get(node).is_some_and(|node| node.draining)
+            || life.world.disks.get(disk).is_some_and(|disk| disk.draining);
+        let tablet = life.world.tablets.get(task.tablet);
+        let wrong_tag = tablet
+            .is_some_and(|tablet| life.world.nodes.get(node).is_some_and(|node| node.tag != life.world.tag_of(tablet)));
+        let id = task.tablet;
+        if draining {
+            self.violate("drain", || format!("a copy of tablet {id} goes to node {node}, which is drained"));
+        }
+        if wrong_tag {
+            self.violate("tag", || format!("a copy of tablet {id} goes to node {node}, whose tag is another"));
+        }
+    }
+
+    /// Nobody is lost to a leadership that is younger than the grace.
+    fn check_grace(&mut self, node: NodeId) {
+        *self.stats.checks.entry("grace").or_default() += 1;
+        let Some(life) = &self.coordinator.life else { return };
+        let age = self.now - life.began;
+        if age < self.mix.knobs.lost_ms {
+            self.violate("grace", || format!("node {node} is lost to a leadership of {age} ms"));
+        }
+    }
+
+    /// What keeps a drain from being over, with faults over.
+    pub fn drain_problem(&self, world: &stele_coordinator_rules::World) -> Option<String> {
+        let stands = |tablet: &stele_coordinator_rules::world::Tablet| {
+            let on_it = tablet.replicas.iter().find(|replica| {
+                world.nodes.get(&replica.node).is_some_and(|node| node.draining)
+                    || world.disks.get(&replica.disk).is_some_and(|disk| disk.draining)
+            });
+            on_it.map(|replica| format!("replica {} of tablet {} stands where a drain is on", replica.id, tablet.id))
+        };
+        world.tablets.iter().find_map(stands)
+    }
+}
