@@ -226,8 +226,12 @@ impl Settler {
             }
             (DiskWord::Refuse { cause }, Some(open)) => open.fence(Some(cause.clone())),
             (DiskWord::Refuse { cause }, None) => {
-                let cause = format!("the coordinator refuses it: {cause}");
-                seat.say(&cause);
+                // Told what we could not open ourselves, it only says so again.
+                let unusable = match &seat.state {
+                    SeatState::Out { found: DiskFound::Unusable { cause }, .. } => Some(format!("it cannot be used: {cause}")),
+                    SeatState::Out { .. } | SeatState::Opening { .. } | SeatState::Open { .. } => None,
+                };
+                seat.say(&unusable.unwrap_or_else(|| format!("the coordinator refuses it: {cause}")));
             }
             (DiskWord::Use { disk }, None) => self.open(index, *disk, cluster, false),
             (DiskWord::Format { disk }, None) => self.open(index, *disk, cluster, true),

@@ -37,7 +37,8 @@ pub struct View {
 pub struct OpenDisk {
     pub disk: DiskId,
     pub path: PathBuf,
-    dir: RwLock<Arc<DiskDir>>,
+    /// `None` while the disk is unavailable: a handle would keep it mounted.
+    dir: RwLock<Option<Arc<DiskDir>>>,
     fact: RwLock<DiskFact>,
     events: Recipient<Happened>,
     fence: Recipient<Fence>,
@@ -54,7 +55,7 @@ impl OpenDisk {
         OpenDisk {
             disk: fact.disk,
             path: fact.path.clone().into(),
-            dir: RwLock::new(dir),
+            dir: RwLock::new(Some(dir)),
             fact: RwLock::new(fact),
             events,
             fence,
@@ -64,13 +65,13 @@ impl OpenDisk {
         }
     }
 
-    /// The directory, for work that may block.
-    pub fn dir(&self) -> Arc<DiskDir> {
-        Arc::clone(&read(&self.dir))
+    /// The directory, for work that may block; `None` while it is closed.
+    pub fn dir(&self) -> Option<Arc<DiskDir>> {
+        read(&self.dir).clone()
     }
 
-    /// The directory came back and was opened anew.
-    pub fn set_dir(&self, dir: Arc<DiskDir>) {
+    /// The directory was closed, or came back and was opened anew.
+    pub fn set_dir(&self, dir: Option<Arc<DiskDir>>) {
         *write(&self.dir) = dir;
     }
 

@@ -81,7 +81,8 @@ pub fn told(shared: &Shared, mark: StoreMark) {
     let Some(mark) = shared.store_mark.told(mark) else { return };
     for disk in shared.shelf.disks().into_iter().filter(|disk| disk.online()) {
         spawn_blocking(move || {
-            if let Err(error) = disk.dir().save_store_mark(mark) {
+            let Some(dir) = disk.dir() else { return };
+            if let Err(error) = dir.save_store_mark(mark) {
                 tracing::warn!(disk = %disk.disk, %error, "cannot remember how far the coordinator's store was");
             }
         });

@@ -1,6 +1,7 @@
 //! The thread that looks at one disk every second: is the directory still there, on the same device, with its own
 //! identity; how full is it. In: commands of the Disk actor. Out: `Probed` every second, `Returned` when a lost
-//! directory could be opened anew. It may hang with its disk; then its silence tells the actor.
+//! directory could be opened anew. It may hang with its disk; then its silence tells the actor. It holds no handle of
+//! the directory between two looks: the actor owns it and closes it when the disk is unavailable.
 
 use crate::actors::messages::{Probed, Returned};
 use crate::actors::scrubber::Memory;
@@ -9,11 +10,11 @@ use crate::disk::{self, DiskDir};
 use actix::Recipient;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use stele_agent_rules::Book;
 use stele_common::handshake::DiskFound;
-use stele_common::{ClusterId, DiskId};
+use stele_common::{ClusterId, DiskId, Space};
 
 /// A directory is looked at this often: a lost one is known after a second, and a look costs two system calls.
 const EVERY: Duration = Duration::from_secs(1);
@@ -46,10 +47,11 @@ impl DiskPlace {
     }
 
     /// Opens it again only if our own identity lies there: a foreign or blank directory stays untouched. The very
-    /// directory that we still have open (and locked) is only read anew.
-    fn reopen(&self, open: &Arc<DiskDir>, clock: Clock) -> Result<(Arc<DiskDir>, Book), String> {
-        if open.probe().is_ok() {
-            return self.read(Arc::clone(open), clock);
+    /// directory that somebody still has open (and locked) is only read anew.
+    fn reopen(&self, open: Option<Arc<DiskDir>>, clock: Clock) -> Result<(Arc<DiskDir>, Book), String> {
+        // Let go of before it is opened again: it holds the lock.
+        if let Some(open) = open.filter(|open| open.probe().is_ok()) {
+            return self.read(open, clock);
         }
         let (found, cluster, _) = disk::inspect(&self.path);
         match found {
@@ -80,25 +82,22 @@ pub fn start(place: DiskPlace, dir: Arc<DiskDir>, clock: Clock, to: Listener) ->
     // One command is enough: the actor repeats what it still wants.
     let (sender, receiver) = bounded(1);
     let thread = std::thread::Builder::new().name(format!("disk-{}-watch", place.disk));
+    let dir = Arc::downgrade(&dir);
     thread.spawn(move || watch(&place, dir, clock, &to, &receiver))?;
     Ok(sender)
 }
 
-fn watch(place: &DiskPlace, mut dir: Arc<DiskDir>, clock: Clock, to: &Listener, commands: &Receiver<Command>) {
+fn watch(place: &DiskPlace, mut dir: Weak<DiskDir>, clock: Clock, to: &Listener, commands: &Receiver<Command>) {
     let mut looks = 0u32;
     loop {
-        let result = dir.probe().map_err(|error| error.to_string());
-        let space = match &result {
-            Ok(()) if looks.is_multiple_of(SPACE_EVERY) => dir.space().ok(),
-            Ok(()) | Err(_) => None,
-        };
+        let (result, space) = look(dir.upgrade(), looks.is_multiple_of(SPACE_EVERY));
         looks = looks.wrapping_add(1);
         let ours = result.is_ok();
         to.probed.do_send(Probed { result, space });
         match commands.recv_timeout(EVERY) {
-            Ok(Command::Reopen) => match place.reopen(&dir, clock) {
+            Ok(Command::Reopen) => match place.reopen(dir.upgrade(), clock) {
                 Ok((opened, book)) => {
-                    dir = Arc::clone(&opened);
+                    dir = Arc::downgrade(&opened);
                     looks = 0;
                     to.returned.do_send(Returned { dir: opened, book });
                 }
@@ -113,4 +112,12 @@ fn watch(place: &DiskPlace, mut dir: Arc<DiskDir>, clock: Clock, to: &Listener, 
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
+}
+
+/// One look at the directory, and how full it is when that is wanted.
+fn look(dir: Option<Arc<DiskDir>>, measure: bool) -> (Result<(), String>, Option<(Space, u64)>) {
+    let Some(dir) = dir else { return (Err("the directory is closed".to_string()), None) };
+    let result = dir.probe().map_err(|error| error.to_string());
+    let space = if measure && result.is_ok() { dir.space().ok() } else { None };
+    (result, space)
 }

@@ -29,7 +29,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use stele_agent_rules::event::EventBody;
 use stele_agent_rules::report::{self, Key};
-use stele_agent_rules::{Action, Book, Event, Op, OpResult, trash};
+use stele_agent_rules::trash::{self, Squeeze};
+use stele_agent_rules::{Action, Book, Event, Op, OpResult};
 use stele_common::config::{AgentConfig, RepairKnobs};
 use stele_common::{Digest, DiskFact, DiskState, Fact, Order, OrderBody, ReplicaId, Space, TaskId, Tick, Version};
 
@@ -62,7 +63,8 @@ pub struct Opening {
 /// One disk.
 pub struct Disk {
     book: Book,
-    dir: Arc<DiskDir>,
+    /// `None` = closed, because the disk is unavailable.
+    dir: Option<Arc<DiskDir>>,
     fact: DiskFact,
     face: Arc<OpenDisk>,
     lanes: Lanes,
@@ -78,6 +80,8 @@ pub struct Disk {
     scrubber: Scrubber,
     fenced: Option<String>,
     looked: Tick,
+    /// How short of room it is.
+    squeeze: Squeeze,
     news: Option<(SpawnHandle, Tick)>,
     news_cost: Duration,
     parts: Parts,
@@ -109,7 +113,8 @@ impl Disk {
         let mut disk = Disk {
             scrubber: Scrubber::new(config.scrub.clone(), now),
             book,
-            dir,
+            dir: Some(dir),
+            squeeze: Squeeze::of(short_of(&fact.space), now),
             fact,
             face,
             lanes,
@@ -142,6 +147,7 @@ impl Disk {
         let news_ms = news_delay(&body);
         let turned = matches!(body, EventBody::DiskTurned { .. });
         let state = self.book.state;
+        let trash = matches!(body, EventBody::Done { op: Op::Purge { .. }, .. }).then(|| self.trash_bytes());
         let event = Event { at: self.parts.clock.now(), body };
         for action in stele_agent_rules::handle(&mut self.book, &event) {
             match action {
@@ -153,6 +159,9 @@ impl Disk {
                 // `handle` has applied its records; there is nothing left to do with one.
                 Action::Record(_) => {}
             }
+        }
+        if let Some(before) = trash {
+            self.squeeze.freed(before.saturating_sub(self.trash_bytes()), event.at);
         }
         self.pump();
         self.stop_cancelled();
@@ -170,6 +179,8 @@ impl Disk {
 
     /// Hands waiting ops to their lanes, as many as they take.
     fn pump(&mut self) {
+        // What is left over when a disk is closed goes when it comes back and is read anew.
+        let Some(dir) = &self.dir else { return };
         for lane in Lane::ALL {
             let waiting = &mut self.waiting[lane as usize];
             while let Some(op) = waiting.pop_front() {
@@ -181,7 +192,7 @@ impl Disk {
                     Op::Verify { replica, urgent, .. } => Some((*replica, (Arc::clone(&gauge), *urgent))),
                     _ => None,
                 };
-                let job = Job { op, dir: Arc::clone(&self.dir), gauge, peers: Arc::clone(&self.parts.peers) };
+                let job = Job { op, dir: Arc::clone(dir), gauge, peers: Arc::clone(&self.parts.peers) };
                 match self.lanes.try_give(lane, job) {
                     Ok(()) => {
                         *self.running.entry(lane).or_default() += 1;
@@ -228,7 +239,7 @@ impl Disk {
             self.news_in(AGES_MS, context);
         }
         let idle = self.running.values().all(|n| *n == 0) && self.waiting.iter().all(VecDeque::is_empty);
-        if !self.gauges.is_empty() || !self.dir.streams().is_empty() {
+        if !self.gauges.is_empty() || self.dir.as_ref().is_some_and(|dir| !dir.streams().is_empty()) {
             self.scrubber.disturbed(now);
         }
         let reading = self.running.get(&Lane::Verify).is_some_and(|n| *n > 0);
@@ -241,10 +252,27 @@ impl Disk {
                 let _ = self.watch.try_send(Command::Remember(Memory::of(&self.book, self.parts.clock)));
             }
         }
+        if self.book.state == DiskState::Unavailable && idle {
+            self.close();
+        }
         let lost = self.book.state == DiskState::Unavailable && self.fenced.is_none();
         if lost && self.running.values().all(|n| *n == 0) {
             let _ = self.watch.try_send(Command::Reopen);
         }
+    }
+
+    /// Lets go of the directory, so that it can be unmounted; who reads from it lets go at its next error or end.
+    fn close(&mut self) {
+        let Some(dir) = self.dir.take() else { return };
+        self.face.set_dir(None);
+        // A new handle would not remember it: after a failed sync nothing is believed in this life of the agent.
+        if let Err(error) = dir.fit() {
+            self.book.suspected.get_or_insert(error.to_string());
+        }
+    }
+
+    fn trash_bytes(&self) -> u64 {
+        self.book.trash.values().map(|trashed| trashed.bytes).sum()
     }
 
     /// Progress of copies into the book.
@@ -313,16 +341,14 @@ impl Disk {
         let started = Instant::now();
         let now = self.parts.clock.now();
         let mut facts = report::facts(&self.book, now);
-        let space = self.fact.space;
-        let pressure = space.available() < RepairKnobs::default().clone_reserve(space.total);
-        trash::mark(&mut facts, &trash::due(&self.book, now, self.parts.trash_ms, pressure));
+        trash::mark(&mut facts, &trash::due(&self.book, now, self.parts.trash_ms, &self.squeeze));
         facts.insert(Key::Disk(self.book.disk), Fact::Disk(self.fact.clone()));
         self.parts.reporter.do_send(DiskNews { disk: self.book.disk, facts: Arc::new(facts) });
         let disk = self.book.disk.to_string();
         let bad = self.book.replicas.values().filter(|held| held.bad.is_some()).count();
         metrics::gauge!(telemetry::REPLICAS, "disk" => disk.clone()).set(self.book.replicas.len() as f64);
         metrics::gauge!(telemetry::REPLICAS_BAD, "disk" => disk).set(bad as f64);
-        self.face.trash_bytes.store(self.book.trash.values().map(|trashed| trashed.bytes).sum(), Relaxed);
+        self.face.trash_bytes.store(self.trash_bytes(), Relaxed);
         self.news_cost = started.elapsed();
     }
 
@@ -331,6 +357,11 @@ impl Disk {
         let disk = self.book.disk.to_string();
         metrics::gauge!(telemetry::DISK_USED, "disk" => disk.clone()).set(space.used as f64);
         metrics::gauge!(telemetry::DISK_TOTAL, "disk" => disk).set(space.total as f64);
+        let squeeze = self.squeeze;
+        self.squeeze.measured(short_of(&space), self.parts.clock.now());
+        if squeeze.is_none() && !self.squeeze.is_none() && !self.book.trash.is_empty() {
+            self.news_in(NEWS_MS, context);
+        }
         let step = (self.fact.space.total / 100).min(SPACE_STEP);
         let moved = |old: u64, new: u64| old.abs_diff(new) > step;
         let old = self.fact.space;
@@ -341,6 +372,11 @@ impl Disk {
             self.news_in(NEWS_MS, context);
         }
     }
+}
+
+/// Bytes that would have to be freed until copies may come again.
+fn short_of(space: &Space) -> u64 {
+    RepairKnobs::default().clone_reserve(space.total).saturating_sub(space.available())
 }
 
 /// How soon an event is news, milliseconds; `None` = it changes nothing that is told.

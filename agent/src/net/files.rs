@@ -43,7 +43,7 @@ pub async fn manifest(
 ) -> Result<HttpResponse, Problem> {
     let replica = ReplicaId(*replica);
     let (view, disk) = find(&shared, replica)?;
-    let dir = disk.dir();
+    let dir = opened(&disk)?;
     let wanted = at.version.map(Version);
     let opened = blocking(move || Ok(dir.manifest(view.tablet, replica, wanted)?)).await?;
     let files = opened.manifest.entries.iter().map(|(path, entry)| FileInfo {
@@ -75,7 +75,7 @@ pub async fn file(
     let version = at.version.map_or(view.head, Version);
     let pin = Pin::new(Arc::clone(&disk), replica, version);
     let (entry, file) = {
-        let (dir, path, view) = (disk.dir(), path.clone(), view.clone());
+        let (dir, path, view) = (opened(&disk)?, path.clone(), view.clone());
         blocking(move || open(&dir, &view, replica, &path, version)).await?
     };
     let etag = format!("\"{}\"", entry.digest);
@@ -150,12 +150,19 @@ fn find(shared: &Shared, replica: ReplicaId) -> Result<(View, Arc<OpenDisk>), Pr
     let fact = disk.fact();
     match fact.state {
         DiskState::Online | DiskState::Suspect => Ok((view, disk)),
-        DiskState::Unavailable => {
-            let cause = fact.cause.unwrap_or_default();
-            Err(Problem::new(503, "disk_unavailable", format!("disk {} cannot be read: {cause}", fact.disk))
-                .next("read another replica"))
-        }
+        DiskState::Unavailable => Err(unreadable(&disk)),
     }
+}
+
+/// The disk's directory; one that has become unavailable meanwhile is closed.
+fn opened(disk: &OpenDisk) -> Result<Arc<DiskDir>, Problem> {
+    disk.dir().ok_or_else(|| unreadable(disk))
+}
+
+fn unreadable(disk: &OpenDisk) -> Problem {
+    let cause = disk.fact().cause.unwrap_or_default();
+    Problem::new(503, "disk_unavailable", format!("disk {} cannot be read: {cause}", disk.disk))
+        .next("read another replica")
 }
 
 fn open(

@@ -14,7 +14,7 @@ pub trait PeerHost: Send + Sync + 'static {
     /// The cluster, once the coordinator's welcome or a disk told it; before that every caller is refused.
     fn cluster(&self) -> Option<ClusterId>;
     fn token(&self) -> Option<[u8; 32]>;
-    /// The disk that holds this replica, good, bad or in its trash, or on which its first copy is being received.
+    /// The open disk that holds this replica, good, bad or in its trash, or on which its first copy is being received.
     fn disk_of(&self, replica: ReplicaId) -> Option<Arc<DiskDir>>;
     /// Whether a forwarded load may begin: lease, epoch, disk state, space that loads must leave.
     fn admit_load(&self, begin: &LoadBegin) -> Result<(), PeerError>;

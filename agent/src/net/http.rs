@@ -278,7 +278,7 @@ fn admit(shared: &Shared, begin: &LoadBegin) -> Result<(Arc<OpenDisk>, Arc<DiskD
         return Err(LoadError::Disk(format!("disk {} takes nothing new: {cause}", fact.disk)));
     }
     let limit = shared.config.limits.loads_per_disk;
-    let dir = disk.dir();
+    let dir = disk.dir().ok_or_else(|| LoadError::Disk(format!("disk {} is not open", fact.disk)))?;
     if dir.streams().len() >= limit {
         return Err(LoadError::Busy(format!("disk {} receives {limit} loads already", fact.disk)));
     }

@@ -245,7 +245,7 @@ impl Conversation<'_> {
     fn disk_of(&self, replica: ReplicaId) -> Result<Arc<DiskDir>, PeerError> {
         let none = || PeerError {
             code: PeerErrorCode::NoSuchReplica,
-            detail: format!("replica {replica} is on no disk of this agent"),
+            detail: format!("replica {replica} is on no open disk of this agent"),
         };
         self.host.disk_of(replica).ok_or_else(none)
     }

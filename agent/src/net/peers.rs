@@ -65,7 +65,7 @@ impl PeerHost for Port {
     fn disk_of(&self, replica: ReplicaId) -> Option<Arc<DiskDir>> {
         let shelf = &self.0.shelf;
         let here = shelf.find(replica).map(|(_, disk)| disk);
-        here.or_else(|| shelf.find_trashed(replica)).map(|disk| disk.dir())
+        here.or_else(|| shelf.find_trashed(replica)).and_then(|disk| disk.dir())
     }
 
     fn admit_load(&self, begin: &LoadBegin) -> Result<(), PeerError> {
@@ -92,7 +92,9 @@ impl PeerHost for Port {
             let cause = disk.fact().cause.unwrap_or_default();
             return no(PeerErrorCode::DiskFailed, format!("disk {} takes nothing new: {cause}", disk.disk));
         }
-        let dir = disk.dir();
+        let Some(dir) = disk.dir() else {
+            return no(PeerErrorCode::DiskFailed, format!("disk {} is not open", disk.disk));
+        };
         if dir.streams().len() >= self.0.config.limits.loads_per_disk {
             return no(PeerErrorCode::Busy, format!("disk {} receives enough loads already", disk.disk));
         }

@@ -82,6 +82,12 @@ impl Agent {
         self.meet(coordinator);
     }
 
+    /// Whether the process has a file or directory open that lies at `place` now.
+    pub fn holds_open(&self, place: &Path) -> bool {
+        let handles = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        handles.flatten().any(|handle| std::fs::read_link(handle.path()).is_ok_and(|at| at.starts_with(place)))
+    }
+
     pub fn member(&self, replica: u64) -> Member {
         Member { node: NodeId(1), replica: ReplicaId(replica), peer: self.peer.clone() }
     }

@@ -244,6 +244,12 @@ fn lost_directories_and_kill_nine() {
     state(coordinator, DiskState::Unavailable);
     assert_eq!(get(&a.http, "/v1/replicas/1/files/large", None).status, 503);
     assert_eq!(get(&a.http, "/readyz", None).status, 503);
+    // Nothing keeps it mounted: an operator can take the disk away and bring it back.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while a.holds_open(&aside) {
+        assert!(std::time::Instant::now() < deadline, "the agent keeps a handle on an unavailable disk");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     std::fs::rename(&aside, &a.disk).unwrap();
     state(coordinator, DiskState::Online);
     assert_eq!(get(&a.http, "/v1/replicas/1/files/empty", None).status, 200);

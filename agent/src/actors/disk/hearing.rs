@@ -16,7 +16,8 @@ use stele_common::{DiskState, Epoch, TaskFailure};
 impl Disk {
     /// An order of an epoch that this disk has not seen: first the epoch is durable, then the order is looked at.
     fn follow_new_epoch(&mut self, epoch: Epoch, body: EventBody, context: &mut Context<Disk>) {
-        let dir = Arc::clone(&self.dir);
+        // ONLINE: it is open.
+        let Some(dir) = self.dir.clone() else { return self.step(body, context) };
         let saving = actix_rt::task::spawn_blocking(move || dir.save_epoch(epoch));
         // Nothing else is handled meanwhile: an order of the old epoch must not slip in between.
         context.wait(saving.into_actor(self).map(move |saved, disk, context| {
@@ -127,8 +128,8 @@ impl Handler<Returned> for Disk {
         self.waiting = Default::default();
         self.book = book;
         dir.set_pace(self.parts.pace);
-        self.dir = Arc::clone(&dir);
-        self.face.set_dir(dir);
+        self.dir = Some(Arc::clone(&dir));
+        self.face.set_dir(Some(dir));
         self.turn(DiskState::Online, None, context);
         self.show_all();
         self.news_in(URGENT_NEWS_MS, context);
