@@ -361,14 +361,14 @@ impl Sim {
                 if old {
                     self.violate("I16 old store", || format!("an old store drops replica {replica}"));
                 }
-                self.check_evidence(*tablet, *replica, evidence, 0);
+                self.check_evidence(*tablet, *replica, evidence, 1);
                 self.truth.dropped.insert(*replica);
             }
             OrderBody::Purge { tablet, replica, evidence } => {
                 if old {
                     self.violate("I16 old store", || format!("an old store purges replica {replica}"));
                 }
-                self.check_evidence(*tablet, *replica, evidence, 0);
+                self.check_evidence(*tablet, *replica, evidence, 1);
                 self.truth.purged.insert(*replica);
             }
             OrderBody::AbortLoad { load } => {
