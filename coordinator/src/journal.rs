@@ -67,7 +67,8 @@ pub fn recorded(world: &World, change: &Change) {
             tracing::info!(tablet = %tablet, replica = %replica, state = %state, "replica turned");
         }
         ReplicaDropped { tablet, replica, evidence, .. } => {
-            tracing::info!(tablet = %tablet, replica = %replica, reason = grounds(evidence), "replica dropped");
+            let (reason, cause) = grounds(evidence);
+            tracing::info!(tablet = %tablet, replica = %replica, reason, cause, "replica dropped");
         }
         ReplicaMoved { tablet, replica, node, disk } => {
             tracing::info!(tablet = %tablet, replica = %replica, node = %node, disk = %disk, "replica moved");
@@ -168,12 +169,13 @@ fn task_started(task: &Task) {
     }
 }
 
-/// The kind of evidence; all of it stays in the store and in the history.
-fn grounds(evidence: &Evidence) -> &'static str {
+/// The kind of evidence, and what was wrong with the replica; all of it stays in the store and in the history. A replica
+/// that does not count is not always damaged: its node may be lost.
+fn grounds(evidence: &Evidence) -> (&'static str, Option<&str>) {
     match evidence {
-        Evidence::Others { .. } => "others_proven",
-        Evidence::TableDropped { .. } => "table_dropped",
-        Evidence::Bad { .. } => "bad",
-        Evidence::NeverComplete { .. } => "never_complete",
+        Evidence::Others { .. } => ("others_proven", None),
+        Evidence::TableDropped { .. } => ("table_dropped", None),
+        Evidence::Bad { cause, .. } => ("does_not_count", Some(cause)),
+        Evidence::NeverComplete { .. } => ("never_complete", None),
     }
 }

@@ -367,6 +367,7 @@ pub enum Change {
     TrashSeen {
         node: NodeId,
         fact: TrashFact,
+        at: Tick,
     },
     TrashGone {
         replica: ReplicaId,

@@ -1,6 +1,7 @@
 //! Why, and why not: one variant a rule, constructed in one file, with its numbers. Operators read
 //! [`Reason::code`] on every face; `grep -rn 'Reason::NoQuorum' coordinator/rules` ends on the rule.
 
+use crate::reason_text::size;
 use serde::{Deserialize, Serialize};
 use stele_common::{DiskId, LoadKey, NodeId, ReplicaId, TableId, TabletId, Version, VersionHash};
 
@@ -55,8 +56,8 @@ pub enum Reason {
     LoadAborted,
     #[error("the members of tablet {tablet} changed while the load was in flight")]
     BallotMoved { tablet: TabletId },
-    #[error("disk {disk} has {free} bytes free, a load must leave {keep}")]
-    DiskFullForLoad { disk: DiskId, free: u64, keep: u64 },
+    #[error("disk {disk} on host {host} has {} free; a load of {} must leave {}", size(*.free), size(*.bytes), size(*.keep))]
+    DiskFullForLoad { disk: DiskId, host: String, free: u64, bytes: u64, keep: u64 },
     #[error("load `{key}` is committed already")]
     AlreadyCommitted { key: LoadKey },
     // store
@@ -97,7 +98,7 @@ pub enum Reason {
     HostHasCopy { node: NodeId },
     #[error("disk {disk} is not online")]
     DiskNotOnline { disk: DiskId },
-    #[error("disk {disk} has {free} bytes free after all grants; a copy of {bytes} must leave {keep}")]
+    #[error("disk {disk} has {} free after all grants; a copy of {} must leave {}", size(*.free), size(*.bytes), size(*.keep))]
     DiskWouldOverfill { disk: DiskId, free: u64, bytes: u64, keep: u64 },
     #[error("node {node} is not alive")]
     NodeNotAlive { node: NodeId },

@@ -49,7 +49,9 @@ impl Reason {
             DiskFullForLoad { .. } => "add disks or free space",
             StoreIsOld { .. } => "put the newest copy of the coordinator's store back; until then nothing is deleted",
             LevelForbids { .. } => "see `stele status` for the cause of the level",
-            NoSource { .. } | Unrecoverable { .. } | Unsalvaged { .. } => "bring back a node or disk that holds a replica",
+            NoSource { .. } | Unrecoverable { .. } | Unsalvaged { .. } => {
+                "bring back a node or disk that holds a replica"
+            }
             NoDestination { .. } => {
                 "add a host or disk with room; `stele tablet explain` names the rule for every disk"
             }

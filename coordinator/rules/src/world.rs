@@ -70,7 +70,7 @@ pub struct World {
     pub tasks: BTreeMap<TabletId, Task>,
     /// Replicas on disks that the catalog does not know.
     pub strays: BTreeMap<(TabletId, ReplicaId), Stray>,
-    pub trash: BTreeMap<ReplicaId, (NodeId, TrashFact)>,
+    pub trash: BTreeMap<ReplicaId, Trashed>,
     /// Tablets of dropped tables whose replicas must still go: evidence for their drops.
     pub dropped_tablets: BTreeMap<TabletId, TableId>,
     pub verifications: BTreeMap<u64, Verification>,
@@ -366,6 +366,22 @@ pub struct Stray {
     pub bad: Option<String>,
     pub size: u64,
     pub since: Tick,
+}
+
+/// A replica in the trash of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trashed {
+    pub node: NodeId,
+    pub fact: TrashFact,
+    /// When it was told; its age grows from there.
+    pub seen: Tick,
+}
+
+impl Trashed {
+    /// Milliseconds since it was dropped.
+    pub fn age_ms(&self, at: Tick) -> u64 {
+        self.fact.age_ms.saturating_add(at.since(self.seen))
+    }
 }
 
 /// What was tried for a tablet without a complete copy.

@@ -28,7 +28,7 @@ pub fn status(published: &Published, tally: &Tally, pending: Pending, at: Tick) 
         }
     }
     for disk in in_use(world) {
-        match disk.state {
+        match state_of(world, disk).0 {
             DiskState::Online => disks.online += 1,
             DiskState::Suspect => disks.suspect += 1,
             DiskState::Unavailable => disks.unavailable += 1,
@@ -70,17 +70,30 @@ pub fn in_use(world: &World) -> impl Iterator<Item = &Disk> {
     world.disks.values().filter(|disk| disk.replaced_by.is_none())
 }
 
-/// Bytes used and usable on all disks; disks on one file system share its room.
+/// What people are shown of a disk: its last word, but nothing of a lost node's is there.
+fn state_of(world: &World, disk: &Disk) -> (DiskState, Option<String>) {
+    match world.nodes.get(&disk.node).filter(|node| node.liveness == Liveness::Lost) {
+        Some(node) => (DiskState::Unavailable, Some(format!("node {} is lost", node.id))),
+        None => (disk.state, disk.cause.clone()),
+    }
+}
+
+/// Bytes used and usable on the disks that are there; disks on one file system share its room.
 pub fn bytes(world: &World) -> (u64, u64) {
     let mut room: BTreeMap<(&str, u64), u64> = BTreeMap::new();
     let mut used = 0;
-    for disk in in_use(world) {
+    for disk in in_use(world).filter(|disk| state_of(world, disk).0 != DiskState::Unavailable) {
         used += disk.space.used;
-        let host = world.nodes.get(&disk.node).map_or("", |node| node.host.as_str());
-        let free = room.entry((host, disk.device)).or_default();
+        let machine = world.nodes.get(&disk.node).map_or("", machine_of);
+        let free = room.entry((machine, disk.device)).or_default();
         *free = (*free).max(disk.space.available());
     }
     (used, used + room.values().sum::<u64>())
+}
+
+/// Agents that are reached at one address run on one machine, whatever hosts they call themselves.
+fn machine_of(node: &Node) -> &str {
+    node.peer.rsplit_once(':').map_or(node.host.as_str(), |(address, _)| address)
 }
 
 /// How many replicas each node and each disk holds, and the slots that are taken.
@@ -124,15 +137,16 @@ pub fn node(world: &World, placements: &Placements, node: &Node, silent_ms: Opti
 }
 
 pub fn disk(world: &World, placements: &Placements, disk: &Disk) -> DiskInfo {
-    let trash = world.trash.values().filter(|(_, fact)| fact.disk == disk.id).map(|(_, fact)| fact.bytes);
+    let trash = world.trash.values().map(|trashed| &trashed.fact).filter(|fact| fact.disk == disk.id);
+    let (state, cause) = state_of(world, disk);
     DiskInfo {
         id: disk.id,
         node: disk.node,
         host: world.nodes.get(&disk.node).map(|node| node.host.clone()).unwrap_or_default(),
         path: disk.path.clone(),
         medium: disk.medium,
-        state: disk.state,
-        cause: disk.cause.clone(),
+        state,
+        cause,
         drain: operate::drain_state(world, Leaver::Disk(disk.id), disk.draining),
         total: disk.space.total,
         used: disk.space.used,
@@ -143,7 +157,7 @@ pub fn disk(world: &World, placements: &Placements, disk: &Disk) -> DiskInfo {
         replicas: placements.disks.get(&disk.id).copied().unwrap_or(0),
         slots_used: placements.slots.used(disk.id),
         slots_total: world.knobs.schedule_slot_num_per_path,
-        trash_bytes: trash.sum(),
+        trash_bytes: trash.map(|fact| fact.bytes).sum(),
     }
 }
 

@@ -106,7 +106,7 @@ pub(super) fn apply(world: &mut World, change: &Change) {
             disks.into_iter().for_each(|disk| forget_drain(world, Leaver::Disk(disk), false));
             world.disks.retain(|_, disk| disk.node != *node);
             world.strays.retain(|_, stray| stray.node != *node);
-            world.trash.retain(|_, (holder, _)| holder != node);
+            world.trash.retain(|_, trashed| trashed.node != *node);
             world.orphans.retain(|(_, holder), _| holder != node);
         }
         DiskAdded { .. }

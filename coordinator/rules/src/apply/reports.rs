@@ -1,7 +1,7 @@
 //! Changes about what agents report: nothing of this is stored, and nothing of it outlives a leadership.
 
 use crate::Change;
-use crate::world::{Naming, SeenReplica, Tablet, VersionRecord, World};
+use crate::world::{Naming, SeenReplica, Tablet, Trashed, VersionRecord, World};
 use stele_common::{BootId, ReplicaFact, ReplicaId, Tick, Version};
 
 pub(super) fn apply(world: &mut World, change: &Change) {
@@ -48,8 +48,8 @@ pub(super) fn apply(world: &mut World, change: &Change) {
         StrayGone { tablet, replica } => {
             world.strays.remove(&(*tablet, *replica));
         }
-        TrashSeen { node, fact } => {
-            world.trash.insert(fact.replica, (*node, fact.clone()));
+        TrashSeen { node, fact, at } => {
+            world.trash.insert(fact.replica, Trashed { node: *node, fact: fact.clone(), seen: *at });
         }
         TrashGone { replica } => {
             world.trash.remove(replica);

@@ -140,7 +140,7 @@ fn absent(draft: &mut Draft, node: NodeId, naming: &Naming) {
     for (tablet, replica) in strays {
         draft.record(Change::StrayGone { tablet, replica });
     }
-    let trash = draft.world.trash.iter().filter(|(id, (owner, _))| *owner == node && !naming.trash.contains(id));
+    let trash = draft.world.trash.iter().filter(|(id, trashed)| trashed.node == node && !naming.trash.contains(id));
     let trash: Vec<ReplicaId> = trash.map(|(id, _)| *id).collect();
     for replica in trash {
         strays::trash_gone(draft, node, replica);

@@ -123,7 +123,8 @@ fn plan(
         let (free, keep) =
             (disk.space.available().saturating_sub(*taken), draft.world.knobs.load_reserve(disk.space.total));
         if free < keep.saturating_add(bytes) {
-            full = Some(Reason::DiskFullForLoad { disk: disk.id, free, keep });
+            let host = draft.world.nodes.get(&disk.node).map(|node| node.host.clone()).unwrap_or_default();
+            full = Some(Reason::DiskFullForLoad { disk: disk.id, host, free, bytes, keep });
             continue;
         }
         *taken += bytes;

@@ -132,9 +132,10 @@ fn offers(world: &World, tablet: &Tablet, trash: &[Offer]) -> Vec<Offer> {
 
 fn trash_of(world: &World, tablets: &BTreeSet<TabletId>) -> BTreeMap<TabletId, Vec<Offer>> {
     let mut found: BTreeMap<TabletId, Vec<Offer>> = BTreeMap::new();
-    for (node, fact) in world.trash.values().filter(|(_, fact)| tablets.contains(&fact.tablet)) {
+    for trashed in world.trash.values().filter(|trashed| tablets.contains(&trashed.fact.tablet)) {
+        let (node, fact) = (trashed.node, &trashed.fact);
         let (replica, disk, version) = (fact.replica, fact.disk, Version::EMPTY);
-        let offer = Offer { replica, node: *node, disk, version, is_member: false };
+        let offer = Offer { replica, node, disk, version, is_member: false };
         found.entry(fact.tablet).or_default().push(offer);
     }
     found

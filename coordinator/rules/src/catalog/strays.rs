@@ -101,7 +101,7 @@ fn needs(draft: &Draft, tablet: &Tablet) -> bool {
 /// A replica in the trash.
 pub fn trash_seen(draft: &mut Draft, node: NodeId, fact: &TrashFact) {
     let (tablet, replica) = (fact.tablet, fact.replica);
-    draft.record(Change::TrashSeen { node, fact: fact.clone() });
+    draft.record(Change::TrashSeen { node, fact: fact.clone(), at: draft.at });
     if draft.world.condemned.contains(&(tablet, replica)) {
         draft.record(Change::Acquitted { tablet, replica });
     }
@@ -112,7 +112,7 @@ pub fn trash_seen(draft: &mut Draft, node: NodeId, fact: &TrashFact) {
 
 /// A replica left the trash for good.
 pub fn trash_gone(draft: &mut Draft, node: NodeId, replica: ReplicaId) {
-    if draft.world.trash.get(&replica).is_none_or(|(owner, _)| *owner != node) {
+    if draft.world.trash.get(&replica).is_none_or(|trashed| trashed.node != node) {
         return;
     }
     draft.record(Change::TrashGone { replica });
@@ -154,7 +154,7 @@ fn forget(draft: &mut Draft) {
     if world.dropped_tablets.is_empty() || !is_heard || !is_seen {
         return;
     }
-    let mut held: BTreeSet<TabletId> = world.trash.values().map(|(_, fact)| fact.tablet).collect();
+    let mut held: BTreeSet<TabletId> = world.trash.values().map(|trashed| trashed.fact.tablet).collect();
     held.extend(world.strays.keys().chain(&world.condemned).map(|(tablet, _)| *tablet));
     held.extend(world.orphans.values().flatten());
     let gone = world.dropped_tablets.keys().filter(|tablet| !held.contains(tablet));
@@ -196,8 +196,8 @@ fn go_on(draft: &mut Draft) {
 fn begin(draft: &mut Draft) {
     let strays =
         draft.world.strays.iter().map(|((tablet, replica), stray)| (*tablet, *replica, stray.node, stray.disk));
-    let trash = draft.world.trash.values().filter(|(_, fact)| fact.due);
-    let trash = trash.map(|(node, fact)| (fact.tablet, fact.replica, *node, fact.disk));
+    let trash = draft.world.trash.values().filter(|trashed| trashed.fact.due);
+    let trash = trash.map(|trashed| (trashed.fact.tablet, trashed.fact.replica, trashed.node, trashed.fact.disk));
     let candidates = strays.chain(trash).filter(|(tablet, replica, node, disk)| {
         let is_online = draft.world.disks.get(disk).is_some_and(|disk| disk.state == DiskState::Online);
         let is_there =
@@ -248,7 +248,7 @@ pub fn settle(draft: &mut Draft, id: TabletId) {
         // From here on the round only keeps the next one waiting.
         draft.record(Change::RoundBegan { tablet: id, replica, nonce: NO_NONCE, at: draft.at });
         let stray = draft.world.strays.get(&(id, replica)).map(|stray| stray.node);
-        let trash = draft.world.trash.get(&replica).map(|(node, _)| *node);
+        let trash = draft.world.trash.get(&replica).map(|trashed| trashed.node);
         match (stray, trash) {
             (Some(node), _) => deletion::order_drop(draft, node, (id, replica), evidence),
             (None, Some(node)) => draft.send(node, OrderBody::Purge { tablet: id, replica, evidence }),

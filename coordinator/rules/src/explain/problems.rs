@@ -6,11 +6,12 @@
 use crate::World;
 use crate::checkup::verdict::{rung, verdict_on};
 use crate::checkup::{Counts, Verdict, count};
+use crate::reason_text::size;
 use crate::world::{Disk, Node, Tablet};
 use std::collections::BTreeMap;
 use stele_common::api::Problem;
 use stele_common::status::Level;
-use stele_common::{DiskState, Liveness, TabletStatus, Tick};
+use stele_common::{DiskState, Liveness, NodeId, TabletStatus, Tick};
 
 /// Problems of one kind that are named one by one.
 const NAMED_MAX: usize = 20;
@@ -31,6 +32,8 @@ pub fn problems(world: &World, at: Tick) -> Vec<Problem> {
 pub struct Problems {
     lost: Named,
     bad: Named,
+    /// Copies on lost nodes whose tablets still miss them, by node.
+    missed: BTreeMap<NodeId, u64>,
     ill: BTreeMap<TabletStatus, (u64, String)>,
 }
 
@@ -58,6 +61,12 @@ impl Problems {
                 self.bad.add(|| of_bad(tablet, replica, cause));
             }
         }
+        if verdict.status != TabletStatus::Healthy {
+            let lost = |node: &NodeId| world.nodes.get(node).is_some_and(|node| node.liveness == Liveness::Lost);
+            for node in tablet.replicas.iter().map(|replica| replica.node).filter(lost) {
+                *self.missed.entry(node).or_default() += 1;
+            }
+        }
         match verdict.status {
             TabletStatus::Healthy => {}
             TabletStatus::Unrecoverable if is_only_unheard(world, counts, at) => {}
@@ -82,7 +91,9 @@ impl Problems {
     pub fn shown(self, world: &World, at: Tick) -> Vec<Problem> {
         let mut found: Vec<Problem> = level(world).into_iter().collect();
         found.extend(bounded(self.lost, "tablet_unrecoverable", "tablets"));
-        found.extend(world.nodes.values().filter_map(|node| of_node(world, node, at)));
+        found.extend(
+            world.nodes.values().filter_map(|node| of_node(world, node, self.missed.get(&node.id).copied(), at)),
+        );
         found.extend(world.disks.values().filter_map(|disk| of_disk(world, disk)));
         found.extend(bounded(self.bad, "replica_bad", "replicas"));
         found.extend(self.ill.into_iter().map(|(status, (tablets, first))| summary(status, tablets, &first)));
@@ -107,7 +118,7 @@ fn level(world: &World) -> Option<Problem> {
     })
 }
 
-fn of_node(world: &World, node: &Node, at: Tick) -> Option<Problem> {
+fn of_node(world: &World, node: &Node, missed: Option<u64>, at: Tick) -> Option<Problem> {
     let (code, state) = match node.liveness {
         Liveness::Alive => return None,
         // Everybody is unheard at first.
@@ -115,12 +126,23 @@ fn of_node(world: &World, node: &Node, at: Tick) -> Option<Problem> {
         Liveness::Silent => ("node_silent", "silent"),
         Liveness::Lost => ("node_lost", "lost"),
     };
+    let effect = match (node.liveness, missed) {
+        (Liveness::Lost, None) => "its replicas have been replaced: no tablet waits for it".to_string(),
+        (Liveness::Lost, Some(missed)) => {
+            let tablets =
+                if missed == 1 { "1 tablet misses its".into() } else { format!("{missed} tablets miss their") };
+            format!("{tablets} copy there; it is replaced when its return has been waited for long enough")
+        }
+        (Liveness::Silent | Liveness::Alive, _) => {
+            "its replicas do not count; they are replaced when its return has been waited for long enough".to_string()
+        }
+    };
     let seconds = at.since(node.since.max(world.began)) / 1000;
     Some(Problem {
         code: code.into(),
         subject: format!("node {}", node.id),
         cause: format!("agent `{}` on host {} has been {state} for {seconds} s", node.name, node.host),
-        effect: "its replicas do not count; they are replaced when its return has been waited for long enough".into(),
+        effect,
         next: format!("start the agent on host {} again, or repair the host", node.host),
     })
 }
@@ -134,16 +156,7 @@ fn of_disk(world: &World, disk: &Disk) -> Option<Problem> {
     let place = format!("{} on host {}", disk.path, node.host);
     let cause = disk.cause.clone().unwrap_or_else(|| "its agent has not told why".into());
     match disk.state {
-        DiskState::Online => {
-            let (free, keep) = (disk.space.available(), world.knobs.load_reserve(disk.space.total));
-            (free < keep).then(|| Problem {
-                code: "disk_full".into(),
-                subject,
-                cause: format!("{place} has {free} bytes free, {keep} must stay free"),
-                effect: "it takes neither loads nor copies".into(),
-                next: "free space or add disks".into(),
-            })
-        }
+        DiskState::Online => of_space(world, disk, &place),
         // Between its connection and its first word on the disk nothing is known, and nothing wrong.
         DiskState::Unavailable if !node.reported => None,
         DiskState::Suspect => Some(Problem {
@@ -164,6 +177,29 @@ fn of_disk(world: &World, disk: &Disk) -> Option<Problem> {
             ),
         }),
     }
+}
+
+/// What a disk takes no more of, by the marks that loads and copies are refused at.
+fn of_space(world: &World, disk: &Disk, place: &str) -> Option<Problem> {
+    let free = disk.space.available();
+    let (load, copy) = (world.knobs.load_reserve(disk.space.total), world.knobs.clone_reserve(disk.space.total));
+    // Its total is what is ours and what is free: none of either, and the marks are 0.
+    let (code, cause, effect) = if free == 0 || free < load {
+        let cause = format!("{place} has {} free, {} must stay free", size(free), size(load));
+        ("disk_full", cause, "it takes neither loads nor copies")
+    } else if free < copy {
+        let cause = format!("{place} has {} free, a new copy must leave {}", size(free), size(copy));
+        ("disk_nearly_full", cause, "no new copies come to it; loads still do")
+    } else {
+        return None;
+    };
+    Some(Problem {
+        code: code.into(),
+        subject: format!("disk {}", disk.id),
+        cause,
+        effect: effect.into(),
+        next: "free space or add disks".into(),
+    })
 }
 
 /// At the beginning of a leadership nobody has reported yet: that is no loss.
@@ -230,4 +266,55 @@ fn bounded(named: Named, code: &str, what: &str) -> Vec<Problem> {
         });
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Sample;
+
+    fn found(sample: &Sample, code: &str) -> Option<Problem> {
+        problems(&sample.world, sample.at).into_iter().find(|problem| problem.code == code)
+    }
+
+    /// A disk is named as soon as copies are refused for its space, and again when loads are; also one that others have
+    /// filled, on which nothing is ours.
+    #[test]
+    fn space() {
+        for (used, total, expected) in [
+            (0, 1_000, None),
+            (850, 1_000, None),
+            (851, 1_000, Some("disk_nearly_full")),
+            (950, 1_000, Some("disk_nearly_full")),
+            (951, 1_000, Some("disk_full")),
+            (7, 7, Some("disk_full")),
+            (0, 0, Some("disk_full")),
+        ] {
+            let mut sample = Sample::new(1, 1);
+            let disk = sample.disks_of(sample.nodes()[0])[0];
+            sample.fill(disk, used, total);
+            let named = ["disk_full", "disk_nearly_full"].into_iter().filter(|code| found(&sample, code).is_some());
+            assert_eq!(named.collect::<Vec<_>>(), Vec::from_iter(expected), "{used} of {total}");
+        }
+    }
+
+    /// While a tablet misses its copy on a lost node, so many are named; when none does, its replicas were replaced.
+    #[test]
+    fn a_lost_node() {
+        let mut sample = Sample::new(4, 1);
+        let tablet = sample.table(3, 1)[0];
+        sample.load_all(tablet);
+        let node = sample.replica(tablet, sample.replicas(tablet)[0]).node;
+        sample.at = Tick(sample.at.0 + 100_000);
+        sample.turn(node, Liveness::Lost);
+        let effect = |sample: &Sample| found(sample, "node_lost").expect("it is lost").effect;
+        assert!(effect(&sample).starts_with("1 tablet misses"), "{}", effect(&sample));
+        let unused = sample.nodes().into_iter().find(|node| {
+            sample.world.tablets.get(tablet).is_some_and(|tablet| tablet.replicas.iter().all(|held| held.node != *node))
+        });
+        let other = unused.expect("four nodes, three copies");
+        sample.turn(node, Liveness::Alive);
+        sample.turn(other, Liveness::Lost);
+        assert!(effect(&sample).contains("have been replaced"), "{}", effect(&sample));
+    }
 }

@@ -53,9 +53,10 @@ pub fn pending_task(world: &World, entry: &Entry, at: Tick) -> TaskInfo {
 fn waits(entry: &Entry, at: Tick) -> Option<Reason> {
     match &entry.place {
         Place::Later { until, after: After::Wait } => Some(admit::not_ready(until.since(at))),
-        Place::Later { after: After::Refusal | After::Failure, .. } | Place::Ready | Place::Busy { .. } | Place::Away => {
-            entry.reason.clone()
-        }
+        Place::Later { after: After::Refusal | After::Failure, .. }
+        | Place::Ready
+        | Place::Busy { .. }
+        | Place::Away => entry.reason.clone(),
     }
 }
 

@@ -44,6 +44,29 @@ fn a_verification() {
     assert_eq!((view.clean, view.found.len(), view.unreachable.len(), view.done), (1, 1, 1, true));
 }
 
+/// Nothing of a lost node's is there: its disks are shown and counted as away, with the cause, and their room is not room.
+#[test]
+fn disks_of_a_lost_node() {
+    let mut sample = Sample::new(3, 2);
+    for node in sample.nodes() {
+        for disk in sample.disks_of(node) {
+            sample.fill(disk, 10, 100);
+        }
+    }
+    assert_eq!(bytes(&sample.world), (60, 600));
+    let node = sample.nodes()[0];
+    sample.turn(node, Liveness::Lost);
+    assert_eq!(bytes(&sample.world), (40, 400));
+    let placements = Placements::of(&sample.world);
+    let shown = super::disk(&sample.world, &placements, &sample.world.disks[&sample.disks_of(node)[0]]);
+    assert_eq!((shown.state, shown.cause), (DiskState::Unavailable, Some(format!("node {node} is lost"))));
+    let world = std::sync::Arc::new(sample.world.clone());
+    let published = Published { world, at: sample.at, wall_ms: 0, number: 1 };
+    let pending = Pending { tasks: 0, oldest: None };
+    let counts = status(&published, &Tally::of(&published, sample.at), pending, sample.at).disks;
+    assert_eq!((counts.online, counts.unavailable), (4, 2));
+}
+
 /// Disks on one file system have its room once.
 #[test]
 fn shared_room() {
@@ -62,6 +85,27 @@ fn shared_room() {
             state: disk.state,
             cause: None,
             space: disk.space,
+            device: 1,
+        };
+        sample.apply(Change::DiskSeen { fact, node, at: Tick(1) });
+    }
+    assert_eq!(bytes(&sample.world), (20, 110));
+}
+
+/// Agents that are reached at one address share a file system, whatever hosts they call themselves.
+#[test]
+fn one_machine() {
+    let mut sample = Sample::new(2, 1);
+    for node in sample.nodes() {
+        let disk = sample.disks_of(node)[0];
+        sample.fill(disk, 10, 100);
+        let fact = stele_common::DiskFact {
+            disk,
+            path: sample.world.disks[&disk].path.clone(),
+            medium: sample.world.disks[&disk].medium,
+            state: DiskState::Online,
+            cause: None,
+            space: sample.world.disks[&disk].space,
             device: 1,
         };
         sample.apply(Change::DiskSeen { fact, node, at: Tick(1) });

@@ -149,6 +149,16 @@ fn strays_of_the_unwell_stay() {
     assert_eq!(play.world().strays.len(), 1);
 }
 
+/// The age of trash goes on between the reports that tell it.
+#[test]
+fn trash_ages() {
+    let (mut play, tablet, node, fact) = with_stray(1);
+    let trash = TrashFact { tablet, replica: fact.replica, disk: fact.disk, bytes: 1, age_ms: 9_000, due: false };
+    play.delta(node, vec![Fact::Trash(trash)]);
+    let told = play.world().trash[&fact.replica].clone();
+    assert_eq!([0, 60_000].map(|ms| told.age_ms(told.seen.plus(ms))), [9_000, 69_000]);
+}
+
 /// Trash is purged when its agent would like to and n others answer for it, or at a user's word; never otherwise.
 #[test]
 fn trash() {
