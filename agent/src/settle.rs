@@ -228,7 +228,9 @@ impl Settler {
             (DiskWord::Refuse { cause }, None) => {
                 // Told what we could not open ourselves, it only says so again.
                 let unusable = match &seat.state {
-                    SeatState::Out { found: DiskFound::Unusable { cause }, .. } => Some(format!("it cannot be used: {cause}")),
+                    SeatState::Out { found: DiskFound::Unusable { cause }, .. } => {
+                        Some(format!("it cannot be used: {cause}"))
+                    }
                     SeatState::Out { .. } | SeatState::Opening { .. } | SeatState::Open { .. } => None,
                 };
                 seat.say(&unusable.unwrap_or_else(|| format!("the coordinator refuses it: {cause}")));

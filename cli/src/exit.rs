@@ -15,6 +15,8 @@ pub enum Exit {
     NotFound,
     Timeout,
     Usage,
+    /// Somebody asked it to stop; shells call SIGINT so.
+    Interrupted,
 }
 
 impl Exit {
@@ -26,6 +28,7 @@ impl Exit {
             Exit::NotFound => 3,
             Exit::Timeout => 5,
             Exit::Usage => 64,
+            Exit::Interrupted => 130,
         }
     }
 
@@ -94,8 +97,13 @@ impl Failure {
         Failure::new(Exit::Usage, text)
     }
 
+    /// What a command that was asked to stop has to say.
+    pub fn interrupted_as(text: impl Into<String>) -> Failure {
+        Failure { origin: Origin::Interrupted, ..Failure::new(Exit::Interrupted, text) }
+    }
+
     pub fn interrupted() -> Failure {
-        Failure { origin: Origin::Interrupted, ..Failure::new(Exit::Error, "interrupted") }
+        Failure::interrupted_as("interrupted")
     }
 
     pub fn unreachable(text: impl Into<String>) -> Failure {
@@ -157,8 +165,9 @@ mod tests {
     /// Scripts rely on these numbers.
     #[test]
     fn codes_are_pinned() {
-        let all = [Exit::Done, Exit::Error, Exit::Refused, Exit::NotFound, Exit::Timeout, Exit::Usage];
-        assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 5, 64]);
+        let all =
+            [Exit::Done, Exit::Error, Exit::Refused, Exit::NotFound, Exit::Timeout, Exit::Usage, Exit::Interrupted];
+        assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 5, 64, 130]);
         assert_eq!([404, 409, 503, 504, 500, 507].map(|status| Exit::of_status(status).code()), [3, 2, 1, 5, 1, 2]);
     }
 

@@ -96,6 +96,12 @@ impl Face {
         self.accepted(path, self.agent.delete(self.url(path)).call()).map(drop)
     }
 
+    /// DELETE by a command that was asked to stop and puts something back; it waits no longer than `within`.
+    pub fn put_back<T: DeserializeOwned>(&self, path: &str, within: Duration) -> Result<T, Failure> {
+        let request = self.agent.delete(self.url(path)).config().timeout_global(Some(within)).build();
+        self.json(path, request.call())
+    }
+
     /// PUTs everything that `body` yields.
     pub fn put_stream<T: DeserializeOwned>(&self, path: &str, body: &mut dyn Read) -> Result<T, Failure> {
         stop::check()?;

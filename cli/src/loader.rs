@@ -8,6 +8,7 @@
 //!
 //! The whole load is repeated under its own key until it is visible or the time is over: a load that was committed
 //! meanwhile answers with its result, so repeating is harmless. Never reports done before the coordinator says VISIBLE.
+//! Whoever is asked to stop aborts the load, so that its tablets are free and its staged files go.
 
 use crate::exit::{Failure, Origin};
 use crate::http::Face;
@@ -20,13 +21,18 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use stele_common::api::{LoadOpen, LoadOpened, LoadPhase, LoadResult, LoadStaged, LoadTablet};
+use stele_common::api::{LoadOpen, LoadOpened, LoadPhase, LoadResult, LoadStaged, LoadTablet, TabletInfo};
 use stele_common::peer::{LoadBegin, Member, PEER_FRAME_MAX};
-use stele_common::{Delta, Epoch, LoadKey, LoadMode, NewFile, RelPath};
+use stele_common::{Delta, Epoch, LoadKey, LoadMode, NewFile, RelPath, ReplicaId};
 
 /// The coordinator is asked to answer a commit within this; then it is asked again.
 const POLL_MS: &str = "10000";
+/// A load that is stopped gets this long to end its streams, and its abort this long to be answered: together as long as
+/// somebody waits after Ctrl-C before pressing it again.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+const ABORT_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is to be loaded.
 pub struct Load<'a> {
@@ -63,8 +69,56 @@ pub fn fresh_key() -> Result<LoadKey, Failure> {
     Ok(LoadKey(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
-/// Carries the load through; the bar counts file bytes.
+/// Carries the load through; the bar counts file bytes. When it was asked to stop, the load is aborted.
 pub fn run(face: &Face, load: &Load, bar: &ProgressBar) -> Result<Loaded, Failure> {
+    let carried = carry(face, load, bar);
+    if carried.is_err() && stop::asked() { Err(abort(face, &load.key)) } else { carried }
+}
+
+/// [`run`] for a command that only loads: asked to stop, it does not wait for a request that hangs.
+pub fn run_or_leave(face: &Face, load: &Load, bar: &ProgressBar) -> Result<Loaded, Failure> {
+    std::thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        // Nobody listens any more only when the process is ending.
+        scope.spawn(move || drop(tell.send(run(face, load, bar))));
+        let mut patience = STOP_WITHIN;
+        loop {
+            let look = STOP_WITHIN / 20;
+            match told.recv_timeout(look) {
+                Ok(carried) => return carried,
+                Err(RecvTimeoutError::Disconnected) => return Err(Failure::error("the thread of the load panicked")),
+                Err(RecvTimeoutError::Timeout) if !stop::asked() => {}
+                Err(RecvTimeoutError::Timeout) if patience > look => patience -= look,
+                Err(RecvTimeoutError::Timeout) => break,
+            }
+        }
+        bar.finish_and_clear();
+        let failure = abort(face, &load.key);
+        // An aborted load ends a poll for its commit; one that was committed meanwhile is a success after all.
+        match told.recv_timeout(STOP_WITHIN) {
+            Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(_)) => Err(failure),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => crate::leave(&failure),
+        }
+    })
+}
+
+/// Aborts a load because somebody asked us to stop; says what is known of it then.
+fn abort(face: &Face, key: &LoadKey) -> Failure {
+    let again = format!("interrupted; repeat with --load-id {key}");
+    Failure::interrupted_as(match face.put_back::<LoadResult>(&load_url(key), ABORT_WITHIN) {
+        Ok(result) => match result.state {
+            LoadPhase::Aborted => format!("interrupted: load {key} aborted; nothing is visible"),
+            LoadPhase::Open | LoadPhase::Committed | LoadPhase::Visible => again,
+        },
+        Err(Failure { origin: Origin::Problem { status: 404, .. }, .. }) => {
+            format!("interrupted before load {key} was opened; nothing is visible")
+        }
+        Err(_) => again,
+    })
+}
+
+fn carry(face: &Face, load: &Load, bar: &ProgressBar) -> Result<Loaded, Failure> {
     let began = Instant::now();
     let deadline = began + load.timeout;
     let info = load.table.info(face)?;
@@ -173,7 +227,8 @@ fn attempt(
         return settle(face, load, deadline);
     }
     if let Err(failure) = send_all(face, load, &opened, parts, quorum, bar) {
-        // Frees the staged files now; when this is lost the coordinator's own timeout does the same.
+        // Frees the staged files now; when this is lost the coordinator's own timeout does the same. Asked to stop,
+        // `run` does it once.
         let _ = face.delete(&load_url(&load.key));
         return Err(failure);
     }
@@ -280,7 +335,10 @@ fn send_one(
     if staged.prepared.len() >= quorum {
         return Ok(());
     }
-    let failed: Vec<_> = staged.failed.iter().map(|(replica, why)| format!("replica {replica}: {why}")).collect();
+    // Only says more about a failure that is told anyway.
+    let places = face.get::<TabletInfo>(&format!("/v1/tablets/{}", tablet.tablet), &[]).ok();
+    let failed: Vec<_> =
+        staged.failed.iter().map(|(id, why)| format!("{}: {why}", place(places.as_ref(), *id))).collect();
     let text = format!(
         "tablet {} is durable on {} replicas, {quorum} are needed ({})",
         tablet.tablet,
@@ -288,6 +346,14 @@ fn send_one(
         failed.join(", ")
     );
     Err(Failure::problem(503, "no_quorum", text))
+}
+
+/// A replica with its disk and host, where they are known.
+fn place(tablet: Option<&TabletInfo>, id: ReplicaId) -> String {
+    match tablet.and_then(|tablet| tablet.replicas.iter().find(|replica| replica.id == id)) {
+        Some(replica) => format!("replica {id} on disk {} of host {}", replica.disk, replica.host),
+        None => format!("replica {id}"),
+    }
 }
 
 fn begin(mode: LoadMode, opened: &LoadOpened, tablet: &LoadTablet, part: &Part) -> LoadBegin {

@@ -235,7 +235,11 @@ pub fn status(status: &Status) -> String {
         ("cluster", format!("{}  version {}  epoch {}", status.cluster, status.version, status.epoch)),
         (
             "health",
-            if status.problems.is_empty() { good("OK") } else { bad(&format!("{} problems", status.problems.len())) },
+            match status.problems.len() {
+                0 => good("OK"),
+                1 => bad("1 problem"),
+                more => bad(&format!("{more} problems")),
+            },
         ),
         ("level", level),
         ("leases", status.leases.iter().map(lease_line).collect::<Vec<_>>().join("\n")),

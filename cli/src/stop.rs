@@ -1,7 +1,7 @@
 //! Being asked to stop: Ctrl-C, SIGTERM or a closed terminal set one flag, which every long walk looks at.
 //!
-//! Only commands that have something to put back install the watch (`up` in the foreground, `demo`);
-//! all others simply end. Never kills anything itself: whoever started a process stops it.
+//! Only commands that have something to put back install the watch (`up` in the foreground, `demo`, `load` and `rm` once
+//! a load is open); all others simply end. Never kills anything itself: whoever started a process stops it.
 
 use crate::exit::Failure;
 use actix_rt::signal::unix::{SignalKind, signal};

@@ -260,6 +260,8 @@ pub enum BadConfig {
     Toml { origin: String, detail: String },
     #[error("the environment variable {0} is not of the form STELE__SECTION__KEY")]
     Variable(String),
+    #[error("the environment variable {name} does not fit: {detail}")]
+    Override { name: String, detail: String },
 }
 
 /// Reads `text` (from `origin`, for messages) with the overrides in `environment`; both may be empty.
@@ -273,22 +275,37 @@ pub fn parse<T: DeserializeOwned>(
         origin: origin.to_string(),
         detail: error.to_string(),
     };
-    let mut root: toml::Table = toml::from_str(text).map_err(|error| refused(origin, error))?;
-    for (name, value) in environment {
-        let Some(rest) = name.strip_prefix("STELE__") else { continue };
-        let keys: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
-        let (last, sections) =
-            keys.split_last().filter(|(last, _)| !last.is_empty()).ok_or_else(|| BadConfig::Variable(name.clone()))?;
-        let mut table = &mut root;
-        for section in sections {
-            let slot = table.entry(section.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            table = slot.as_table_mut().ok_or_else(|| BadConfig::Variable(name.clone()))?;
-        }
-        table.insert(last.clone(), value_of(value));
+    // The file alone first: what is wrong with it is named with its line.
+    let alone: T = toml::from_str(text).map_err(|error| refused(origin, error))?;
+    if environment.is_empty() {
+        return Ok(alone);
     }
-    // Through text again, so that an unknown key is named with its line.
-    let merged = if environment.is_empty() { text.to_string() } else { root.to_string() };
-    toml::from_str(&merged).map_err(|error| refused(origin, error))
+    let mut root: toml::Table = toml::from_str(text).map_err(|error| refused(origin, error))?;
+    let mut config = alone;
+    for (name, value) in environment {
+        put(&mut root, name, value)?;
+        // After each, so that the one that does not fit is named.
+        config = root.clone().try_into().map_err(|error: toml::de::Error| BadConfig::Override {
+            name: name.clone(),
+            detail: error.message().to_string(),
+        })?;
+    }
+    Ok(config)
+}
+
+/// Sets what one variable says; others than ours say nothing.
+fn put(root: &mut toml::Table, name: &str, value: &str) -> Result<(), BadConfig> {
+    let Some(rest) = name.strip_prefix("STELE__") else { return Ok(()) };
+    let malformed = || BadConfig::Variable(name.to_string());
+    let keys: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
+    let (last, sections) = keys.split_last().filter(|(last, _)| !last.is_empty()).ok_or_else(malformed)?;
+    let mut table = root;
+    for section in sections {
+        let slot = table.entry(section.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        table = slot.as_table_mut().ok_or_else(malformed)?;
+    }
+    table.insert(last.clone(), value_of(value));
+    Ok(())
 }
 
 /// The variables of this process that are ours.
@@ -328,6 +345,23 @@ mod tests {
         let error =
             parse::<CoordinatorConfig>("[repair]\nasign_delay_ms = 5", "c.toml", &none).unwrap_err().to_string();
         assert!(error.contains("asign_delay_ms") && error.contains("c.toml"), "{error}");
+    }
+
+    /// A variable that does not fit is named itself, whatever the file says; a fault of the file stays the file's.
+    #[test]
+    fn a_bad_variable_is_named() {
+        let refused = |text: &str, name: &str, value: &str| {
+            let environment =
+                environment([("STELE__REPAIR__LOST_MS".into(), "9".into()), (name.into(), value.into())].into_iter());
+            parse::<CoordinatorConfig>(text, "k.toml", &environment).unwrap_err().to_string()
+        };
+        let unknown = refused("[repair]\nlost_ms = 5", "STELE__REPAIR__LOST_MSS", "7");
+        assert!(unknown.contains("STELE__REPAIR__LOST_MSS") && unknown.contains("lost_mss"), "{unknown}");
+        assert!(!unknown.contains("k.toml") && !unknown.contains("line"), "{unknown}");
+        let text = refused("", "STELE__REPAIR__LEASE_MS", "soon");
+        assert!(text.contains("STELE__REPAIR__LEASE_MS") && text.contains("soon"), "{text}");
+        let file = refused("[repair]\nlos_ms = 5", "STELE__REPAIR__LEASE_MS", "7");
+        assert!(file.contains("k.toml") && file.contains("los_ms") && file.contains("line 2"), "{file}");
     }
 
     /// The seed's numbers (reference 2.6, 2.8).

@@ -5,6 +5,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
 use crate::loader::{self, Load, Loaded};
 use crate::names::TableName;
+use crate::stop;
 use crate::table::size;
 use crate::tree::{self, Hashed, Unfit};
 use clap::Args;
@@ -101,10 +102,14 @@ impl LoadReport {
         let versions: Vec<Version> = self.versions.values().copied().collect();
         if let (Some(low), Some(high)) = (versions.iter().min(), versions.iter().max()) {
             let range = if low == high { format!("version {low}") } else { format!("versions {low} to {high}") };
-            text += &format!("\n{range} of {} tablets visible; load id {}", versions.len(), self.key);
+            let tablets =
+                if versions.len() == 1 { "1 tablet".to_string() } else { format!("{} tablets", versions.len()) };
+            text += &format!("\n{range} visible in {tablets}; load id {}", self.key);
         }
-        if self.repeats > 0 {
-            text += &format!("\nrepeated {} times", self.repeats);
+        match self.repeats {
+            0 => {}
+            1 => text += "\nit took a second try",
+            more => text += &format!("\nit took {} tries", more + 1),
         }
         if self.links_left_out + self.others_left_out > 0 {
             let (links, others) = (self.links_left_out, self.others_left_out);
@@ -138,11 +143,20 @@ pub fn run(global: &Global, args: &LoadArgs) -> Outcome {
         jobs: args.flags.jobs,
         timeout: Duration::from_secs(args.flags.timeout),
     };
-    let loaded = with_bar(&global.face(), &load)?;
+    let loaded = with_stop(&global.face(), &load)?;
     let mut report = LoadReport::new(&args.table, &files, 0, loaded);
     (report.links_left_out, report.others_left_out) = (links, others);
     global.printer().one(&report, LoadReport::text)?;
     Ok(Exit::Done)
+}
+
+/// Carries a load through; Ctrl-C aborts it and ends the command.
+pub fn with_stop(face: &crate::http::Face, load: &Load) -> Result<Loaded, Failure> {
+    stop::watch()?;
+    let progress = bar::bytes("load", load.files.iter().map(|file| file.size).sum());
+    let loaded = loader::run_or_leave(face, load, &progress);
+    progress.finish_and_clear();
+    loaded
 }
 
 /// Carries a load through under a bar of its bytes.

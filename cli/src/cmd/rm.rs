@@ -1,6 +1,6 @@
 //! `stele rm`: removes paths from a table in one atomic load.
 
-use crate::cmd::load::{LoadFlags, LoadReport, with_bar};
+use crate::cmd::load::{LoadFlags, LoadReport, with_stop};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
 use crate::loader::Load;
@@ -57,7 +57,7 @@ pub fn run(global: &Global, args: &RmArgs) -> Outcome {
         jobs: args.flags.jobs,
         timeout: Duration::from_secs(args.flags.timeout),
     };
-    let loaded = with_bar(&face, &load)?;
+    let loaded = with_stop(&face, &load)?;
     let report = LoadReport::new(&args.table, &[], remove.len(), loaded);
     global.printer().one(&report, LoadReport::text)?;
     Ok(Exit::Done)

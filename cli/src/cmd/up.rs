@@ -17,6 +17,11 @@ use std::time::Duration;
 brings the same cluster back on the same ports; parts that run are left alone, and more --agents are added.
 Addresses and process ids are in DIR/cluster.json, logs in DIR/logs.
 
+Knobs: --assign-delay-ms is written into DIR's coordinator file. Every knob of a part can be overridden by the environment
+in which it is started: STELE__REPAIR__KEY is the coordinator's, such as STELE__REPAIR__LOST_MS=3000 or
+STELE__REPAIR__ASSIGN_DELAY_MS=1000; STELE__SCRUB__KEY and STELE__LIMITS__KEY are the agents'. 'stele config check FILE'
+shows all of them with what is in force.
+
 Examples:
   stele up
   stele up --agents 5 --disks 2 --dir /tmp/c --detach && stele down --dir /tmp/c"

@@ -6,6 +6,7 @@ mod damage;
 mod data;
 mod drains;
 mod hosts_die;
+mod interrupted;
 mod old_facts;
 mod ports;
 mod refusals;

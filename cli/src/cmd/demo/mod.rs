@@ -138,6 +138,22 @@ impl Ground {
         }
     }
 
+    /// Says what is done about Ctrl-C, which may take a while, and does it.
+    fn interrupted(&mut self) -> Failure {
+        let stays = self.keep && self.cluster.is_some();
+        let dir = self.dir.display().to_string();
+        // Whoever asked us to stop may have closed the terminal.
+        let _ = table::line(&if stays {
+            format!("\ninterrupted; {dir} stays, stop it with: stele down --dir {dir}/cluster")
+        } else {
+            format!("\nstopping and removing {dir}")
+        });
+        if !stays {
+            self.clear();
+        }
+        Failure::interrupted()
+    }
+
     fn cluster(&mut self) -> Result<&mut Cluster, Failure> {
         self.cluster.as_mut().ok_or_else(|| Failure::error("the cluster has not been started"))
     }
@@ -179,7 +195,7 @@ pub fn run(args: &DemoArgs) -> Outcome {
     if let Err(failure) = &told
         && (failure.origin == Origin::BrokenPipe || stop::asked())
     {
-        return Err(failure.clone());
+        return Err(if stop::asked() { ground.interrupted() } else { failure.clone() });
     }
     table::line(&format!("\n{}", render(&ledger)))?;
     let took = since(began);
