@@ -38,7 +38,7 @@ pub fn tablet(world: &World, desk: &Desk, id: TabletId, at: Tick, wall_ms: u64) 
         because: because(world, tablet, at),
         task: running.or_else(|| pending().map(|entry| pending_task(world, entry, at))),
         waits_for: waits_for(world, desk, tablet, at).iter().map(Reason::refusal).chain(held_back(world)).collect(),
-        candidates: candidates::candidates(world, &ledger, tablet),
+        candidates: candidates::candidates(world, &ledger, &desk.scores(world), tablet),
         allowed_if: allowed_if(world, &ledger, tablet, at),
         next_attempt_ms: next_attempt(desk, id, at),
         slots_in_the_way: in_the_way(world, desk, id, at),
@@ -104,8 +104,10 @@ fn waits_for(world: &World, desk: &Desk, tablet: &Tablet, at: Tick) -> Vec<Reaso
         return lifecycle::end_of(world, task, at).into_iter().collect();
     }
     let ledger = desk.ledger(world);
-    let board = Board::of(world, &ledger);
-    let desktop = Desktop { world, ledger: &ledger, board: &board, replaced: desk.replaced(), at };
+    let scores = desk.scores(world);
+    let board = Board::of(world, &ledger, &scores);
+    let desktop =
+        Desktop { world, ledger: &ledger, board: &board, scores: &scores, replaced: desk.replaced(), at };
     let mut reasons = match admit::visit(&desktop, tablet, Priority::Normal) {
         Visit::Gone(Reason::NowHealthy) => return Vec::new(),
         Visit::Gone(reason) | Visit::Busy { reason, .. } | Visit::Refused(reason) => vec![reason],

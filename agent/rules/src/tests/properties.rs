@@ -7,6 +7,7 @@ use crate::report::{self, Key};
 use crate::testing::*;
 use crate::{check, handle, next};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::{
     DiskState, Epoch, Fact, Order, OrderBody, ReplicaFact, ReplicaId, TabletId, TaskFailure, TaskId, Tick, Version,
@@ -367,7 +368,7 @@ fn result_of(op: &Op, end: &End, book: &Book) -> OpResult {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     /// See the module's first lines; every sentence of it is an assertion of [`Shell`].
     #[test]
@@ -381,7 +382,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     /// A drop of a replica id that is not here changes nothing at all.
     #[test]

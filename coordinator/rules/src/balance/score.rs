@@ -13,6 +13,7 @@
 //! there is no HIGH): whom balance takes for it is asked of [`stands_in`], and changes no class.
 
 use crate::World;
+use crate::world::Tablet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use stele_common::{DiskState, Medium, NodeId};
@@ -52,7 +53,26 @@ struct Sum {
 
 /// Scores of all nodes, by node, HDD before SSD.
 pub fn scores(world: &World) -> Vec<Score> {
-    let sums = sums(world);
+    let mut replicas = Replicas::default();
+    world.tablets.iter().for_each(|tablet| count(world, tablet, &mut replicas));
+    scores_of(world, &replicas)
+}
+
+/// Replicas by node and medium.
+pub type Replicas = BTreeMap<(NodeId, Medium), u64>;
+
+/// Adds a tablet's replicas.
+pub fn count(world: &World, tablet: &Tablet, replicas: &mut Replicas) {
+    for replica in &tablet.replicas {
+        // On a disk that its node does not have it counts where it was meant to be.
+        let medium = world.disks.get(&replica.disk).map_or(tablet.medium, |disk| disk.medium);
+        *replicas.entry((replica.node, medium)).or_default() += 1;
+    }
+}
+
+/// [`scores`], where replicas have been counted.
+pub fn scores_of(world: &World, replicas: &Replicas) -> Vec<Score> {
+    let sums = sums(world, replicas);
     let mut scores = Vec::new();
     for medium in [Medium::Hdd, Medium::Ssd] {
         let of_medium = sums.iter().filter(|((_, other), _)| *other == medium).map(|((node, _), sum)| (*node, *sum));
@@ -130,7 +150,7 @@ fn part(of: f64, whole: f64) -> f64 {
     if whole == 0.0 { 0.0 } else { of / whole }
 }
 
-fn sums(world: &World) -> BTreeMap<(NodeId, Medium), Sum> {
+fn sums(world: &World, replicas: &Replicas) -> BTreeMap<(NodeId, Medium), Sum> {
     let mut sums: BTreeMap<(NodeId, Medium), Sum> = BTreeMap::new();
     let disks = world.disks.values().filter(|disk| world.nodes.contains_key(&disk.node));
     for disk in disks.filter(|disk| disk.replaced_by.is_none()) {
@@ -140,14 +160,8 @@ fn sums(world: &World) -> BTreeMap<(NodeId, Medium), Sum> {
             sum.used = sum.used.saturating_add(disk.space.used);
         }
     }
-    for tablet in world.tablets.iter() {
-        for replica in &tablet.replicas {
-            // On a disk that its node does not have it counts where it was meant to be.
-            let medium = world.disks.get(&replica.disk).map_or(tablet.medium, |disk| disk.medium);
-            if let Some(sum) = sums.get_mut(&(replica.node, medium)) {
-                sum.replicas += 1;
-            }
-        }
+    for (place, sum) in &mut sums {
+        sum.replicas = replicas.get(place).copied().unwrap_or(0);
     }
     sums
 }

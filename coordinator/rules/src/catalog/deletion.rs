@@ -70,7 +70,7 @@ fn useless(draft: &Draft, replica: &Replica) -> Option<String> {
 }
 
 /// A committed version keeps a quorum of holders; one that has fewer already is at least not made poorer.
-fn holders_allow(tablet: &Tablet, victim: ReplicaId) -> Result<(), Reason> {
+pub fn holders_allow(tablet: &Tablet, victim: ReplicaId) -> Result<(), Reason> {
     let needed = loads::quorum(tablet.wanted);
     for record in &tablet.versions {
         let holds = |replica: &&Replica| {

@@ -4,22 +4,21 @@
 //! In: the world, the desk's ledger, a tablet. Out: the shapes of [`stele_common::api`]. The rules are
 //! [`crate::schedule::target`]'s own; nothing is decided here.
 
-use crate::balance::score;
 use crate::schedule::slots::{Ledger, size_of};
+use crate::schedule::statistics::Scores;
 use crate::schedule::target::{candidate_refusal, every_rule, used_ppb};
 use crate::world::{Disk, Tablet};
 use crate::{Reason, World};
 use stele_common::api::{Candidate, Rule};
 
 /// Disks of a tablet's candidates, those that may be chosen first.
-pub fn candidates(world: &World, ledger: &Ledger, tablet: &Tablet) -> Vec<Candidate> {
-    let scores = score::scores(world);
+pub fn candidates(world: &World, ledger: &Ledger, scores: &Scores, tablet: &Tablet) -> Vec<Candidate> {
     let bytes = size_of(tablet);
-    let mut found: Vec<Candidate> = world.disks.values().map(|disk| of_disk(world, ledger, tablet, disk, bytes)).collect();
+    let mut found: Vec<Candidate> =
+        world.disks.values().map(|disk| of_disk(world, ledger, tablet, disk, bytes)).collect();
     for candidate in &mut found {
         let disk = &world.disks[&candidate.disk];
-        let score = scores.iter().find(|score| score.node == disk.node && score.medium == disk.medium);
-        candidate.score = score.map(|score| score.score);
+        candidate.score = scores.shown(disk.node, disk.medium);
     }
     found.sort_by_key(|candidate| (candidate.refused.is_some(), candidate.disk));
     found

@@ -20,6 +20,7 @@
 
 use super::in_place::{self, Spot};
 use super::slots::{Grant, Ledger};
+use super::statistics::Scores;
 use super::target::Board;
 use super::victim::Purpose;
 use super::visitor::Visitor;
@@ -61,6 +62,7 @@ pub struct Desktop<'a> {
     pub world: &'a World,
     pub ledger: &'a Ledger,
     pub board: &'a Board<'a>,
+    pub scores: &'a Scores,
     /// What finished moves have replaced and is still there.
     pub replaced: &'a BTreeMap<TabletId, ReplicaId>,
     pub at: Tick,

@@ -29,7 +29,7 @@ pub fn choose_beside(
         } else if ledger.free(disk.id) == 0 {
             busy.push(disk.id);
         } else {
-            let rank = (disk.node != old.node, disk.medium != tablet.medium, seat_at(ledger, disk));
+            let rank = (disk.node != old.node, disk.medium != tablet.medium, seat_at(ledger, disk, 0));
             best = best.into_iter().chain([(rank, (disk.node, disk.id))]).min();
         }
     }

@@ -27,6 +27,7 @@ pub mod rates;
 mod round;
 pub mod slots;
 pub mod source;
+pub mod statistics;
 pub mod target;
 pub mod victim;
 mod visitor;
@@ -45,6 +46,7 @@ use priority::Urgency;
 use queue::{After, Entry, Place, Queue};
 use rates::Rates;
 use slots::{Grant, Ledger};
+use statistics::{Scores, Statistics};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use stele_common::{DiskId, ReplicaId, TabletId, TaskId, Tick};
 
@@ -87,6 +89,7 @@ pub struct Desk {
     /// What finished moves have replaced: it leaves before any other surplus of its tablet.
     replaced: BTreeMap<TabletId, ReplicaId>,
     rates: Rates,
+    statistics: Statistics,
 }
 
 /// A proposal that the world does not show yet.
@@ -171,6 +174,11 @@ impl Desk {
     /// How fast copies from and to each disk have been.
     pub fn rates(&self) -> &Rates {
         &self.rates
+    }
+
+    /// How busy each node is.
+    pub fn scores(&self, world: &World) -> Scores {
+        self.statistics.scores(world)
     }
 
     /// Slots and promised bytes, proposals in flight included.

@@ -10,6 +10,7 @@ use crate::event::Target;
 use crate::sample::Sample;
 use crate::{Change, policy};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use stele_common::{DiskState, Liveness, NodeId, TabletStatus, Version};
 
 /// One thing that goes wrong.
@@ -108,7 +109,7 @@ fn complete(shop: &Shop, tablet: TabletId) -> u32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     /// Any ills, then calm: every round keeps its promises, a second look at the same world proposes nothing, no
     /// repair lowers the number of complete copies below what is wanted, and what can be healed is healed.
@@ -303,7 +304,7 @@ fn manor(size: (u64, u64, u32), twins: usize, fast: usize, bucket: Option<usize>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     /// Drains, tags, groups, maintenance and ills in any order, decided by desk and Catalog: the invariants hold after
     /// every event, no repair costs a complete copy, and whatever has enough homes ends HEALTHY; then nothing moves.

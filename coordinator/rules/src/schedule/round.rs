@@ -6,6 +6,7 @@
 use super::admit::{self, Desktop, Visit};
 use super::queue::{After, Place};
 use super::slots::Grant;
+use super::statistics::EACH_ROUND;
 use super::target::{self, Board};
 use super::{Desk, DeskAction, FLIGHT_MS, Flight, LOOK_AGAIN_MS, backoff_ms, lifecycle};
 use crate::world::Work;
@@ -26,15 +27,23 @@ pub(super) struct Bounds {
     misses: usize,
     /// Deletions under way at once: each asks n agents to confirm a replica.
     deletions: usize,
+    /// Tablets counted for the scores.
+    counts: usize,
     /// Copies are not even looked at while no disk can take anything.
     stops_when_full: bool,
 }
 
 impl Bounds {
-    const EACH: Bounds = Bounds { visits: VISITS_MAX, misses: 200, deletions: 256, stops_when_full: true };
+    const EACH: Bounds =
+        Bounds { visits: VISITS_MAX, misses: 200, deletions: 256, counts: EACH_ROUND, stops_when_full: true };
     /// Everything is looked at, so that everything has its answer.
-    pub const NONE: Bounds =
-        Bounds { visits: usize::MAX, misses: usize::MAX, deletions: usize::MAX, stops_when_full: false };
+    pub const NONE: Bounds = Bounds {
+        visits: usize::MAX,
+        misses: usize::MAX,
+        deletions: usize::MAX,
+        counts: usize::MAX,
+        stops_when_full: false,
+    };
 }
 
 impl Desk {
@@ -53,7 +62,9 @@ impl Desk {
     /// Looks at what is ready, in order, and begins what may begin.
     pub(super) fn go_through(&mut self, world: &World, at: Tick, bounds: &Bounds, actions: &mut Vec<DeskAction>) {
         let mut ledger = self.ledger(world);
-        let mut board = Board::of(world, &ledger);
+        self.statistics.walk(world, at, bounds.counts);
+        let scores = self.statistics.scores(world);
+        let mut board = Board::of(world, &ledger, &scores);
         let running = world.tasks.values().filter(|task| matches!(task.work, Work::Delete { .. })).count();
         let mut deletions = running + self.flights.values().filter(|flight| flight.grant.is_none()).count();
         let replaced = std::mem::take(&mut self.replaced);
@@ -71,7 +82,7 @@ impl Desk {
                 continue;
             };
             seen.insert(key.tablet);
-            let desktop = Desktop { world, ledger: &ledger, board: &board, replaced: &replaced, at };
+            let desktop = Desktop { world, ledger: &ledger, board: &board, scores: &scores, replaced: &replaced, at };
             match self.visit(&desktop, key.tablet, actions) {
                 Some(Some(grant)) => {
                     ledger.take(world, &grant);

@@ -8,10 +8,11 @@
 //! its host has no replica; the copy fits with all that is promised to its file system.
 //!
 //! Among those that may take it, the first by: the tablet's medium before any other; a rack without a live copy before
-//! one with; lowest used part of the disk, promised bytes included; fewest copies under way; lowest id. So racks are
-//! soft: they order, they never refuse.
+//! one with; lowest load score of the node; lowest used part of the disk, promised bytes included; fewest copies under
+//! way; lowest id. So racks are soft: they order, they never refuse.
 
 use super::slots::Ledger;
+use super::statistics::Scores;
 use crate::checkup::Counts;
 use crate::checkup::count::host_of;
 use crate::world::{Disk, Replica, Tablet};
@@ -26,6 +27,7 @@ pub struct Board<'a> {
     seat_of: BTreeMap<DiskId, (Kind<'a>, Seat)>,
     /// Disks that are there and have a free slot: those that take nothing new are mended all the same.
     open: BTreeSet<DiskId>,
+    scores: &'a Scores,
 }
 
 /// Disks that are alike for a choice.
@@ -39,6 +41,8 @@ struct Kind<'a> {
 /// Field order is the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Seat {
+    /// Parts per million.
+    node_score: u64,
     /// Parts per billion, so that the order is total.
     used_ppb: u64,
     copies: u32,
@@ -55,8 +59,8 @@ pub struct NoTarget {
 const BUSY_MAX: usize = 8;
 
 impl<'a> Board<'a> {
-    pub fn of(world: &'a World, ledger: &Ledger) -> Board<'a> {
-        let mut board = Board { seats: BTreeMap::new(), seat_of: BTreeMap::new(), open: BTreeSet::new() };
+    pub fn of(world: &'a World, ledger: &Ledger, scores: &'a Scores) -> Board<'a> {
+        let mut board = Board { seats: BTreeMap::new(), seat_of: BTreeMap::new(), open: BTreeSet::new(), scores };
         world.disks.values().for_each(|disk| board.seat(world, ledger, disk));
         board
     }
@@ -79,7 +83,8 @@ impl<'a> Board<'a> {
         }
         self.open.insert(disk.id);
         if takes_nothing_new(world, disk).is_none() {
-            let (kind, seat) = (Kind { medium: disk.medium, tag: &node.tag, rack: &node.rack }, seat_at(ledger, disk));
+            let kind = Kind { medium: disk.medium, tag: &node.tag, rack: &node.rack };
+            let seat = seat_at(ledger, disk, self.scores.of_node(node.id));
             self.seats.entry(kind).or_default().insert(seat);
             self.seat_of.insert(disk.id, (kind, seat));
         }
@@ -112,9 +117,10 @@ struct Wish<'a> {
     racks: BTreeSet<&'a str>,
 }
 
-pub(super) fn seat_at(ledger: &Ledger, disk: &Disk) -> Seat {
+/// `node_score`: 0 where all disks in question are of one node.
+pub(super) fn seat_at(ledger: &Ledger, disk: &Disk, node_score: u64) -> Seat {
     let (copies, bytes) = ledger.incoming(disk.id);
-    Seat { used_ppb: used_ppb(disk, bytes), copies, disk: disk.id }
+    Seat { node_score, used_ppb: used_ppb(disk, bytes), copies, disk: disk.id }
 }
 
 /// Chooses the disk for a new copy of `bytes`.

@@ -4,8 +4,8 @@
 //! In: a tablet with its counts. Out: one replica, or none. It must never name a replica that is merely out of sight,
 //! nor one that is of use unless n others are complete without it.
 //!
-//! The seed's order, made complete; among equals of a rank the lowest version, or the fullest disk, then the most
-//! loaded node, then the highest id:
+//! The seed's order, made complete; among equals of a rank the lowest version, or the fullest disk, then the fullest
+//! node, then the highest id:
 //!
 //! | rank | its node or disk, or itself |
 //! |---|---|
@@ -18,10 +18,12 @@
 //! | 7 | node without the table's tag |
 //! | 8 | replaced by a move that has landed |
 //! | 9 | comes and goes so often that it is not relied on |
-//! | 10 | the fullest disk |
+//! | 10 | the most loaded node, by its score on the tablet's medium; then the fullest disk |
 
+use super::statistics::Scores;
 use super::target::{place_refusal, takes_nothing_new, used_ppb};
 use crate::World;
+use crate::catalog::deletion::holders_allow;
 use crate::catalog::evidence::complete_others;
 use crate::checkup::count::host_of;
 use crate::checkup::{Counts, Flaw, Judged, waits};
@@ -58,7 +60,7 @@ enum Rank {
     OtherTag,
     Replaced,
     Restless,
-    FullestDisk,
+    MostLoaded,
 }
 
 /// Chooses the replica that should leave. `replaced`: the one that a finished move remembers.
@@ -69,13 +71,14 @@ pub fn choose_victim(
     at: Tick,
     purpose: Purpose,
     replaced: Option<ReplicaId>,
+    scores: &Scores,
 ) -> Option<ReplicaId> {
     let bucket = world.bucket_nodes(tablet);
     let ranked = tablet.replicas.iter().zip(&counts.judged).filter_map(|(replica, judged)| {
         let rank = rank(world, tablet, replica, judged, at, replaced)?;
         let is_inside = bucket.is_some_and(|bucket| bucket.contains(&replica.node));
         let serves = serves(rank, purpose, is_inside) && (purpose != Purpose::FreeHost || host_takes(world, replica));
-        serves.then(|| (is_inside, rank, tie(world, replica, rank), Reverse(replica.id)))
+        serves.then(|| (is_inside, rank, tie(world, tablet, replica, rank, scores), Reverse(replica.id)))
     });
     ranked.min().map(|(.., id)| id.0)
 }
@@ -94,7 +97,8 @@ fn rank(
     }
     let unseen = judged.why.filter(|flaw| flaw.may_return());
     if node.liveness == Liveness::Lost || unseen.is_some_and(|flaw| waits::is_given_up(world, replica, flaw, at)) {
-        return Some(Rank::Gone);
+        // One that the Catalog must keep, for it may be the second that holds a version, is not in another's way.
+        return holders_allow(tablet, replica.id).is_ok().then_some(Rank::Gone);
     }
     if replica.state == ReplicaState::Clone {
         return Some(Rank::Leftover);
@@ -123,7 +127,7 @@ fn rank(
     } else if node.flaps.is_spent(at) {
         Rank::Restless
     } else {
-        Rank::FullestDisk
+        Rank::MostLoaded
     })
 }
 
@@ -133,21 +137,21 @@ fn serves(rank: Rank, purpose: Purpose, is_inside: bool) -> bool {
         Purpose::Surplus => true,
         Purpose::Unblock => match rank {
             NodeDropped | Bad | Leftover | SameHost => true,
-            Gone | Draining | MissedVersion | LowerVersion | OtherTag | Replaced | Restless | FullestDisk => false,
+            Gone | Draining | MissedVersion | LowerVersion | OtherTag | Replaced | Restless | MostLoaded => false,
         },
         Purpose::MakeRoom => match rank {
             NodeDropped | Bad | Gone | Leftover | SameHost => true,
-            Draining | MissedVersion | LowerVersion | OtherTag | Replaced | Restless | FullestDisk => false,
+            Draining | MissedVersion | LowerVersion | OtherTag | Replaced | Restless | MostLoaded => false,
         },
         Purpose::FreeHost => match rank {
             Bad | Gone | Leftover => true,
             NodeDropped | Draining | MissedVersion | LowerVersion | SameHost | OtherTag | Replaced | Restless
-            | FullestDisk => false,
+            | MostLoaded => false,
         },
         Purpose::Colocate => match rank {
             Bad | SameHost => true,
             NodeDropped | Gone | Draining | Leftover | MissedVersion | LowerVersion | OtherTag | Replaced
-            | Restless | FullestDisk => !is_inside,
+            | Restless | MostLoaded => !is_inside,
         },
     }
 }
@@ -162,7 +166,7 @@ fn host_takes(world: &World, replica: &Replica) -> bool {
 }
 
 /// Among equals, smallest first: version and failed version, or what is left free of its disk and of its node.
-fn tie(world: &World, replica: &Replica, rank: Rank) -> (u64, u64) {
+fn tie(world: &World, tablet: &Tablet, replica: &Replica, rank: Rank, scores: &Scores) -> (u64, u64) {
     match rank {
         Rank::MissedVersion | Rank::LowerVersion => replica.seen.as_ref().map_or((0, 0), |seen| {
             let failed = seen.failed.map_or(u64::MAX, |version| version.0);
@@ -176,10 +180,13 @@ fn tie(world: &World, replica: &Replica, rank: Rank) -> (u64, u64) {
         | Rank::SameHost
         | Rank::OtherTag
         | Rank::Replaced
-        | Rank::Restless
-        | Rank::FullestDisk => {
+        | Rank::Restless => {
             let disk = world.disks.get(&replica.disk).map_or(u64::MAX, |disk| used_ppb(disk, 0));
             (u64::MAX - disk, u64::MAX - node_used_ppb(world, replica.node))
+        }
+        Rank::MostLoaded => {
+            let disk = world.disks.get(&replica.disk).map_or(u64::MAX, |disk| used_ppb(disk, 0));
+            (u64::MAX - scores.on(replica.node, tablet.medium), u64::MAX - disk)
         }
     }
 }

@@ -106,8 +106,17 @@ impl<'a> Visitor<'a> {
         match (first, second) {
             (visit @ (Visit::Propose { .. } | Visit::Busy { .. }), _)
             | (_, visit @ (Visit::Propose { .. } | Visit::Busy { .. })) => visit,
-            _ if is_for_draining => self.move_over(Spot::Staying).unwrap_or_else(|| self.no_free_host()),
+            _ if is_for_draining => self.move_over(Spot::Staying).unwrap_or_else(|| self.free_host()),
             _ => self.no_free_host(),
+        }
+    }
+
+    /// Every host holds one, but that of some host may be on a node or disk that is lost, while another of the host's
+    /// could take a good one.
+    fn free_host(&self) -> Visit {
+        match self.delete(Purpose::FreeHost) {
+            Visit::NotReady { .. } => self.no_free_host(),
+            visit => visit,
         }
     }
 
@@ -225,9 +234,9 @@ impl<'a> Visitor<'a> {
     }
 
     pub fn delete(&self, purpose: Purpose) -> Visit {
-        let Desktop { world, at, replaced, .. } = *self.desktop;
+        let Desktop { world, at, replaced, scores, .. } = *self.desktop;
         let replaced = replaced.get(&self.tablet.id).copied();
-        match choose_victim(world, self.tablet, self.counts, at, purpose, replaced) {
+        match choose_victim(world, self.tablet, self.counts, at, purpose, replaced, scores) {
             Some(victim) => self.delete_this(victim),
             // Everything beside the complete ones is merely out of sight: it is no surplus before it is lost.
             None => Visit::NotReady { ms: world.knobs.lost_ms.max(1) },

@@ -6,6 +6,7 @@ use super::*;
 use crate::event::Target;
 use crate::world::{LoadPhase, Work};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use stele_common::{
     BootId, Digest, DiskState, Liveness, ReplicaState, TaskFact, TaskFailure, TaskId, TaskProgress, TrashFact,
 };
@@ -443,7 +444,7 @@ fn copy(play: &Play, at: usize, source: usize, target: usize) -> Option<EventBod
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     /// Every step keeps the invariants and the promises of each drop; replaying the log, or a snapshot of it, gives
     /// the same durable state; deciding the same event twice on one world gives the same actions.

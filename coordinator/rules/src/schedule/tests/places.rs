@@ -155,13 +155,22 @@ fn victims_one_by_one() {
     for (turn, victim) in expected.into_iter().enumerate() {
         let (world, at) = (&row.sample.world, row.sample.at);
         let counts = count(world, row.sample.tablet(tablet));
-        let chosen = choose_victim(world, row.sample.tablet(tablet), &counts, at, Purpose::Surplus, Some(replaced));
+        let chosen = choose_victim(
+            world,
+            row.sample.tablet(tablet),
+            &counts,
+            at,
+            Purpose::Surplus,
+            Some(replaced),
+            &Scores::default(),
+        );
         assert_eq!(chosen, Some(victim), "turn {turn}");
         row.sample.forget(tablet, victim);
     }
     let (world, at) = (&row.sample.world, row.sample.at);
     let counts = count(world, row.sample.tablet(tablet));
-    let chosen = choose_victim(world, row.sample.tablet(tablet), &counts, at, Purpose::Surplus, None);
+    let chosen =
+        choose_victim(world, row.sample.tablet(tablet), &counts, at, Purpose::Surplus, None, &Scores::default());
     assert_eq!(chosen, None, "the last one stays");
 }
 

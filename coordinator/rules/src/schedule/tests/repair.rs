@@ -193,13 +193,32 @@ fn victims_in_order() {
     for expected in [bad, lost, leftover, behind, fullest] {
         let counts = crate::checkup::count(&shop.sample.world, shop.sample.tablet(tablet));
         let world = &shop.sample.world;
-        let victim = choose_victim(world, shop.sample.tablet(tablet), &counts, shop.sample.at, Purpose::Surplus, None);
+        let victim = choose_victim(
+            world,
+            shop.sample.tablet(tablet),
+            &counts,
+            shop.sample.at,
+            Purpose::Surplus,
+            None,
+            &Scores::default(),
+        );
         assert_eq!(victim, Some(expected));
         shop.sample.forget(tablet, expected);
     }
     let counts = crate::checkup::count(&shop.sample.world, shop.sample.tablet(tablet));
     let world = &shop.sample.world;
-    assert_eq!(choose_victim(world, shop.sample.tablet(tablet), &counts, shop.sample.at, Purpose::Surplus, None), None);
+    assert_eq!(
+        choose_victim(
+            world,
+            shop.sample.tablet(tablet),
+            &counts,
+            shop.sample.at,
+            Purpose::Surplus,
+            None,
+            &Scores::default()
+        ),
+        None
+    );
 }
 
 /// A disk that would be overfilled by what is already promised is refused; disks of one file system share their room.
