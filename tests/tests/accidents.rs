@@ -204,8 +204,8 @@ fn slot_leak() {
     let plan = Plan { for_ms: 100 * HOUR, net_mbps: 1, disk_mbps: 1, ..Plan::default() };
     let mut stage = Forecast::new(sample.world.clone(), sample.at, plan);
     let mut cancelled = 0;
-    for round in 0..12 {
-        let lost = node_of(&stage, tablets[round], round % 3);
+    for (round, id) in tablets.iter().enumerate() {
+        let lost = node_of(&stage, *id, round % 3);
         stage.kill(lost);
         assert!(until(&mut stage, HOUR, |stage| !stage.world.tasks.is_empty()), "round {round}: nothing begins");
         let task = stage.world.tasks.values().next().expect("one was seen just now").clone();

@@ -79,12 +79,12 @@ fn error_in(text: &str, error: String) -> Failure {
 
 /// The event in the world's ids; of a file of nodes one each.
 fn resolve(reading: &mut Reading, joined: &mut Vec<NewNode>, event: Scheduled) -> Result<Vec<Happening>, String> {
-    let mut node = |reading: &mut Reading, id: NodeId| {
+    let node = |reading: &mut Reading, id: NodeId| {
         let node = NodeId(reading.names.inside(Kind::Node, Id::from(id.0)));
         let is_there = reading.world.nodes.contains_key(&node) || joined.iter().any(|new| new.id == node);
         if is_there { Ok(node) } else { Err(format!("there is no node {id} in the world file")) }
     };
-    let mut nodes = |reading: &mut Reading, ids: Vec<NodeId>| -> Result<Vec<NodeId>, String> {
+    let nodes = |reading: &mut Reading, ids: Vec<NodeId>| -> Result<Vec<NodeId>, String> {
         ids.into_iter().map(|id| node(reading, id)).collect()
     };
     Ok(vec![match event {
