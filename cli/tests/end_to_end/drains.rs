@@ -165,7 +165,7 @@ fn what_cannot_go_is_refused() {
     cluster.ok(&["disk", "drain", &disk, "--wait", "--timeout", "60s"]);
     let on_it = |cluster: &Cluster| {
         let disks = cluster.get("/v1/disks")["disks"].as_array().cloned().unwrap_or_default();
-        disks.iter().find(|one| one["id"].to_string() == disk).cloned().unwrap_or_default()
+        disks.iter().find(|one| one["id"].as_u64() == disk.parse().ok()).cloned().unwrap_or_default()
     };
     assert_eq!((&on_it(&cluster)["replicas"], &on_it(&cluster)["drain"]), (&0.into(), &"DRAINED".into()));
     cluster.ok(&["disk", "undrain", &disk]);
