@@ -78,6 +78,18 @@ impl Cluster {
         Ok(file)
     }
 
+    /// Starts the agent of a host again, after it has ended.
+    pub fn restart(&mut self, host: &str, bond: Bond) -> Result<(), Failure> {
+        let index = self.file.agents.iter().position(|agent| agent.host == host);
+        let index = index.ok_or_else(|| Failure::not_found(format!("the cluster has no host {host}")))?;
+        let agent = &self.layout.agents[index];
+        let log = self.layout.log(&format!("agent-{}", agent.name));
+        let running = Running::start(Part::Agent, &agent.name, &agent.config, log, bond)?;
+        self.file.agents[index].pid = running.pid;
+        self.parts[index + 1] = running;
+        self.file.write(&self.layout.dir)
+    }
+
     pub fn face(&self) -> Face {
         Face::coordinator(&self.file.http)
     }

@@ -24,9 +24,9 @@ use std::time::{Duration, Instant};
 use stele_common::api::{ManifestInfo, Nodes, ReplicaInfo, TableCreate, TableInfo, TabletInfo, Tasks, Verification};
 use stele_common::{Digest, Liveness, LoadMode, Medium, ReplicaId, TabletId, TabletStatus, manifest};
 
-const REPLICATION: usize = 3;
+pub const REPLICATION: usize = 3;
 /// A step that takes longer than this has failed. Repair waits 15 s by design, the rest is copying.
-const STEP_WITHIN: Duration = Duration::from_secs(180);
+pub const STEP_WITHIN: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Where the deeds are done.
@@ -78,6 +78,16 @@ impl Stage {
     pub fn new(face: Face, file: &ClusterFile) -> Result<Stage, Failure> {
         let table = "demo.files".parse().map_err(Failure::error)?;
         Ok(Stage { face, table, agents: file.agents.clone() })
+    }
+
+    pub fn face(&self) -> &Face {
+        &self.face
+    }
+
+    /// An agent that is not this one.
+    pub fn another(&self, than: &AgentEntry) -> Result<AgentEntry, Failure> {
+        let other = self.agents.iter().find(|agent| agent.node_id != than.node_id);
+        other.cloned().ok_or_else(|| Failure::error("the cluster has one agent only"))
     }
 
     fn tablets(&self) -> Result<Vec<TabletInfo>, Failure> {

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! start 1 coordinator, 4 agents ─▶ table ─▶ load ─▶ spread ─▶ kill -9 one agent ─▶ seen ─▶ repaired
-//!   ─▶ flip a byte on disk ─▶ verify finds it ─▶ mended ─▶ all clean ─▶ export ─▶ every digest equals the source's
+//!   ─▶ flip a byte on disk ─▶ verify finds it ─▶ mended ─▶ all clean ─▶ the killed one returns ─▶ another is drained,
+//!   with a certificate ─▶ export ─▶ every digest equals the source's
 //! ```
 //!
-//! This file is the order of the story and its end; `deeds.rs` does and measures each step, `data.rs` picks the files.
+//! This file is the order of the story and its end; `deeds.rs` and `leave.rs` do and measure each step, `data.rs` picks the files.
 //! Leaves nothing behind, also after a failure or Ctrl-C, unless `--keep` is given.
 
 mod data;
 mod deeds;
+mod leave;
 
 use crate::cluster::layout::Wanted;
 use crate::cluster::process::Bond;
@@ -17,7 +19,7 @@ use crate::cluster::start::Cluster;
 use crate::cmd::up;
 use crate::exit::{Exit, Failure, Origin, Outcome};
 use crate::table::{self, Rows, bad, duration, good, heading, render, size};
-use crate::{beneath, stop};
+use crate::{beneath, shapes, stop};
 use clap::Args;
 use deeds::Stage;
 use std::path::{Path, PathBuf};
@@ -45,7 +47,7 @@ pub struct DemoArgs {
     dir: Option<PathBuf>,
 }
 
-const STEPS: usize = 9;
+const STEPS: usize = 11;
 /// A killed process that takes longer to go is worth a word.
 const SLOW_END: Duration = Duration::from_millis(100);
 
@@ -281,7 +283,18 @@ fn tell(args: &DemoArgs, ground: &mut Ground, ledger: &mut Ledger) -> Result<(),
     ledger.note("heal", stage.wait_mended(&wound)?)?;
     ledger.note("verify again", stage.verify_clean(&victim)?)?;
 
-    ledger.step(9, "read everything back and compare every digest with the source")?;
+    ledger.step(9, "start the killed agent again")?;
+    ground.cluster()?.restart(&name, bond)?;
+    ledger.note("return", stage.wait_back(&victim)?)?;
+
+    let leaver = stage.another(&victim)?;
+    ledger.step(10, &format!("drain {}: copy what it holds, prove the copies, only then let it go", leaver.host))?;
+    let emptied = stage.drain(&leaver)?;
+    table::line(&format!("  {}", shapes::certificate(&emptied.certificate).replace('\n', "\n  ")))?;
+    ledger.note("drain", emptied.told)?;
+    ledger.note("spread at last", stage.spread()?)?;
+
+    ledger.step(11, "read everything back and compare every digest with the source")?;
     let export = ground.dir.join("export");
     ledger.note("export", stage.export(&export)?)?;
     ledger.note("compare", compare(&source, &export)?)
