@@ -23,6 +23,10 @@ impl Sim {
         let Some(truth) = self.truth.tablets.get(&tablet) else { return true };
         let Some(life) = self.coordinator.life.as_ref().filter(|_| !self.on_old_store) else { return false };
         let Some(known) = life.world.tablets.get(tablet) else { return false };
+        if known.wanted <= 1 {
+            // One copy is acknowledged by one holder: it affords no loss, however many there happen to be.
+            return false;
+        }
         let is_kept = |replica: ReplicaId| {
             let mut found = known.replicas.iter().filter(|known| known.id == replica);
             found.any(|known| known.state == ReplicaState::Normal && known.bad.is_none())

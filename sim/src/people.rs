@@ -126,7 +126,14 @@ impl Sim {
         let more = self.fate.coin();
         let replication = if more { table.replication + 1 } else { table.replication.saturating_sub(1) };
         let fits = u64::from(replication) < self.staying(table.tag).min(5);
-        if !(1..=4).contains(&replication) || !fits || table.colocate || self.on_old_store {
+        // With damage that nobody has found, the one copy that is left may be the wrong one.
+        let known = self.coordinator.life.as_ref().and_then(|life| {
+            let name = format!("t{index}");
+            life.world.tables.values().find(|table| table.name == name).cloned()
+        });
+        let tablets = known.iter().flat_map(|table| &table.partitions).flat_map(|partition| &partition.tablets);
+        let is_sick = tablets.into_iter().any(|tablet| self.is_sick(*tablet));
+        if !(1..=4).contains(&replication) || !fits || table.colocate || self.on_old_store || (!more && is_sick) {
             return false;
         }
         let wish = TableSet { replication: Some(replication), ..TableSet::default() };
