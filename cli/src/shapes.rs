@@ -24,29 +24,14 @@ macro_rules! rows {
 mod operate;
 mod why;
 
-pub use operate::{
-    blockers, certificate, drain, drain_item, drained, evacuation, group, lease, lease_line, removal,
-};
+pub use operate::{blockers, certificate, drain, drain_item, drained, evacuation, group, lease, lease_line, removal};
 
 pub use why::{explanation, node_explanation, whatif};
 
 rows!(
     Nodes,
     "no agent has reported yet; start one with 'stele agent --config FILE'",
-    [
-        "ID",
-        "HOST",
-        "NAME",
-        "RACK",
-        "STATE",
-        "DRAIN",
-        ">SILENT",
-        "HTTP",
-        "PEER",
-        ">DISKS",
-        ">REPLICAS",
-        ">USED"
-    ],
+    ["ID", "HOST", "NAME", "RACK", "STATE", "DRAIN", ">SILENT", "HTTP", "PEER", ">DISKS", ">REPLICAS", ">USED"],
     nodes,
     |node| [
         node.id.to_string(),

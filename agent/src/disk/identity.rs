@@ -74,7 +74,14 @@ pub fn format(path: &Path, cluster: &ClusterId, disk: DiskId, medium: Medium) ->
         beneath.make_dirs(dir, &mut BTreeSet::new()).tried(|| format!("make `{dir}`"))?;
     }
     // The identity comes last: a crash before it leaves a directory that still counts as blank.
-    let identity = Identity { format: FORMAT, cluster: cluster.clone(), disk, medium, epoch: Epoch(0), store: StoreMark::default() };
+    let identity = Identity {
+        format: FORMAT,
+        cluster: cluster.clone(),
+        disk,
+        medium,
+        epoch: Epoch(0),
+        store: StoreMark::default(),
+    };
     write(&beneath, &identity)
 }
 

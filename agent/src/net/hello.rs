@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use stele_common::handshake::{
     Answer, Challenge, DiskHello, Hello, MAGIC, PROTOCOL_MAX, PROTOCOL_MIN, Refused, Speaker, StoreMark, Welcome,
-    common_version,    proof, proof_holds,
+    common_version, proof, proof_holds,
 };
 use stele_common::{BootId, ClusterId, Epoch, wire};
 use tokio::io::{AsyncRead, AsyncWrite};

@@ -116,15 +116,23 @@ pub enum Proposal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Existing(ReplicaId),
-    NewOn { node: NodeId, disk: DiskId },
+    NewOn {
+        node: NodeId,
+        disk: DiskId,
+    },
     /// A new one on another disk of the host of `old`, which leaves once the new one counts.
-    Beside { old: ReplicaId, disk: DiskId },
+    Beside {
+        old: ReplicaId,
+        disk: DiskId,
+    },
 }
 
 impl Proposal {
     pub fn tablet(&self) -> TabletId {
         match self {
-            Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => *tablet,
+            Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => {
+                *tablet
+            }
         }
     }
 }

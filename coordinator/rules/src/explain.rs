@@ -106,8 +106,7 @@ fn waits_for(world: &World, desk: &Desk, tablet: &Tablet, at: Tick) -> Vec<Reaso
     let ledger = desk.ledger(world);
     let scores = desk.scores(world);
     let board = Board::of(world, &ledger, &scores);
-    let desktop =
-        Desktop { world, ledger: &ledger, board: &board, scores: &scores, replaced: desk.replaced(), at };
+    let desktop = Desktop { world, ledger: &ledger, board: &board, scores: &scores, replaced: desk.replaced(), at };
     let mut reasons = match admit::visit(&desktop, tablet, Priority::Normal) {
         Visit::Gone(Reason::NowHealthy) => return Vec::new(),
         Visit::Gone(reason) | Visit::Busy { reason, .. } | Visit::Refused(reason) => vec![reason],
@@ -167,7 +166,8 @@ fn next_attempt(desk: &Desk, id: TabletId, at: Tick) -> Option<u64> {
 /// Running tasks that hold the slots it waits for.
 fn in_the_way(world: &World, desk: &Desk, id: TabletId, at: Tick) -> Vec<TaskInfo> {
     let Some(Place::Busy { disks }) = desk.entry(id).map(|entry| &entry.place) else { return Vec::new() };
-    let holds = |task: &TaskInfo| [task.src_disk, task.dest_disk].into_iter().flatten().any(|disk| disks.contains(&disk));
+    let holds =
+        |task: &TaskInfo| [task.src_disk, task.dest_disk].into_iter().flatten().any(|disk| disks.contains(&disk));
     running_tasks(world, at).filter(holds).collect()
 }
 

@@ -118,9 +118,13 @@ pub enum Reason {
     Backoff { failures: u32, in_ms: u64 },
     #[error("tablet {tablet} has no complete replica that can be read")]
     Unrecoverable { tablet: TabletId },
-    #[error("version {version} could not be put together from the {sources} replicas, strays and trash that are left (try {tries}): {detail}")]
+    #[error(
+        "version {version} could not be put together from the {sources} replicas, strays and trash that are left (try {tries}): {detail}"
+    )]
     Unsalvaged { version: Version, sources: u32, tries: u32, detail: String },
-    #[error("replica {replica} has other content than was committed as version {version}: {has} in place of {recorded}")]
+    #[error(
+        "replica {replica} has other content than was committed as version {version}: {has} in place of {recorded}"
+    )]
     Inconsistent { replica: ReplicaId, version: Version, has: VersionHash, recorded: VersionHash },
     // task ends
     #[error("node {node} is lost")]

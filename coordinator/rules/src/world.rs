@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 pub use crate::apply::apply;
 pub use crate::loads::{Cabinet, Loads};
-pub use crate::tablets::{CHUNK, Tablets};
 pub use crate::policy::{Drain, Group, Lease, LeaseScope, Leaver, Partition, Table, TableState};
 pub use crate::replay::as_changes;
 pub use crate::roster::Flaps;
+pub use crate::tablets::{CHUNK, Tablets};
 use stele_common::config::RepairKnobs;
 use stele_common::report::{HostFact, TrashFact};
 use stele_common::status::Level;

@@ -42,9 +42,10 @@ impl Dirty {
                 self.nodes.insert(*node);
                 self.note_disk(world, *disk);
             }
-            DiskReplaced { disk, .. } | DiskUnseen { disk, .. } | DiskTwinned { disk, .. } | DiskDrained { disk, .. } => {
-                self.note_disk(world, *disk)
-            }
+            DiskReplaced { disk, .. }
+            | DiskUnseen { disk, .. }
+            | DiskTwinned { disk, .. }
+            | DiskDrained { disk, .. } => self.note_disk(world, *disk),
             // Space changes with every report; only the state counts for a verdict.
             DiskSeen { fact, node, .. } => {
                 if world.disks.get(&fact.disk).is_none_or(|disk| disk.state != fact.state || disk.node != *node) {

@@ -4,7 +4,9 @@
 //! The Desk is the rule: it holds queue, proposals in flight, back-off and history. This file gives it time and
 //! snapshots and carries its proposals; a proposal that was decided on an older tablet is refused by its revision.
 
-use super::words::{ExplainNode, ExplainTablet, Happened, ListTasks, Pending, SumPending, TaskFilter, TasksEnded, Verdicts};
+use super::words::{
+    ExplainNode, ExplainTablet, Happened, ListTasks, Pending, SumPending, TaskFilter, TasksEnded, Verdicts,
+};
 use crate::clock::Clock;
 use crate::published::{Published, Snapshots};
 use crate::telemetry;

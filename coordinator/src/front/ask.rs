@@ -3,7 +3,9 @@
 //!
 //! Requests under way at once are bounded here, because a mailbox's own bound does not hold across its senders.
 
-use crate::actors::words::{ExplainNode, ExplainTablet, Happened, ListTasks, Pending, Silences, SumPending, TaskFilter};
+use crate::actors::words::{
+    ExplainNode, ExplainTablet, Happened, ListTasks, Pending, Silences, SumPending, TaskFilter,
+};
 use crate::clock::Clock;
 use crate::published::{Published, Snapshots};
 use actix::Recipient;

@@ -76,6 +76,7 @@ fn start(sample: &mut Sample, proposal: Proposal) -> Option<Task> {
         source_node: from.node,
         source_disk: from.disk,
         version,
+        replaces: None,
     };
     let task = Task {
         id: TaskId(sample.id()),

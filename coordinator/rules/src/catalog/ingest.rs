@@ -5,8 +5,8 @@
 //! the last page only, and only on disks that are ONLINE in this very report.
 
 use super::{Draft, commit, facts, loads, remove, strays, tasks};
-use crate::{Answer, Change};
 use crate::world::{LoadPhase, Naming};
+use crate::{Answer, Change};
 use stele_common::status::Level;
 use stele_common::{BootId, DiskFact, DiskState, Fact, NodeId, ReplicaId, Report, ReportKind, TabletId};
 

@@ -132,7 +132,8 @@ fn place(world: &World, tablet: &Tablet, source: ReplicaId, target: Target) -> O
         Target::Beside { old, disk } => {
             let old = known(old)?;
             let node = world.disks.get(&disk).filter(|_| disk != old.disk)?.node;
-            let is_beside = checkup::count::host_of(world, old) == world.nodes.get(&node).map(|node| node.host.as_str());
+            let is_beside =
+                checkup::count::host_of(world, old) == world.nodes.get(&node).map(|node| node.host.as_str());
             let (existing, replaces) = (None, Some(old.id));
             let may_stand = is_beside && may_stand(world, tablet, node, disk, replaces);
             may_stand.then_some(Place { node, disk, existing, replaces })
