@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A source may be bad, a stray or trash: every byte is held against a digest of the target, so it can only fail to help.
-//! Nothing is written here; [`Copy`] takes the files.
+//! Nothing is written here; [`struct@Copy`] takes the files.
 
 use super::error::DiskError;
 use super::fetch::Copy;

@@ -2,7 +2,7 @@
 //!
 //! In and out: whatever serde is given; text and compression are the caller's. What stands in an `Option` may be
 //! missing or null. Unknown keys are passed over, so that a newer file can be read by an older build; what a key means
-//! is said in [`super::read`] and [`super::write`], nothing is decided here.
+//! is said in [`mod@super::read`] and [`mod@super::write`], nothing is decided here.
 
 use crate::world::{Lease, Task};
 use serde::de::{self, Visitor};

@@ -7,8 +7,8 @@
 //! | question | file |
 //! |---|---|
 //! | what stands in a file? | [`mod@format`] |
-//! | what world is that, and when? | [`read`]; ids: [`names`]; `config`: [`knobs`] |
-//! | how is a world written down? | [`write`] |
+//! | what world is that, and when? | [`mod@read`]; ids: [`names`]; `config`: [`knobs`] |
+//! | how is a world written down? | [`mod@write`] |
 //! | what is ill, how busy is who, what would be done now? | [`answers`] |
 //!
 //! The format is in `docs/WORLD_FILE.md`. The answers come from the very rules that the coordinator runs.
