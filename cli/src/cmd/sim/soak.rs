@@ -15,9 +15,9 @@ Examples:
   stele sim soak --seeds 2000
   stele sim soak --seed 17 --trace")]
 pub struct SoakArgs {
-    /// How many seeds
-    #[arg(long, default_value_t = 200)]
-    seeds: u64,
+    /// How many seeds; 200 unless given
+    #[arg(long)]
+    seeds: Option<u64>,
     /// The first seed, or with no --seeds the only one
     #[arg(long)]
     seed: Option<u64>,
@@ -34,7 +34,7 @@ pub struct SoakArgs {
 
 pub fn run(args: &SoakArgs) -> Outcome {
     let first = args.seed.unwrap_or(1);
-    let count = if args.seed.is_some() { 1 } else { args.seeds };
+    let count = args.seeds.unwrap_or(if args.seed.is_some() { 1 } else { 200 });
     let options = Options { hours: args.hours, trace: args.trace, ..Options::default() };
     let (next, broken) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let (events, started, progress) = (AtomicU64::new(0), Instant::now(), bar::count("seeds", count));
