@@ -21,6 +21,7 @@ pub mod evacuation;
 pub mod event;
 pub mod explain;
 pub mod invariants;
+pub mod level;
 mod loads;
 pub mod policy;
 pub mod reason;

@@ -1,4 +1,4 @@
-//! How much may be done at all, and how the level falls when our own store turns out to be old.
+//! How the level falls when our own store turns out to be old; what a level allows is [`crate::level`]'s.
 //!
 //! In: signs that the disks know of a later time than our store (an epoch, an id, a version that we never gave).
 //! Out: level BLIND with its cause. It must never rise again by itself: only a restart on the right store helps.
@@ -8,28 +8,7 @@ use crate::{Change, Reason, World};
 use stele_common::status::Level;
 use stele_common::{Epoch, NodeId};
 
-/// Why no table or load may be touched now.
-pub fn forbids_work(world: &World) -> Option<Reason> {
-    match world.level {
-        Level::Stopped | Level::Blind => Some(forbidden(world)),
-        Level::Freezed | Level::Steady | Level::Lively => None,
-    }
-}
-
-/// Why no repair and no deletion may be ordered now.
-pub fn forbids_repair(world: &World) -> Option<Reason> {
-    match world.level {
-        Level::Stopped | Level::Blind | Level::Freezed => Some(forbidden(world)),
-        Level::Steady | Level::Lively => None,
-    }
-}
-
-fn forbidden(world: &World) -> Reason {
-    match &world.level_cause {
-        Some(cause) => cause.clone(),
-        None => Reason::LevelForbids { level: world.level.to_string() },
-    }
-}
+pub use crate::level::{forbids_repair, forbids_work};
 
 /// Whether we cannot have issued this id.
 pub fn is_ahead(world: &World, id: u64) -> bool {
