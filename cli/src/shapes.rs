@@ -142,8 +142,8 @@ rows!(
     Tasks,
     "no task",
     [
-        "TASK", "TABLET", "TABLE", "KIND", "STATE", "STATUS", "PRIORITY", "FROM", "TO", ">DONE", ">RATE", ">AGE",
-        "REASON"
+        "TASK", "TABLET", "TABLE", "KIND", "TYPE", "STATE", "STATUS", "PRIORITY", "FROM", "TO", ">DONE", ">RATE",
+        ">AGE", "REASON"
     ],
     tasks,
     |task| [
@@ -151,6 +151,7 @@ rows!(
         task.tablet.to_string(),
         task.table.clone(),
         task.kind.as_ref().map_or_else(|| "-".to_string(), upper),
+        task.task_type.to_string(),
         upper(&task.state),
         task.status.to_string(),
         task.priority.to_string(),

@@ -3,7 +3,7 @@
 
 use crate::{
     Ballot, Digest, DiskId, DiskState, Evidence, LoadId, LoadKey, LoadMode, Medium, NodeId, Priority, ReplicaId,
-    ReplicaState, TableId, TabletId, TabletStatus, TaskId, Version, VersionHash,
+    ReplicaState, TableId, TabletId, TabletStatus, TaskId, TaskType, Version, VersionHash,
     status::{Level, Liveness},
 };
 use serde::{Deserialize, Serialize};
@@ -159,6 +159,10 @@ pub struct DiskInfo {
     pub replicas: u64,
     pub slots_used: u32,
     pub slots_total: u32,
+    #[serde(default)]
+    pub balance_slots_used: u32,
+    #[serde(default)]
+    pub balance_slots_total: u32,
     pub trash_bytes: u64,
 }
 
@@ -330,6 +334,10 @@ pub struct DiskExplanation {
     pub copies_coming: u32,
     pub slots_used: u32,
     pub slots_total: u32,
+    #[serde(default)]
+    pub balance_slots_used: u32,
+    #[serde(default)]
+    pub balance_slots_total: u32,
     /// Tablets that wait for a slot of it.
     pub tablets_waiting: u64,
 }
@@ -399,6 +407,8 @@ pub struct TaskInfo {
     pub tablet: TabletId,
     pub table: String,
     pub kind: Option<TaskKind>,
+    #[serde(default, rename = "type")]
+    pub task_type: TaskType,
     pub state: TaskState,
     pub status: TabletStatus,
     pub priority: Priority,

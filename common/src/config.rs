@@ -59,6 +59,10 @@ pub struct RepairKnobs {
     pub install_grace_ms: u64,
     /// Copies at once on a disk, as source and as destination together (the seed's name).
     pub schedule_slot_num_per_path: u32,
+    /// Copies at once on a disk that only make hosts even; slots apart from those of repair (the seed's name).
+    pub balance_slot_num_per_path: u32,
+    /// Nothing is moved to make hosts even.
+    pub disable_balance: bool,
     /// Above this used part of its disks, only space counts in a node's score (the seed's name).
     pub capacity_used_percent_high_water: f64,
     /// A node whose score is further than this part from the average is HIGH or LOW (the originals' name).
@@ -107,6 +111,8 @@ impl Default for RepairKnobs {
             assign_delay_below_majority_ms: 10_000,
             install_grace_ms: 2_000,
             schedule_slot_num_per_path: 2,
+            balance_slot_num_per_path: 2,
+            disable_balance: false,
             capacity_used_percent_high_water: 0.75,
             balance_load_score_threshold: 0.1,
             storage_high_watermark: 0.85,

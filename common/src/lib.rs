@@ -42,6 +42,6 @@ pub use report::{
     Fact, LoadFact, LoadState, ReplicaFact, Report, ReportKind, TaskFact, TaskFailure, TaskProgress, ToCoordinator,
     TrashFact,
 };
-pub use status::{Liveness, Priority, ReplicaState, TabletStatus};
+pub use status::{Liveness, Priority, ReplicaState, TabletStatus, TaskType};
 pub use time::Tick;
 pub use version::{Digest, Version, VersionHash};

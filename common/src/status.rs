@@ -150,6 +150,19 @@ pub enum ReplicaState {
 
 shouted!(ReplicaState { Normal => "NORMAL", Clone => "CLONE", Decommission => "DECOMMISSION" });
 
+/// What a task is for; each has slots of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TaskType {
+    /// Its tablet needs it.
+    #[default]
+    Repair,
+    /// Its tablet is healthy: the hosts are to be even.
+    Balance,
+}
+
+shouted!(TaskType { Repair => "REPAIR", Balance => "BALANCE" });
+
 /// How much the coordinator may do (Pegasus' meta function levels).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -80,6 +80,9 @@ pub fn recorded(world: &World, change: &Change) {
         ReplicaGood { tablet, replica, version } => {
             tracing::info!(tablet = %tablet, replica = %replica, version = %version, "replica good again");
         }
+        ReplicaReplaced { tablet, replica, by } => {
+            tracing::info!(tablet = %tablet, replica = %replica, by = %by, "replica replaced");
+        }
         PrimaryChosen { tablet, replica, ballot } => {
             tracing::info!(tablet = %tablet, replica = replica.map(|replica| replica.0), ballot = %ballot, "primary chosen");
         }

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use stele_agent_rules::{Op, OpResult};
 use stele_common::{Evidence, LoadKey, OrderBody, ReplicaId, ReplicaState, TabletId, ToAgent, Version, Witness};
+use stele_coordinator_rules::schedule::slots;
 use stele_coordinator_rules::world::{Load, Task, VersionRecord, Work};
 use stele_coordinator_rules::{Change, World, invariants};
 
@@ -189,16 +190,21 @@ impl Sim {
         let Work::Clone { disk, source_disk, .. } = &task.work else { return };
         self.held("I7 slots");
         let Some(life) = &self.coordinator.life else { return };
+        let task_type = task.task_type;
         let uses = |task: &Task, at| match &task.work {
-            Work::Clone { disk, source_disk, .. } => !task.agent_done && (*disk == at || *source_disk == at),
+            Work::Clone { disk, source_disk, .. } => {
+                task.task_type == task_type && !task.agent_done && (*disk == at || *source_disk == at)
+            }
             Work::Delete { .. } => false,
         };
-        let limit = life.world.knobs.schedule_slot_num_per_path as usize;
+        let limit = slots::limit(&life.world.knobs, task_type) as usize;
         for at in [*disk, *source_disk] {
             let Some(life) = &self.coordinator.life else { return };
             let used = life.world.tasks.values().filter(|running| uses(running, at)).count();
             if used > limit {
-                self.violate("I7 slots", || format!("disk {at} runs {used} copies, {limit} are allowed"));
+                self.violate("I7 slots", || {
+                    format!("disk {at} runs {used} copies of type {task_type}, {limit} are allowed")
+                });
             }
         }
     }

@@ -9,8 +9,8 @@ use stele_agent_rules::event::EventBody as AgentEvent;
 use stele_agent_rules::{Action as AgentAction, Event as AgentEventAt, Op, handle};
 use stele_common::{
     Ballot, ClusterId, DatabaseId, Digest, DiskId, Epoch, Evidence, Fact, NodeId, Order, OrderBody, PartitionId,
-    Priority, ReplicaId, ReplicaState, Report, ReportKind, TableId, TabletId, TabletLabel, TabletStatus, TaskId, Tick,
-    Version,
+    Priority, ReplicaId, ReplicaState, Report, ReportKind, TableId, TabletId, TabletLabel, TabletStatus, TaskId,
+    TaskType, Tick, Version,
 };
 use stele_coordinator_rules::sample::Sample;
 use stele_coordinator_rules::world::{Tablet, Work};
@@ -72,7 +72,10 @@ fn assert_at_rest(stage: &mut Forecast) {
     }
     assert!(stage.world.tasks.is_empty(), "{:?}", stage.world.tasks);
     let ledger = stage.desk.ledger(&stage.world);
-    assert!(stage.world.disks.keys().all(|disk| ledger.used(*disk) == 0), "a slot is taken though nothing runs");
+    assert!(
+        stage.world.disks.keys().all(|disk| ledger.used(*disk, TaskType::Repair) == 0),
+        "a slot is taken though nothing runs"
+    );
 }
 
 fn label(tablet: u64, replica: u64) -> TabletLabel {

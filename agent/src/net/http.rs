@@ -125,6 +125,9 @@ async fn disks(shared: web::Data<Arc<Shared>>) -> HttpResponse {
             replicas: shared.shelf.count(disk.disk),
             slots_used: disk.copies.load(std::sync::atomic::Ordering::Relaxed) as u32,
             slots_total: shared.config.limits.copies_per_disk as u32,
+            // Here a copy is a copy: what it is for is the coordinator's to know.
+            balance_slots_used: 0,
+            balance_slots_total: 0,
             trash_bytes: disk.trash_bytes.load(std::sync::atomic::Ordering::Relaxed),
         }
     };

@@ -147,7 +147,17 @@ fn tablet(id: TabletId, table: TableId, partition: PartitionId, disks: &[(NodeId
             behind: None,
         };
         let (id, state) = (ReplicaId(20_000_000 + id.0 * 3 + index), ReplicaState::Normal);
-        Replica { id, node, disk, state, bad: None, version: Version(1), seen: Some(seen), further_repair: None }
+        Replica {
+            id,
+            node,
+            disk,
+            state,
+            bad: None,
+            version: Version(1),
+            replaced_by: None,
+            seen: Some(seen),
+            further_repair: None,
+        }
     };
     let replicas: Vec<Replica> = (0..3).map(replica).collect();
     let holders = replicas.iter().map(|replica| replica.id).collect();

@@ -117,6 +117,7 @@ pub fn apply(world: &mut World, change: &Change) {
         | ReplicaRose { .. }
         | ReplicaBad { .. }
         | ReplicaGood { .. }
+        | ReplicaReplaced { .. }
         | PrimaryChosen { .. } => replicas(world, change),
         LoadCommitted { .. }
         | LoadVisible { .. }
@@ -208,6 +209,7 @@ fn began(world: &mut World, at: Tick, wall_ms: u64) {
     loads::began(world, at);
     world.strays.clear();
     world.trash.clear();
+    world.disks.values_mut().for_each(|disk| disk.trash = 0);
     world.condemned.clear();
     world.rounds.clear();
     world.orphans.clear();
@@ -264,8 +266,9 @@ fn replicas(world: &mut World, change: &Change) {
             if tablet.replicas.iter().all(|other| other.id != *replica) {
                 let (node, disk, state) = (*node, *disk, *state);
                 let version = Version::EMPTY;
-                let (bad, seen, further_repair) = (None, None, None);
-                let replica = Replica { id: *replica, node, disk, state, bad, version, seen, further_repair };
+                let (bad, replaced_by, seen, further_repair) = (None, None, None, None);
+                let replica =
+                    Replica { id: *replica, node, disk, state, bad, version, replaced_by, seen, further_repair };
                 tablet.replicas.push(replica);
             }
             tablet.ballot = tablet.ballot.max(*ballot);
@@ -306,6 +309,9 @@ fn replicas(world: &mut World, change: &Change) {
             change_replica(tablet, *replica, |replica| {
                 (replica.bad, replica.version) = (None, replica.version.max(*version));
             });
+        }
+        ReplicaReplaced { replica, by, .. } => {
+            change_replica(tablet, *replica, |replica| replica.replaced_by = Some(*by));
         }
         PrimaryChosen { replica, ballot, .. } => {
             (tablet.primary, tablet.ballot) = (*replica, tablet.ballot.max(*ballot));

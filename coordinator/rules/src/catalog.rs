@@ -22,7 +22,7 @@
 //! | tablets without a complete copy: what is left of them is put together | [`salvage`] |
 
 use crate::{Action, Answer, Change, Event, EventBody, Proposal, World};
-use stele_common::{ClusterId, Liveness};
+use stele_common::{ClusterId, Liveness, Priority, TabletId, TabletStatus, TaskType};
 
 pub(crate) mod commit;
 pub(crate) mod deletion;
@@ -104,11 +104,11 @@ fn began(draft: &mut Draft, cluster_if_new: &str) {
 fn proposed(draft: &mut Draft, proposal: &Proposal) {
     let answer = match proposal {
         Proposal::Clone { tablet, revision, status, priority, source, target } => {
-            let wish = tasks::Wish { tablet: *tablet, revision: *revision, status: *status, priority: *priority };
+            let wish = repair(*tablet, *revision, *status, *priority);
             tasks::start_copy(draft, wish, *source, *target).map(Answer::Started)
         }
         Proposal::Delete { tablet, revision, status, priority, victim } => {
-            let wish = tasks::Wish { tablet: *tablet, revision: *revision, status: *status, priority: *priority };
+            let wish = repair(*tablet, *revision, *status, *priority);
             deletion::start(draft, wish, *victim).map(Answer::Started)
         }
         Proposal::Cancel { tablet, task, cause } => {
@@ -116,6 +116,10 @@ fn proposed(draft: &mut Draft, proposal: &Proposal) {
         }
     };
     draft.answer(answer.unwrap_or_else(Answer::Refused));
+}
+
+fn repair(tablet: TabletId, revision: u64, status: TabletStatus, priority: Priority) -> tasks::Wish {
+    tasks::Wish { tablet, revision, status, priority, task_type: TaskType::Repair }
 }
 
 #[cfg(test)]

@@ -170,6 +170,12 @@ pub enum Change {
         replica: ReplicaId,
         version: Version,
     },
+    /// A move has landed: `by` stands in its place, and it is the one to leave.
+    ReplicaReplaced {
+        tablet: TabletId,
+        replica: ReplicaId,
+        by: ReplicaId,
+    },
     PrimaryChosen {
         tablet: TabletId,
         replica: Option<ReplicaId>,

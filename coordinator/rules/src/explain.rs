@@ -106,7 +106,7 @@ fn waits_for(world: &World, desk: &Desk, tablet: &Tablet, at: Tick) -> Vec<Reaso
     let ledger = desk.ledger(world);
     let scores = desk.scores(world);
     let board = Board::of(world, &ledger, &scores);
-    let desktop = Desktop { world, ledger: &ledger, board: &board, scores: &scores, replaced: desk.replaced(), at };
+    let desktop = Desktop { world, ledger: &ledger, board: &board, scores: &scores, at };
     let mut reasons = match admit::visit(&desktop, tablet, Priority::Normal) {
         Visit::Gone(Reason::NowHealthy) => return Vec::new(),
         Visit::Gone(reason) | Visit::Busy { reason, .. } | Visit::Refused(reason) => vec![reason],

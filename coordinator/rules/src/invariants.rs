@@ -11,7 +11,7 @@ use crate::World;
 use crate::catalog::tasks::SURPLUS_MAX;
 use crate::world::{Load, LoadPhase, Tablet, Work};
 use std::collections::{BTreeMap, BTreeSet};
-use stele_common::{ReplicaId, ReplicaState, TaskId};
+use stele_common::{DiskId, ReplicaId, ReplicaState, TaskId};
 
 /// Everything that does not hold.
 pub fn check(world: &World) -> Vec<String> {
@@ -181,6 +181,13 @@ fn beyond(world: &World, notes: &mut Vec<String>) {
         if world.tablets.get(*tablet).is_some_and(|tablet| tablet.replicas.iter().any(|r| r.id == *replica)) {
             notes.push(format!("tablet {tablet}: stray {replica} is in the catalog"));
         }
+    }
+    let mut trash: BTreeMap<DiskId, u64> = BTreeMap::new();
+    for trashed in world.trash.values() {
+        *trash.entry(trashed.fact.disk).or_default() += trashed.fact.bytes;
+    }
+    for disk in world.disks.values().filter(|disk| disk.trash < trash.get(&disk.id).copied().unwrap_or(0)) {
+        notes.push(format!("disk {}: {} bytes of trash, its trash has {:?}", disk.id, disk.trash, trash.get(&disk.id)));
     }
     for tablet in world.tablets.iter() {
         for replica in tablet.replicas.iter().filter(|replica| world.condemned.contains(&(tablet.id, replica.id))) {

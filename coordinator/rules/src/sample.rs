@@ -135,7 +135,17 @@ impl Sample {
             let disk = disks[(bucket as usize / nodes.len()) % disks.len()];
             let id = ReplicaId(self.id());
             let state = ReplicaState::Normal;
-            Replica { id, node, disk, state, bad: None, version: Version(0), seen: None, further_repair: None }
+            Replica {
+                id,
+                node,
+                disk,
+                state,
+                bad: None,
+                version: Version(0),
+                replaced_by: None,
+                seen: None,
+                further_repair: None,
+            }
         });
         let replicas = replicas.collect();
         let (visible, committed, ballot) = (Version::EMPTY, Version::EMPTY, Ballot(1));

@@ -25,7 +25,7 @@ use stele_common::status::Level;
 use stele_common::{
     Ballot, BootId, ClusterId, DatabaseId, Digest, DiskId, DiskState, Epoch, Evidence, Liveness, LoadId, LoadKey,
     LoadMode, Medium, NodeId, PartitionId, Priority, ReplicaId, ReplicaState, Space, TableId, TabletId, TabletStatus,
-    TaskId, Tick, Version, VersionHash,
+    TaskId, TaskType, Tick, Version, VersionHash,
 };
 
 /// Everything.
@@ -166,6 +166,8 @@ pub struct Disk {
     pub twin: Option<NodeId>,
     /// Slots taken by work that is not among the world's tasks; only a world file knows such.
     pub slots_elsewhere: SlotsElsewhere,
+    /// Bytes of its trash: they are used, and will be free again. Counted from [`World::trash`].
+    pub trash: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -225,6 +227,9 @@ pub struct Replica {
     pub bad: Option<String>,
     /// The highest version that it ever reported (durable: going below it is a regression).
     pub version: Version,
+    /// A move has made this one in its place: of too many, it is the one that leaves.
+    #[serde(default)]
+    pub replaced_by: Option<ReplicaId>,
     // What follows is learned again in each epoch.
     #[serde(skip)]
     pub seen: Option<SeenReplica>,
@@ -307,6 +312,8 @@ pub struct Task {
     pub tablet: TabletId,
     pub status: TabletStatus,
     pub priority: Priority,
+    #[serde(default, rename = "type")]
+    pub task_type: TaskType,
     pub work: Work,
     #[serde(skip)]
     pub started: Tick,

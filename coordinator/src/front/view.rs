@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use stele_common::api::{
     DiskCounts, DiskInfo, LoadResult, NodeCounts, NodeInfo, PartitionInfo, Status, TableInfo, VerifyFinding,
 };
-use stele_common::{DiskId, DiskState, Liveness, NodeId, ReplicaId, TabletId, Tick, api};
+use stele_common::{DiskId, DiskState, Liveness, NodeId, ReplicaId, TabletId, TaskType, Tick, api};
 use stele_coordinator_rules::schedule::slots::Ledger;
 use stele_coordinator_rules::world::{Disk, Leaver, Load, LoadPhase, Node, Replica, Table, Verification};
 use stele_coordinator_rules::{Reason, World};
@@ -137,7 +137,6 @@ pub fn node(world: &World, placements: &Placements, node: &Node, silent_ms: Opti
 }
 
 pub fn disk(world: &World, placements: &Placements, disk: &Disk) -> DiskInfo {
-    let trash = world.trash.values().map(|trashed| &trashed.fact).filter(|fact| fact.disk == disk.id);
     let (state, cause) = state_of(world, disk);
     DiskInfo {
         id: disk.id,
@@ -155,9 +154,11 @@ pub fn disk(world: &World, placements: &Placements, disk: &Disk) -> DiskInfo {
         raw_total: disk.space.raw_total,
         raw_free: disk.space.raw_free,
         replicas: placements.disks.get(&disk.id).copied().unwrap_or(0),
-        slots_used: placements.slots.used(disk.id),
-        slots_total: world.knobs.schedule_slot_num_per_path,
-        trash_bytes: trash.map(|fact| fact.bytes).sum(),
+        slots_used: placements.slots.used(disk.id, TaskType::Repair),
+        slots_total: placements.slots.limit(TaskType::Repair),
+        balance_slots_used: placements.slots.used(disk.id, TaskType::Balance),
+        balance_slots_total: placements.slots.limit(TaskType::Balance),
+        trash_bytes: disk.trash,
     }
 }
 

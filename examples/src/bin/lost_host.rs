@@ -2,7 +2,7 @@
 //! Copies are only pretended: each takes two seconds, and then the new replica reports.
 
 use std::collections::BTreeMap;
-use stele_common::{Liveness, ReplicaState, TabletId, TabletStatus, TaskId};
+use stele_common::{Liveness, ReplicaState, TabletId, TabletStatus, TaskId, TaskType};
 use stele_coordinator_rules::checkup::verdict;
 use stele_coordinator_rules::event::Target;
 use stele_coordinator_rules::sample::Sample;
@@ -83,6 +83,7 @@ fn start(sample: &mut Sample, proposal: Proposal) -> Option<Task> {
         tablet,
         status,
         priority,
+        task_type: TaskType::Repair,
         work,
         started: sample.at,
         bytes_done: 0,

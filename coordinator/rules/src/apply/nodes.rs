@@ -1,5 +1,6 @@
 //! Changes about nodes and disks: who is there, what they carry, what operators want of them.
 
+use super::reports;
 use crate::Change;
 use crate::world::{Disk, Leaver, Node, SlotsElsewhere, World};
 use std::sync::Arc;
@@ -106,7 +107,10 @@ pub(super) fn apply(world: &mut World, change: &Change) {
             disks.into_iter().for_each(|disk| forget_drain(world, Leaver::Disk(disk), false));
             world.disks.retain(|_, disk| disk.node != *node);
             world.strays.retain(|_, stray| stray.node != *node);
-            world.trash.retain(|_, trashed| trashed.node != *node);
+            // One of its disks may be elsewhere by now: what was told of that one's trash goes with the teller.
+            let gone: Vec<_> =
+                world.trash.iter().filter(|(_, trashed)| trashed.node == *node).map(|(id, _)| *id).collect();
+            gone.into_iter().for_each(|replica| reports::forget_trash(world, replica));
             world.orphans.retain(|(_, holder), _| holder != node);
         }
         DiskAdded { .. }
@@ -145,6 +149,7 @@ fn disks(world: &mut World, change: &Change) {
                 draining: false,
                 twin: None,
                 slots_elsewhere: SlotsElsewhere::default(),
+                trash: 0,
             };
             world.disks.entry(*disk).or_insert(fresh);
         }

@@ -49,12 +49,28 @@ pub(super) fn apply(world: &mut World, change: &Change) {
             world.strays.remove(&(*tablet, *replica));
         }
         TrashSeen { node, fact, at } => {
-            world.trash.insert(fact.replica, Trashed { node: *node, fact: fact.clone(), seen: *at });
+            let trashed = Trashed { node: *node, fact: fact.clone(), seen: *at };
+            let before = world.trash.insert(fact.replica, trashed);
+            weigh(world, before, u64::saturating_sub);
+            weigh(world, world.trash.get(&fact.replica).cloned(), u64::saturating_add);
         }
         TrashGone { replica } => {
-            world.trash.remove(replica);
+            forget_trash(world, *replica);
         }
         _ => unreachable!("{change:?} is not about reports"),
+    }
+}
+
+pub(super) fn forget_trash(world: &mut World, replica: ReplicaId) {
+    let before = world.trash.remove(&replica);
+    weigh(world, before, u64::saturating_sub);
+}
+
+/// Keeps the sum of a disk's trash.
+fn weigh(world: &mut World, trashed: Option<Trashed>, with: fn(u64, u64) -> u64) {
+    let Some(trashed) = trashed else { return };
+    if let Some(disk) = world.disks.get_mut(&trashed.fact.disk) {
+        disk.trash = with(disk.trash, trashed.fact.bytes);
     }
 }
 

@@ -105,6 +105,7 @@ fn task_of(draft: &mut Draft, wish: Wish, victim: &Replica) -> Task {
         tablet: wish.tablet,
         status: wish.status,
         priority: wish.priority,
+        task_type: wish.task_type,
         // The nonce is an id, so no answer to any other question can carry it.
         work: Work::Delete { replica: victim.id, node: victim.node, nonce: id, watermark },
         started: draft.at,

@@ -17,7 +17,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::{
     CloneOrder, DiskId, DiskState, Liveness, NodeId, OrderBody, Priority, ReplicaId, ReplicaState, Source, TabletId,
-    TabletStatus, TaskId, Tick, Version,
+    TabletStatus, TaskId, TaskType, Tick, Version,
 };
 
 /// Salvages at once: each reads all that is left of a tablet; a host's death must not start a thousand.
@@ -225,7 +225,9 @@ fn places_for(world: &World, tablet: &Tablet, offers: &[Offer], version: Version
 pub fn has_slots(world: &World, source: DiskId, target: DiskId) -> bool {
     let used = |at: DiskId| {
         let here = world.tasks.values().filter(|task| match &task.work {
-            Work::Clone { disk, source_disk, .. } => !task.agent_done && (*disk == at || *source_disk == at),
+            Work::Clone { disk, source_disk, .. } => {
+                task.task_type == TaskType::Repair && !task.agent_done && (*disk == at || *source_disk == at)
+            }
             Work::Delete { .. } => false,
         });
         here.count() as u32 + world.disks.get(&at).map_or(0, |disk: &Disk| disk.slots_elsewhere.repair)
@@ -252,6 +254,7 @@ fn start(draft: &mut Draft, tablet: TabletId, plan: Plan, salvage: Salvage) {
         tablet,
         status: TabletStatus::Unrecoverable,
         priority: Priority::VeryHigh,
+        task_type: TaskType::Repair,
         work: Work::Clone { replica, node, disk, fresh, source, source_node, source_disk, version, replaces: None },
         started: draft.at,
         bytes_done: 0,

@@ -162,6 +162,7 @@ fn place(
         bad: None,
         version: Version::EMPTY,
         seen: None,
+        replaced_by: None,
         further_repair: None,
     });
     Tablet {

@@ -14,7 +14,7 @@ use crate::{Change, Reason, World};
 use std::collections::BTreeSet;
 use stele_common::{
     CloneOrder, DiskId, DiskState, Evidence, Liveness, NodeId, OrderBody, Priority, ReplicaId, ReplicaState, Source,
-    TabletId, TabletStatus, TaskFact, TaskFailure, TaskId, TaskProgress, Version,
+    TabletId, TabletStatus, TaskFact, TaskFailure, TaskId, TaskProgress, TaskType, Version,
 };
 
 /// Copies that a tablet may have beyond the wanted ones while it is being repaired (DESIGN 6.5).
@@ -27,6 +27,7 @@ pub(crate) struct Wish {
     pub revision: u64,
     pub status: TabletStatus,
     pub priority: Priority,
+    pub task_type: TaskType,
 }
 
 /// What every new task needs: a level that allows it, the tablet unchanged since, and no other task on it.
@@ -75,6 +76,7 @@ pub fn start_copy(draft: &mut Draft, wish: Wish, source: ReplicaId, target: Targ
         tablet,
         status: wish.status,
         priority: wish.priority,
+        task_type: wish.task_type,
         work: Work::Clone { replica, node, disk, fresh, source, source_node, source_disk, version, replaces },
         started: draft.at,
         bytes_done: 0,
@@ -334,20 +336,24 @@ pub fn arrived(draft: &mut Draft, id: TabletId, replica: ReplicaId) {
     }
     let outcome = Outcome::Finished { evidence: None };
     draft.record(Change::TaskEnded { tablet: id, task: task.id, outcome });
-    if let Work::Clone { replaces: Some(old), .. } = task.work {
-        retire(draft, &task, old);
+    if let Work::Clone { replaces: Some(old), replica, .. } = task.work {
+        retire(draft, &task, old, replica);
     }
 }
 
 /// A move has landed: the replica that it replaces begins to leave in the same batch, so that the new one counts at
-/// once and no verdict sees both. Where the guard forbids that now, it stays, and the ladder asks for it again.
-fn retire(draft: &mut Draft, task: &Task, old: ReplicaId) {
+/// once and no verdict sees both. Where the guard forbids that now, it stays, and the ladder asks for it again: that it
+/// is the one to leave is on record, so no restart can turn the move around.
+fn retire(draft: &mut Draft, task: &Task, old: ReplicaId, by: ReplicaId) {
     let Some(tablet) = draft.world.tablets.get(task.tablet) else { return };
     if tablet.replicas.iter().all(|other| other.id != old) {
         return;
     }
+    draft.record(Change::ReplicaReplaced { tablet: task.tablet, replica: old, by });
+    let Some(tablet) = draft.world.tablets.get(task.tablet) else { return };
     let (tablet, revision) = (tablet.id, tablet.revision);
-    let wish = Wish { tablet, revision, status: task.status, priority: task.priority };
+    let Task { status, priority, task_type, .. } = *task;
+    let wish = Wish { tablet, revision, status, priority, task_type };
     if let Err(reason) = deletion::start(draft, wish, old) {
         draft.explain(reason);
     }

@@ -40,6 +40,7 @@ impl Change {
             | ReplicaRose { .. }
             | ReplicaBad { .. }
             | ReplicaGood { .. }
+            | ReplicaReplaced { .. }
             | PrimaryChosen { .. }
             | LoadCommitted { .. }
             | LoadVisible { .. }
@@ -104,6 +105,7 @@ impl Change {
             | ReplicaRose { tablet, .. }
             | ReplicaBad { tablet, .. }
             | ReplicaGood { tablet, .. }
+            | ReplicaReplaced { tablet, .. }
             | PrimaryChosen { tablet, .. }
             | VersionsCollected { tablet, .. }
             | TaskEnded { tablet, .. }

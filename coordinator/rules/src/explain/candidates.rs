@@ -9,6 +9,7 @@ use crate::schedule::statistics::Scores;
 use crate::schedule::target::{candidate_refusal, every_rule, used_ppb};
 use crate::world::{Disk, Tablet};
 use crate::{Reason, World};
+use stele_common::TaskType;
 use stele_common::api::{Candidate, Rule};
 
 /// Disks of a tablet's candidates, those that may be chosen first.
@@ -37,7 +38,9 @@ fn of_disk(world: &World, ledger: &Ledger, tablet: &Tablet, disk: &Disk, bytes: 
                 disk.space.available(),
                 ledger.reserved(disk.node, disk.device)
             ),
-            "slot" => format!("{} of {} slots taken", ledger.used(disk.id), ledger.limit()),
+            "slot" => {
+                format!("{} of {} slots taken", ledger.used(disk.id, TaskType::Repair), ledger.limit(TaskType::Repair))
+            }
             _ => String::new(),
         };
         let detail = reason.as_ref().map_or_else(numbers, Reason::detail);

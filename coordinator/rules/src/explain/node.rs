@@ -13,7 +13,7 @@ use crate::world::{Disk, Node};
 use crate::{Reason, World};
 use std::collections::BTreeMap;
 use stele_common::api::{DiskExplanation, NodeExplanation};
-use stele_common::{DiskId, Liveness, NodeId, Tick};
+use stele_common::{DiskId, Liveness, NodeId, TaskType, Tick};
 
 /// `GET /v1/nodes/ID/explain`; `None`: there is no such node.
 pub fn node(world: &World, desk: &Desk, id: NodeId, at: Tick) -> Option<NodeExplanation> {
@@ -73,8 +73,10 @@ fn of_disk(world: &World, ledger: &Ledger, waiting: &BTreeMap<DiskId, u64>, disk
         keep: world.knobs.clone_reserve(disk.space.total),
         promised,
         copies_coming: copies,
-        slots_used: ledger.used(disk.id),
-        slots_total: ledger.limit(),
+        slots_used: ledger.used(disk.id, TaskType::Repair),
+        slots_total: ledger.limit(TaskType::Repair),
+        balance_slots_used: ledger.used(disk.id, TaskType::Balance),
+        balance_slots_total: ledger.limit(TaskType::Balance),
         tablets_waiting: waiting.get(&disk.id).copied().unwrap_or(0),
     }
 }

@@ -5,7 +5,7 @@ use crate::schedule::{Desk, Past, admit};
 use crate::world::{Outcome, Task, Work};
 use crate::{Reason, World};
 use stele_common::api::{Sick, TaskInfo, TaskKind, TaskState};
-use stele_common::{DiskId, Evidence, NodeId, ReplicaId, TabletId, TabletStatus, Tick};
+use stele_common::{DiskId, Evidence, NodeId, ReplicaId, TabletId, TabletStatus, TaskType, Tick};
 
 /// What stands in the queue, in the order in which it would be looked at.
 pub fn pending_tasks<'a>(world: &'a World, desk: &'a Desk, at: Tick) -> impl Iterator<Item = TaskInfo> + 'a {
@@ -29,6 +29,7 @@ pub fn pending_task(world: &World, entry: &Entry, at: Tick) -> TaskInfo {
         tablet: entry.tablet,
         table: table_of(world, entry.tablet),
         kind: kind_of(entry.verdict.status),
+        task_type: TaskType::Repair,
         state: TaskState::Pending,
         status: entry.verdict.status,
         priority: entry.urgency.now,
@@ -131,6 +132,7 @@ fn task_info(world: &World, task: &Task) -> TaskInfo {
         tablet: task.tablet,
         table: table_of(world, task.tablet),
         kind: Some(kind),
+        task_type: task.task_type,
         state: TaskState::Running,
         status: task.status,
         priority: task.priority,

@@ -29,8 +29,7 @@ use crate::checkup::verdict::verdict_on;
 use crate::policy::TableState;
 use crate::world::Tablet;
 use crate::{Proposal, Reason, World};
-use std::collections::BTreeMap;
-use stele_common::{DiskId, Priority, ReplicaId, TabletId, TabletStatus, Tick};
+use stele_common::{DiskId, Priority, TabletId, TabletStatus, Tick};
 
 /// What came of looking at a tablet.
 #[derive(Debug)]
@@ -63,8 +62,6 @@ pub struct Desktop<'a> {
     pub ledger: &'a Ledger,
     pub board: &'a Board<'a>,
     pub scores: &'a Scores,
-    /// What finished moves have replaced and is still there.
-    pub replaced: &'a BTreeMap<TabletId, ReplicaId>,
     pub at: Tick,
 }
 

@@ -10,7 +10,7 @@ use super::target::{NoTarget, Tally, beside_refusal, no_slot, seat_at};
 use crate::checkup::count::host_of;
 use crate::world::{Replica, Tablet};
 use crate::{Reason, World};
-use stele_common::{DiskId, NodeId};
+use stele_common::{DiskId, NodeId, TaskType};
 
 /// Chooses the disk for the successor of `old`.
 pub fn choose_beside(
@@ -26,7 +26,7 @@ pub fn choose_beside(
     for disk in world.disks.values().filter(|disk| disk.id != old.disk && is_here(&disk.node)) {
         if let Some(reason) = beside_refusal(world, ledger, tablet, old, disk, bytes) {
             why.count(&reason);
-        } else if ledger.free(disk.id) == 0 {
+        } else if ledger.free(disk.id, TaskType::Repair) == 0 {
             busy.push(disk.id);
         } else {
             let rank = (disk.node != old.node, disk.medium != tablet.medium, seat_at(ledger, disk, 0));

@@ -48,7 +48,7 @@ use rates::Rates;
 use slots::{Grant, Ledger};
 use statistics::{Scores, Statistics};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use stele_common::{DiskId, ReplicaId, TabletId, TaskId, Tick};
+use stele_common::{DiskId, TabletId, TaskId, Tick};
 
 #[derive(Clone, Debug)]
 pub enum DeskEvent {
@@ -86,8 +86,6 @@ pub struct Desk {
     wake_refused: bool,
     /// How far the slow walk over all entries has come.
     walked: Option<TabletId>,
-    /// What finished moves have replaced: it leaves before any other surplus of its tablet.
-    replaced: BTreeMap<TabletId, ReplicaId>,
     rates: Rates,
     statistics: Statistics,
 }
@@ -166,11 +164,6 @@ impl Desk {
         self.flights.len()
     }
 
-    /// What finished moves have replaced and is still there.
-    pub fn replaced(&self) -> &BTreeMap<TabletId, ReplicaId> {
-        &self.replaced
-    }
-
     /// How fast copies from and to each disk have been.
     pub fn rates(&self) -> &Rates {
         &self.rates
@@ -197,7 +190,6 @@ impl Desk {
     ) {
         let Some(priority) = verdict.priority else {
             self.queue.remove(tablet);
-            self.replaced.remove(&tablet);
             return;
         };
         let Some(known) = self.queue.get(tablet) else {
@@ -298,9 +290,8 @@ impl Desk {
             Outcome::Cancelled { cause } => !matches!(cause, Reason::NowHealthy | Reason::TableDropped),
         };
         let took_ms = at.since(task.started.max(world.began));
-        if let (Outcome::Finished { .. }, Work::Clone { source_disk, disk, replaces, .. }) = (&outcome, &task.work) {
+        if let (Outcome::Finished { .. }, Work::Clone { source_disk, disk, .. }) = (&outcome, &task.work) {
             self.rates.finished([*source_disk, *disk], task.bytes_done, took_ms);
-            self.replaced.extend(replaces.map(|old| (tablet, old)));
         }
         self.history.push_back(Past { task, outcome, wall_ms, took_ms });
         while self.history.len() > world.knobs.history_max {

@@ -16,6 +16,7 @@ use super::visitor::{Visitor, stopped};
 use crate::catalog::evidence::complete_others;
 use crate::event::Target;
 use crate::world::Replica;
+use stele_common::TaskType;
 
 impl<'a> Visitor<'a> {
     /// DISK_MIGRATION.
@@ -74,7 +75,8 @@ impl<'a> Visitor<'a> {
             Ok(source) => source,
             Err(NoSource { reason, busy }) => return stopped(reason, busy),
         };
-        let grant = Grant { source_disk: source.disk, node, disk, bytes };
+        let (task_type, leaves) = (TaskType::Repair, Some(old.disk));
+        let grant = Grant { task_type, source_disk: source.disk, node, disk, bytes, leaves };
         self.clone_from(source, Target::Beside { old: old.id, disk }, grant)
     }
 

@@ -11,7 +11,7 @@ use crate::sample::Sample;
 use crate::{Change, policy};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use stele_common::{DiskState, Liveness, NodeId, TabletStatus, Version};
+use stele_common::{DiskState, Liveness, NodeId, TabletStatus, TaskType, Version};
 
 /// One thing that goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,9 @@ fn check(shop: &Shop, proposals: &[Proposal]) {
         }
     }
     let ledger = shop.desk.ledger(world);
-    assert!(world.disks.keys().all(|disk| ledger.used(*disk) <= world.knobs.schedule_slot_num_per_path));
+    assert!(
+        world.disks.keys().all(|disk| ledger.used(*disk, TaskType::Repair) <= world.knobs.schedule_slot_num_per_path)
+    );
 }
 
 fn complete(shop: &Shop, tablet: TabletId) -> u32 {

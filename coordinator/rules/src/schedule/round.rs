@@ -13,7 +13,7 @@ use crate::world::Work;
 use crate::{Proposal, Reason, World};
 use std::collections::BTreeSet;
 use stele_common::status::Level;
-use stele_common::{DiskId, TabletId, Tick};
+use stele_common::{DiskId, TabletId, TaskType, Tick};
 
 /// Tablets looked at in one round at most: some 3 µs each keep a round below 10 ms.
 const VISITS_MAX: usize = 2_000;
@@ -67,7 +67,6 @@ impl Desk {
         let mut board = Board::of(world, &ledger, &scores);
         let running = world.tasks.values().filter(|task| matches!(task.work, Work::Delete { .. })).count();
         let mut deletions = running + self.flights.values().filter(|flight| flight.grant.is_none()).count();
-        let replaced = std::mem::take(&mut self.replaced);
         let mut misses = 0;
         let mut seen = BTreeSet::new();
         for _ in 0..bounds.visits {
@@ -76,13 +75,13 @@ impl Desk {
             let deletion = if deletions < bounds.deletions { self.queue.next_deletion() } else { None };
             let Some(key) = [copy, deletion].into_iter().flatten().min() else {
                 // Slots are left that the first in line could not use: the next ones may.
-                if is_full || !self.queue.wake_busy(|disk| ledger.free(disk), &seen) {
+                if is_full || !self.queue.wake_busy(|disk| ledger.free(disk, TaskType::Repair), &seen) {
                     break;
                 }
                 continue;
             };
             seen.insert(key.tablet);
-            let desktop = Desktop { world, ledger: &ledger, board: &board, scores: &scores, replaced: &replaced, at };
+            let desktop = Desktop { world, ledger: &ledger, board: &board, scores: &scores, at };
             match self.visit(&desktop, key.tablet, actions) {
                 Some(Some(grant)) => {
                     ledger.take(world, &grant);
@@ -96,7 +95,6 @@ impl Desk {
                 break;
             }
         }
-        self.replaced = replaced;
     }
 
     /// Looks at one tablet; `Some` with what it takes when something was proposed.
@@ -170,7 +168,7 @@ impl Desk {
     fn wake(&mut self, world: &World, at: Tick) {
         let ledger = self.ledger(world);
         self.queue.wake_due(at, VISITS_MAX);
-        self.queue.wake_busy(|disk| ledger.free(disk), &BTreeSet::new());
+        self.queue.wake_busy(|disk| ledger.free(disk, TaskType::Repair), &BTreeSet::new());
         let disks = world.disks.values().filter(|disk| {
             target::place_refusal(world, disk).is_none() && target::takes_nothing_new(world, disk).is_none()
         });
@@ -224,8 +222,5 @@ impl Desk {
             flight.task.is_some() && world.tasks.get(tablet).map(|task| task.id) == flight.task
         };
         self.flights.retain(|tablet, flight| !shown(tablet, flight) && at.since(flight.since) < FLIGHT_MS);
-        self.replaced.retain(|tablet, old| {
-            world.tablets.get(*tablet).is_some_and(|tablet| tablet.replicas.iter().any(|other| other.id == *old))
-        });
     }
 }

@@ -7,7 +7,7 @@ use super::slots::Ledger;
 use crate::checkup::{Counts, Judged};
 use crate::world::{Replica, Tablet};
 use crate::{Reason, World};
-use stele_common::{DiskId, DiskState, Liveness, ReplicaId, ReplicaState};
+use stele_common::{DiskId, DiskState, Liveness, ReplicaId, ReplicaState, TaskType};
 
 /// Why there is no source now, and the disks whose slots would change that.
 pub struct NoSource {
@@ -28,8 +28,11 @@ pub fn choose_source<'a>(
         return Err(NoSource { reason: Reason::NoSource { tablet: tablet.id }, busy: Vec::new() });
     };
     // Newest first; only among equals does the less busy disk win.
-    let free = |replica: &&&Replica| ledger.free(replica.disk) > 0;
-    let best = givers.iter().filter(free).min_by_key(|replica| (rank(replica), ledger.used(replica.disk), replica.id));
+    let free = |replica: &&&Replica| ledger.free(replica.disk, TaskType::Repair) > 0;
+    let best = givers
+        .iter()
+        .filter(free)
+        .min_by_key(|replica| (rank(replica), ledger.used(replica.disk, TaskType::Repair), replica.id));
     best.copied().ok_or_else(|| NoSource {
         reason: no_slot(first.disk),
         busy: givers.iter().map(|replica| replica.disk).collect(),

@@ -18,7 +18,7 @@ use crate::checkup::count::host_of;
 use crate::world::{Disk, Replica, Tablet};
 use crate::{Reason, World};
 use std::collections::{BTreeMap, BTreeSet};
-use stele_common::{DiskId, DiskState, Liveness, Medium, NodeId};
+use stele_common::{DiskId, DiskState, Liveness, Medium, NodeId, TaskType};
 
 /// Disks with a free slot that may take new copies, in the order in which they are preferred.
 pub struct Board<'a> {
@@ -78,7 +78,7 @@ impl<'a> Board<'a> {
 
     fn seat(&mut self, world: &'a World, ledger: &Ledger, disk: &Disk) {
         let Some(node) = world.nodes.get(&disk.node) else { return };
-        if ledger.free(disk.id) == 0 || place_refusal(world, disk).is_some() {
+        if ledger.free(disk.id, TaskType::Repair) == 0 || place_refusal(world, disk).is_some() {
             return;
         }
         self.open.insert(disk.id);
@@ -258,7 +258,7 @@ pub fn every_rule(
 }
 
 fn slot_refusal(ledger: &Ledger, disk: DiskId) -> Option<Reason> {
-    (ledger.free(disk) == 0).then_some(Reason::NoDestinationSlot { disks: 1 })
+    (ledger.free(disk, TaskType::Repair) == 0).then_some(Reason::NoDestinationSlot { disks: 1 })
 }
 
 /// Whether the disk is there at all: node alive and reported in this session, disk online and not given away.

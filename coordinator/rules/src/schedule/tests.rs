@@ -5,7 +5,7 @@ use crate::change::Change;
 use crate::event::Target;
 use crate::sample::{REPLICA_BYTES, Sample};
 use crate::world::Work;
-use stele_common::{Liveness, LoadId, NodeId, ReplicaId, ReplicaState, TabletStatus, Version};
+use stele_common::{Liveness, LoadId, NodeId, ReplicaId, ReplicaState, TabletStatus, TaskType, Version};
 
 mod full_disk;
 pub mod house;
@@ -71,6 +71,7 @@ impl Shop {
             tablet,
             status,
             priority,
+            task_type: TaskType::Repair,
             work,
             started: now,
             bytes_done: 0,

@@ -63,19 +63,18 @@ enum Rank {
     MostLoaded,
 }
 
-/// Chooses the replica that should leave. `replaced`: the one that a finished move remembers.
+/// Chooses the replica that should leave.
 pub fn choose_victim(
     world: &World,
     tablet: &Tablet,
     counts: &Counts,
     at: Tick,
     purpose: Purpose,
-    replaced: Option<ReplicaId>,
     scores: &Scores,
 ) -> Option<ReplicaId> {
     let bucket = world.bucket_nodes(tablet);
     let ranked = tablet.replicas.iter().zip(&counts.judged).filter_map(|(replica, judged)| {
-        let rank = rank(world, tablet, replica, judged, at, replaced)?;
+        let rank = rank(world, tablet, replica, judged, at)?;
         let is_inside = bucket.is_some_and(|bucket| bucket.contains(&replica.node));
         let serves = serves(rank, purpose, is_inside) && (purpose != Purpose::FreeHost || host_takes(world, replica));
         serves.then(|| (is_inside, rank, tie(world, tablet, replica, rank, scores), Reverse(replica.id)))
@@ -83,14 +82,7 @@ pub fn choose_victim(
     ranked.min().map(|(.., id)| id.0)
 }
 
-fn rank(
-    world: &World,
-    tablet: &Tablet,
-    replica: &Replica,
-    judged: &Judged,
-    at: Tick,
-    replaced: Option<ReplicaId>,
-) -> Option<Rank> {
+fn rank(world: &World, tablet: &Tablet, replica: &Replica, judged: &Judged, at: Tick) -> Option<Rank> {
     let Some(node) = world.nodes.get(&replica.node) else { return Some(Rank::NodeDropped) };
     if replica.bad.is_some() {
         return Some(Rank::Bad);
@@ -122,13 +114,18 @@ fn rank(
         Rank::SameHost
     } else if node.tag != world.tag_of(tablet) {
         Rank::OtherTag
-    } else if replaced == Some(replica.id) {
+    } else if is_replaced(tablet, replica) {
         Rank::Replaced
     } else if node.flaps.is_spent(at) {
         Rank::Restless
     } else {
         Rank::MostLoaded
     })
+}
+
+/// A move has made another in its place, and that one is still there.
+fn is_replaced(tablet: &Tablet, replica: &Replica) -> bool {
+    replica.replaced_by.is_some_and(|by| tablet.replicas.iter().any(|other| other.id == by))
 }
 
 fn serves(rank: Rank, purpose: Purpose, is_inside: bool) -> bool {

@@ -13,7 +13,7 @@ use crate::checkup::{Counts, Flaw, Verdict, waits};
 use crate::event::Target;
 use crate::world::{Replica, Tablet};
 use crate::{Proposal, Reason};
-use stele_common::{DiskId, Priority, ReplicaId};
+use stele_common::{DiskId, NodeId, Priority, ReplicaId, TaskType};
 
 /// One look at one tablet.
 pub struct Visitor<'a> {
@@ -189,7 +189,7 @@ impl<'a> Visitor<'a> {
             Some(reason) => return Visit::Refused(reason),
             None => {}
         }
-        let grant = Grant { source_disk: source.disk, node: replica.node, disk: replica.disk, bytes };
+        let grant = repair(source, replica.node, replica.disk, bytes);
         self.clone_from(source, Target::Existing(replica.id), grant)
     }
 
@@ -202,7 +202,7 @@ impl<'a> Visitor<'a> {
         let bytes = size_of(self.tablet);
         match choose_target(world, ledger, board, self.tablet, self.counts, bytes) {
             Ok((node, disk)) => {
-                let grant = Grant { source_disk: source.disk, node, disk, bytes };
+                let grant = repair(source, node, disk, bytes);
                 self.clone_from(source, Target::NewOn { node, disk }, grant)
             }
             Err(NoTarget { reason, busy }) => stopped(reason, busy),
@@ -215,7 +215,7 @@ impl<'a> Visitor<'a> {
         if !may_give(world, self.tablet, old) {
             return choose_source(world, ledger, self.tablet, self.counts, Some(old.id));
         }
-        match ledger.free(old.disk) {
+        match ledger.free(old.disk, TaskType::Repair) {
             0 => Err(NoSource { reason: super::source::no_slot(old.disk), busy: vec![old.disk] }),
             _ => Ok(old),
         }
@@ -234,9 +234,8 @@ impl<'a> Visitor<'a> {
     }
 
     pub fn delete(&self, purpose: Purpose) -> Visit {
-        let Desktop { world, at, replaced, scores, .. } = *self.desktop;
-        let replaced = replaced.get(&self.tablet.id).copied();
-        match choose_victim(world, self.tablet, self.counts, at, purpose, replaced, scores) {
+        let Desktop { world, at, scores, .. } = *self.desktop;
+        match choose_victim(world, self.tablet, self.counts, at, purpose, scores) {
             Some(victim) => self.delete_this(victim),
             // Everything beside the complete ones is merely out of sight: it is no surplus before it is lost.
             None => Visit::NotReady { ms: world.knobs.lost_ms.max(1) },
@@ -253,6 +252,10 @@ impl<'a> Visitor<'a> {
         };
         Visit::Propose { proposal, grant: None }
     }
+}
+
+fn repair(source: &Replica, node: NodeId, disk: DiskId, bytes: u64) -> Grant {
+    Grant { task_type: TaskType::Repair, source_disk: source.disk, node, disk, bytes, leaves: None }
 }
 
 pub fn stopped(reason: Reason, disks: Vec<DiskId>) -> Visit {

@@ -14,7 +14,7 @@ use crate::schedule::{Desk, one_round};
 use crate::world::{Tablet, Task, Work};
 use crate::{Answer, Change, Event, EventBody, Reason, catalog};
 use serde::{Serialize, Serializer};
-use stele_common::{DiskId, Medium, NodeId, Priority, ReplicaId, TabletId, TabletStatus};
+use stele_common::{DiskId, Medium, NodeId, Priority, ReplicaId, TabletId, TabletStatus, TaskType};
 
 /// `{"tablets": [...]}`, judged while it is written: a large world's answer need not stand in memory.
 pub struct Check<'a>(pub &'a Reading);
@@ -125,7 +125,7 @@ pub struct ScheduledTask {
     pub tablet: Id,
     pub kind: Kind,
     #[serde(rename = "type")]
-    pub purpose: Purpose,
+    pub task_type: TaskType,
     pub status: TabletStatus,
     pub priority: Priority,
     pub src_node: Option<Id>,
@@ -144,12 +144,6 @@ pub enum Kind {
     Delete,
     /// A copy from disk to disk of one node.
     Migrate,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Purpose {
-    Repair,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -199,7 +193,7 @@ fn task_of(reading: &Reading, task: &Task) -> ScheduledTask {
     let whole = ScheduledTask {
         tablet: outside(reading, task.tablet.0),
         kind: Kind::Clone,
-        purpose: Purpose::Repair,
+        task_type: task.task_type,
         status: task.status,
         priority: task.priority,
         src_node: None,

@@ -73,6 +73,9 @@ pub struct FileDisk {
     /// The disk that has been given its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<u64>,
+    /// Of what is used, the bytes in its trash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trash: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -154,6 +157,9 @@ pub struct FileReplica {
     /// False: no report has named it yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<bool>,
+    /// The replica that a move has made in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<Id>,
     /// For how long it has been below the committed version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behind_ms: Option<i64>,

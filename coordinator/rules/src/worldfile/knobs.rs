@@ -12,14 +12,11 @@ use std::collections::BTreeMap;
 use stele_common::config::RepairKnobs;
 
 /// Names of knobs that the answers of a world file do not depend on: nothing is said about them.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 10] = [
     "balance_threshold",
-    "disable_balance",
     "disable_colocate_balance",
     "disable_tablet_scheduler",
     "max_balancing_tablets",
-    "balance_slot_num_per_path",
-    "tablet_sched_disable_balance",
     "tablet_sched_disable_colocate_balance",
     "tablet_sched_max_balancing_tablets",
     "tablet_sched_balance_load_disk_safe_threshold",
@@ -93,6 +90,10 @@ fn alias(name: &str, value: &Scalar) -> Result<Vec<(&'static str, Scalar)>, Stri
         "max_clone_task_timeout_sec" => vec![("task_timeout_max_ms", seconds(1)?)],
         "max_scheduling_tablets" => vec![("queue_max", whole()?)],
         // Ours already, but for the prefix that was cut off.
+        "disable_balance" => match value {
+            Scalar::Bool(_) => vec![("disable_balance", value.clone())],
+            _ => return Err(not("true or false")),
+        },
         "balance_load_score_threshold" => vec![("balance_load_score_threshold", Scalar::Real(value.real()?))],
         _ => Vec::new(),
     })

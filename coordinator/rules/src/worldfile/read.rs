@@ -27,7 +27,7 @@ use std::sync::Arc;
 use stele_common::status::Level;
 use stele_common::{
     BootId, ClusterId, DatabaseId, DiskId, DiskState, Epoch, Liveness, Medium, NodeId, PartitionId, ReplicaId, Space,
-    TableId, TabletId, Tick,
+    TableId, TabletId, TaskType, Tick,
 };
 
 /// What came out of a file.
@@ -230,6 +230,7 @@ impl Reader {
                 repair: file.repair_slots_used.unwrap_or(0),
                 balance: file.balance_slots_used.unwrap_or(0),
             },
+            trash: file.trash.unwrap_or(0),
         };
         match self.world.disks.insert(id, disk) {
             None => Ok(()),
@@ -347,7 +348,11 @@ impl Reader {
             let Work::Clone { disk, source_disk, .. } = &task.work else { continue };
             for end in [disk, source_disk] {
                 if let Some(disk) = world.disks.get_mut(end) {
-                    disk.slots_elsewhere.repair = disk.slots_elsewhere.repair.saturating_sub(1);
+                    let elsewhere = match task.task_type {
+                        TaskType::Repair => &mut disk.slots_elsewhere.repair,
+                        TaskType::Balance => &mut disk.slots_elsewhere.balance,
+                    };
+                    *elsewhere = elsewhere.saturating_sub(1);
                 }
             }
         }

@@ -16,7 +16,7 @@ use crate::world::{Disk, Node, Replica, SeenReplica, Tablet, Task};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use stele_common::config::RepairKnobs;
-use stele_common::{DiskState, Liveness, Medium, NodeId, ReplicaState, TabletId, Tick, Version};
+use stele_common::{DiskState, Liveness, Medium, NodeId, ReplicaState, TabletId, TaskType, Tick, Version};
 
 /// A world at a time, ready to be written.
 pub struct Written<'a> {
@@ -181,11 +181,12 @@ impl Written<'_> {
             used: disk.space.used,
             state: Some(state.into()),
             drain: Some(disk.draining),
-            repair_slots_used: Some(ledger.used(disk.id)),
-            balance_slots_used: Some(disk.slots_elsewhere.balance),
+            repair_slots_used: Some(ledger.used(disk.id, TaskType::Repair)),
+            balance_slots_used: Some(ledger.used(disk.id, TaskType::Balance)),
             state_ms: (disk.state != DiskState::Online).then(|| self.for_ms(disk.since)),
             device: shares.then_some(disk.device),
             replaced_by: disk.replaced_by.map(|by| by.0),
+            trash: (disk.trash > 0).then_some(disk.trash),
         }
     }
 
@@ -238,6 +239,7 @@ impl Written<'_> {
                 (None, ReplicaState::Clone) => (version > Version::EMPTY).then_some(false),
                 (None, ReplicaState::Normal | ReplicaState::Decommission) => Some(false),
             },
+            replaced_by: replica.replaced_by.map(|by| by.0.into()),
             behind_ms: seen.and_then(|seen| seen.behind).map(|since| self.for_ms(since)),
         }
     }

@@ -8,7 +8,7 @@ use crate::sample::DISK_BYTES;
 use crate::schedule::victim::{Purpose, choose_victim};
 use crate::world::SlotsElsewhere;
 use stele_common::status::Priority;
-use stele_common::{DiskFact, DiskState, Medium};
+use stele_common::{DiskFact, DiskState, Medium, ReplicaId, TaskType};
 
 /// The step of a row whose first replica is bad: where its successor goes.
 fn goes_to(arrange: impl FnOnce(&mut Row)) -> String {
@@ -110,7 +110,14 @@ fn disks_of_one_device() {
     let mut ledger = Ledger::of(world, std::iter::empty());
     let refusal = |ledger: &Ledger| target::disk_refusal(world, ledger, tablet, &world.disks[&second], REPLICA_BYTES);
     assert_eq!(refusal(&ledger), None);
-    let grant = slots::Grant { source_disk: first, node: row.host(4), disk: first, bytes: REPLICA_BYTES };
+    let grant = slots::Grant {
+        task_type: TaskType::Repair,
+        source_disk: first,
+        node: row.host(4),
+        disk: first,
+        bytes: REPLICA_BYTES,
+        leaves: None,
+    };
     ledger.take(world, &grant);
     let refused = refusal(&ledger);
     assert!(
@@ -148,6 +155,9 @@ fn victims_one_by_one() {
     row.lose(11);
     row.sample.bad(tablet, bad);
     row.sample.apply(Change::NodeRemoved { node: row.host(13) });
+    row.sample.apply(Change::ReplicaReplaced { tablet, replica: replaced, by: good[0] });
+    // One that has left has no place to take.
+    row.sample.apply(Change::ReplicaReplaced { tablet, replica: good[0], by: ReplicaId(1) });
     let expected = [
         dropped, bad, lost, drained, leftover, missed, behind, same_host, other_tag, replaced, fullest, good[2],
         good[1],
@@ -155,22 +165,13 @@ fn victims_one_by_one() {
     for (turn, victim) in expected.into_iter().enumerate() {
         let (world, at) = (&row.sample.world, row.sample.at);
         let counts = count(world, row.sample.tablet(tablet));
-        let chosen = choose_victim(
-            world,
-            row.sample.tablet(tablet),
-            &counts,
-            at,
-            Purpose::Surplus,
-            Some(replaced),
-            &Scores::default(),
-        );
+        let chosen = choose_victim(world, row.sample.tablet(tablet), &counts, at, Purpose::Surplus, &Scores::default());
         assert_eq!(chosen, Some(victim), "turn {turn}");
         row.sample.forget(tablet, victim);
     }
     let (world, at) = (&row.sample.world, row.sample.at);
     let counts = count(world, row.sample.tablet(tablet));
-    let chosen =
-        choose_victim(world, row.sample.tablet(tablet), &counts, at, Purpose::Surplus, None, &Scores::default());
+    let chosen = choose_victim(world, row.sample.tablet(tablet), &counts, at, Purpose::Surplus, &Scores::default());
     assert_eq!(chosen, None, "the last one stays");
 }
 
@@ -230,19 +231,22 @@ fn the_limit_changes_live() {
     made.iter().for_each(|proposal| shop.accept(proposal));
     let most = |shop: &Shop| {
         let ledger = shop.desk.ledger(&shop.sample.world);
-        shop.sample.world.disks.keys().map(|disk| ledger.used(*disk)).max().unwrap_or(0)
+        shop.sample.world.disks.keys().map(|disk| ledger.used(*disk, TaskType::Repair)).max().unwrap_or(0)
     };
     assert_eq!(most(&shop), 4);
     limit(&mut shop, 2);
     assert_eq!(shop.round(), [], "two too many run already");
     let ledger = shop.desk.ledger(&shop.sample.world);
-    assert!(shop.sample.world.disks.keys().all(|disk| ledger.free(*disk) <= 2), "never less than none");
+    assert!(
+        shop.sample.world.disks.keys().all(|disk| ledger.free(*disk, TaskType::Repair) <= 2),
+        "never less than none"
+    );
     for _ in 0..40 {
         let made = shop.round();
         let ledger = shop.desk.ledger(&shop.sample.world);
         for proposal in &made {
             let Proposal::Clone { target: Target::NewOn { disk, .. }, .. } = proposal else { continue };
-            assert!(ledger.used(*disk) <= 2, "{proposal:?}");
+            assert!(ledger.used(*disk, TaskType::Repair) <= 2, "{proposal:?}");
         }
         made.iter().for_each(|proposal| shop.accept(proposal));
         let Some(tablet) = shop.sample.world.tasks.keys().next().copied() else { return };

@@ -2,7 +2,7 @@
 
 use super::super::slots::Grant;
 use super::*;
-use stele_common::DiskState;
+use stele_common::{DiskState, TaskType};
 
 /// A lost node's replica is replaced on a host without one, when its wait is over and not before.
 #[test]
@@ -69,7 +69,11 @@ fn slots_bound_both_ends() {
         made += proposals.iter().filter(|proposal| matches!(proposal, Proposal::Clone { .. })).count();
         let ledger = shop.desk.ledger(&shop.sample.world);
         for disk in shop.sample.world.disks.keys() {
-            assert!(ledger.used(*disk) <= 2, "disk {disk} has {} slots taken", ledger.used(*disk));
+            assert!(
+                ledger.used(*disk, TaskType::Repair) <= 2,
+                "disk {disk} has {} slots taken",
+                ledger.used(*disk, TaskType::Repair)
+            );
         }
         proposals.iter().for_each(|proposal| shop.accept(proposal));
         let Some(tablet) = shop.sample.world.tasks.keys().next().copied() else { break };
@@ -199,7 +203,6 @@ fn victims_in_order() {
             &counts,
             shop.sample.at,
             Purpose::Surplus,
-            None,
             &Scores::default(),
         );
         assert_eq!(victim, Some(expected));
@@ -208,15 +211,7 @@ fn victims_in_order() {
     let counts = crate::checkup::count(&shop.sample.world, shop.sample.tablet(tablet));
     let world = &shop.sample.world;
     assert_eq!(
-        choose_victim(
-            world,
-            shop.sample.tablet(tablet),
-            &counts,
-            shop.sample.at,
-            Purpose::Surplus,
-            None,
-            &Scores::default()
-        ),
+        choose_victim(world, shop.sample.tablet(tablet), &counts, shop.sample.at, Purpose::Surplus, &Scores::default()),
         None
     );
 }
@@ -237,7 +232,17 @@ fn promised_bytes_count() {
     let disk = &world.disks[&disk];
     assert_eq!(target::disk_refusal(world, &ledger, tablet, disk, REPLICA_BYTES), None);
     let source_disk = tablet.replicas[0].disk;
-    ledger.take(world, &Grant { source_disk, node: disk.node, disk: disk.id, bytes: REPLICA_BYTES });
+    ledger.take(
+        world,
+        &Grant {
+            task_type: TaskType::Repair,
+            source_disk,
+            node: disk.node,
+            disk: disk.id,
+            bytes: REPLICA_BYTES,
+            leaves: None,
+        },
+    );
     let refused = target::disk_refusal(world, &ledger, tablet, disk, REPLICA_BYTES).map(|reason| reason.code());
     assert_eq!(refused, Some("disk_would_overfill"));
 }

@@ -122,7 +122,8 @@ impl Reader {
             behind: file.behind_ms.map(|ms| self.times.before(ms.max(0))),
         });
         let further_repair = file.further_repair_since_ms.map(|ms| self.times.moment(ms));
-        Replica { id, node, disk, state, bad, version, seen, further_repair }
+        let replaced_by = file.replaced_by.map(|by| ReplicaId(self.names.inside(Kind::Replica, by)));
+        Replica { id, node, disk, state, bad, version, replaced_by, seen, further_repair }
     }
 
     /// The tablet's partition: one that the table does not list has the table's policy.

@@ -7,7 +7,7 @@ use crate::{invariants, schedule};
 use serde_json::{Value, json};
 use stele_common::status::Level;
 use stele_common::{
-    DiskId, DiskState, Liveness, Medium, NodeId, ReplicaId, ReplicaState, TableId, TabletId, Tick, Version,
+    DiskId, DiskState, Liveness, Medium, NodeId, ReplicaId, ReplicaState, TableId, TabletId, TaskType, Tick, Version,
 };
 
 fn try_read(file: Value) -> Result<Reading, BadFile> {
@@ -227,7 +227,12 @@ fn slots() {
     assert_eq!((elsewhere(10).repair, elsewhere(20).balance, elsewhere(30).repair), (1, 1, 0));
     assert_eq!(read.at.since(world.tasks[&TabletId(100)].started), 600);
     let ledger = schedule::Desk::new().ledger(world);
-    assert_eq!((ledger.used(DiskId(10)), ledger.used(DiskId(30))), (2, 1), "as the file says");
+    assert_eq!(
+        (ledger.used(DiskId(10), TaskType::Repair), ledger.used(DiskId(30), TaskType::Repair)),
+        (2, 1),
+        "as the file says"
+    );
+    assert_eq!(ledger.used(DiskId(20), TaskType::Balance), 1, "a pool of its own");
 }
 
 /// The recorded hash is the truth: who has another one is bad; where none is recorded nobody is judged.
