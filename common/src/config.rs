@@ -67,6 +67,9 @@ pub struct RepairKnobs {
     pub capacity_used_percent_high_water: f64,
     /// A node whose score is further than this part from the average is HIGH or LOW (the originals' name).
     pub balance_load_score_threshold: f64,
+    /// Disks of a medium are evened when their used parts differ by this or more. Halved, twice the bytes are moved for
+    /// the same use of space; doubled, the fullest disk is full while a tenth of the space is free.
+    pub balance_threshold: f64,
     /// A destination keeps at least min((1 - this) x total, `storage_headroom_bytes`) free.
     pub storage_high_watermark: f64,
     pub storage_headroom_bytes: u64,
@@ -115,6 +118,7 @@ impl Default for RepairKnobs {
             disable_balance: false,
             capacity_used_percent_high_water: 0.75,
             balance_load_score_threshold: 0.1,
+            balance_threshold: 0.1,
             storage_high_watermark: 0.85,
             storage_headroom_bytes: 200 << 30,
             load_high_watermark: 0.95,
@@ -146,6 +150,11 @@ impl RepairKnobs {
     /// Free bytes that a load must leave on a disk of `total` bytes.
     pub fn load_reserve(&self, total: u64) -> u64 {
         reserve(total, self.load_high_watermark, self.load_headroom_bytes)
+    }
+
+    /// [`RepairKnobs::balance_threshold`] in parts per million.
+    pub fn balance_threshold_ppm(&self) -> u64 {
+        (self.balance_threshold.clamp(0.0, 1.0) * 1e6).round() as u64
     }
 
     /// How long a copy of `size` bytes may take, milliseconds: 1 GiB 204.8 s, 100 MiB the least, 100 GiB the most.

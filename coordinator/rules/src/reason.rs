@@ -1,9 +1,9 @@
 //! Why, and why not: one variant a rule, constructed in one file, with its numbers. Operators read
 //! [`Reason::code`] on every face; `grep -rn 'Reason::NoQuorum' coordinator/rules` ends on the rule.
 
-use crate::reason_text::size;
+use crate::reason_text::{percent, size};
 use serde::{Deserialize, Serialize};
-use stele_common::{DiskId, LoadKey, NodeId, ReplicaId, TableId, TabletId, Version, VersionHash};
+use stele_common::{DiskId, LoadKey, NodeId, ReplicaId, TableId, TabletId, TabletStatus, Version, VersionHash};
 
 /// Its `Display` is the sentence with the numbers; a refusal is no error, `thiserror` only writes the text here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
@@ -126,6 +126,15 @@ pub enum Reason {
         "replica {replica} has other content than was committed as version {version}: {has} in place of {recorded}"
     )]
     Inconsistent { replica: ReplicaId, version: Version, has: VersionHash, recorded: VersionHash },
+    // balance
+    #[error("used parts of disks differ by {} at most, balance begins at {}; counts are as fair as may be", percent(*.spread_ppm), percent(*.threshold_ppm))]
+    BalanceIdle { spread_ppm: u64, threshold_ppm: u64 },
+    #[error("balance keeps its hands off {what} for now")]
+    BalanceHeld { what: String },
+    #[error("tablet {tablet} is {status} or has a task: only what is healthy and at rest is moved for evenness")]
+    RepairFirst { tablet: TabletId, status: TabletStatus },
+    #[error("moving tablet {tablet} is worth nothing any more: {detail}")]
+    NotWorth { tablet: TabletId, detail: String },
     // task ends
     #[error("node {node} is lost")]
     NodeLost { node: NodeId },
@@ -216,6 +225,10 @@ impl Reason {
             Unrecoverable { .. } => "unrecoverable",
             Unsalvaged { .. } => "unsalvaged",
             Inconsistent { .. } => "inconsistent",
+            BalanceIdle { .. } => "balance_idle",
+            BalanceHeld { .. } => "balance_held",
+            RepairFirst { .. } => "repair_first",
+            NotWorth { .. } => "not_worth",
             NodeLost { .. } => "node_lost",
             TimedOut { .. } => "timed_out",
             Stalled { .. } => "stalled",

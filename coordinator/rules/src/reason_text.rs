@@ -12,6 +12,11 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{:.1} {}", bytes as f64 / (1u64 << (10 * power)) as f64, units[power - 1])
 }
 
+/// Parts per million as people say them, to a tenth.
+pub(crate) fn percent(ppm: u64) -> String {
+    format!("{:.1} %", ppm as f64 / 1e4)
+}
+
 impl Reason {
     /// The sentence, with its numbers.
     pub fn detail(&self) -> String {
@@ -90,6 +95,10 @@ impl Reason {
             | NotAdopted
             | TableDropped
             | CopiesLost { .. }
+            | BalanceIdle { .. }
+            | BalanceHeld { .. }
+            | RepairFirst { .. }
+            | NotWorth { .. }
             | LoadCountsIt { .. } => return None,
         };
         Some(text.into())

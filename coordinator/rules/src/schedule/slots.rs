@@ -31,6 +31,8 @@ pub struct Ledger {
     incoming: BTreeMap<DiskId, (u32, u64)>,
     /// Bytes of replicas that are on their way out, or will be once the move that replaces them has landed.
     leaving: BTreeMap<DiskId, u64>,
+    /// Tablets of which a replica moves: from where to where.
+    moving: BTreeMap<TabletId, (DiskId, DiskId)>,
     /// Disks that share a file system share one reservation.
     by_device: BTreeMap<(NodeId, u64), u64>,
 }
@@ -84,6 +86,7 @@ impl Ledger {
         for (tablet, grant) in in_flight {
             if !world.tasks.contains_key(&tablet) {
                 ledger.take(world, grant);
+                ledger.moves(tablet, grant);
             }
         }
         ledger
@@ -102,6 +105,7 @@ impl Ledger {
                 let (task_type, bytes) = (task.task_type, bytes.max(task.bytes_total));
                 let grant = Grant { task_type, source_disk, node, disk, bytes, leaves };
                 self.promise(world, &grant);
+                self.moves(task.tablet, &grant);
                 // Done by the agent's own word: nothing moves any more, its slots are free. The report decides the rest.
                 if !task.agent_done {
                     self.take_slots(&grant);
@@ -140,9 +144,20 @@ impl Ledger {
         }
     }
 
+    fn moves(&mut self, tablet: TabletId, grant: &Grant) {
+        if let Some(from) = grant.leaves {
+            self.moving.insert(tablet, (from, grant.disk));
+        }
+    }
+
     fn leave(&mut self, disk: DiskId, bytes: u64) {
         let leaving = self.leaving.entry(disk).or_default();
         *leaving = leaving.saturating_add(bytes);
+    }
+
+    /// The disks between which a replica of the tablet moves.
+    pub fn moving(&self, tablet: TabletId) -> Option<(DiskId, DiskId)> {
+        self.moving.get(&tablet).copied()
     }
 
     /// Slots left on a disk. None, never less, after the limit was lowered below what runs.

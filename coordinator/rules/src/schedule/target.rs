@@ -192,7 +192,7 @@ pub fn disk_refusal(world: &World, ledger: &Ledger, tablet: &Tablet, disk: &Disk
 }
 
 /// [`disk_refusal`] of a disk on the host of the replica that the copy replaces: that one is not in its way.
-pub(super) fn beside_refusal(
+pub(crate) fn beside_refusal(
     world: &World,
     ledger: &Ledger,
     tablet: &Tablet,

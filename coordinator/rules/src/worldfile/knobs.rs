@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 use stele_common::config::RepairKnobs;
 
 /// Names of knobs that the answers of a world file do not depend on: nothing is said about them.
-const OTHERS: [&str; 10] = [
-    "balance_threshold",
+const OTHERS: [&str; 9] = [
     "disable_colocate_balance",
     "disable_tablet_scheduler",
     "max_balancing_tablets",

@@ -111,6 +111,10 @@ fn status(reason: &Reason) -> StatusCode {
         | SourceDamaged { .. }
         | NotAdopted
         | TableDropped
+        | BalanceIdle { .. }
+        | BalanceHeld { .. }
+        | RepairFirst { .. }
+        | NotWorth { .. }
         | LastComplete { .. }
         | TooFewHolders { .. }
         | LoadCountsIt { .. }

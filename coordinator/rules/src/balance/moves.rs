@@ -1,0 +1,208 @@
+//! Moves for evenness: what one is, whether it is still worth it, and which come next.
+//!
+//! In: the world, what is under way, what is held back. Out: moves, or why there is none. It proposes only what lowers
+//! a potential of [`super::worth`] strictly, with what is under way counted at both ends, and never puts two replicas
+//! of a tablet on one host. It touches healthy tablets only: whatever is ill is the scheduler's.
+
+use super::counts::still_fairer;
+use super::worth::{Filled, lowers_usage};
+use crate::checkup::verdict;
+use crate::policy::TableState;
+use crate::schedule::slots::{Ledger, size_of};
+use crate::schedule::target::{beside_refusal, place_refusal, takes_nothing_new};
+use crate::world::{Disk, Replica, Tablet};
+use crate::{Reason, World};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use stele_common::{DiskId, Medium, NodeId, ReplicaId, TableId, TabletId, TabletStatus, Tick};
+
+/// One replica that is to stand elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    pub tablet: TabletId,
+    pub replica: ReplicaId,
+    pub from_node: NodeId,
+    pub from: DiskId,
+    pub to_node: NodeId,
+    pub to: DiskId,
+    pub bytes: u64,
+    pub why: Why,
+}
+
+/// What it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Lowers the bytes' potential.
+    Usage,
+    /// Lowers the count potential of its table.
+    Count,
+}
+
+/// When it is, and what balance keeps its hands off.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scope {
+    pub at: Tick,
+    /// Nothing comes here and nothing leaves.
+    pub held_nodes: BTreeSet<NodeId>,
+    pub held_disks: BTreeSet<DiskId>,
+    pub held_tables: BTreeSet<TableId>,
+    /// Only these tables move; `None`: all.
+    pub only_tables: Option<BTreeSet<TableId>>,
+}
+
+impl Scope {
+    /// Everything, at this time.
+    pub fn all(at: Tick) -> Scope {
+        Scope { at, ..Scope::default() }
+    }
+
+    fn holds_table(&self, table: TableId) -> bool {
+        self.held_tables.contains(&table) || self.only_tables.as_ref().is_some_and(|only| !only.contains(&table))
+    }
+}
+
+/// Whether a disk takes part: both to give and to take.
+pub fn takes_part(world: &World, scope: &Scope, disk: &Disk) -> Result<(), Reason> {
+    if scope.held_disks.contains(&disk.id) || scope.held_nodes.contains(&disk.node) {
+        return Err(Reason::BalanceHeld { what: format!("disk {} of node {}", disk.id, disk.node) });
+    }
+    if world.maintenance_until(disk.node, scope.at).is_some() {
+        return Err(Reason::BalanceHeld { what: format!("node {}, it is under maintenance,", disk.node) });
+    }
+    place_refusal(world, disk).or_else(|| takes_nothing_new(world, disk)).map_or(Ok(()), Err)
+}
+
+/// Whether a tablet's replicas may be moved for evenness at all.
+pub fn may_move(world: &World, scope: &Scope, tablet: &Tablet) -> Result<(), Reason> {
+    if scope.holds_table(tablet.table) {
+        return Err(Reason::BalanceHeld { what: format!("table {}", tablet.table) });
+    }
+    if world.tables.get(&tablet.table).is_none_or(|table| table.state != TableState::Normal) {
+        return Err(Reason::BalanceHeld { what: format!("table {}, it is being altered,", tablet.table) });
+    }
+    if world.bucket_nodes(tablet).is_some() {
+        return Err(Reason::BalanceHeld { what: format!("tablet {}, its colocation group says where,", tablet.id) });
+    }
+    match verdict(world, tablet, scope.at).status {
+        TabletStatus::Healthy if !world.tasks.contains_key(&tablet.id) => Ok(()),
+        status => Err(Reason::RepairFirst { tablet: tablet.id, status }),
+    }
+}
+
+/// Whether this move still lowers, strictly, what it is for, with what is under way counted at both ends; also that it
+/// may happen at all.
+pub fn still_worth(world: &World, scope: &Scope, ledger: &Ledger, mv: &Move) -> Result<(), Reason> {
+    let gone = || Reason::NotWorth { tablet: mv.tablet, detail: "its replica is not there any more".into() };
+    let tablet = world.tablets.get(mv.tablet).ok_or_else(gone)?;
+    let mut replicas = tablet.replicas.iter();
+    let replica = replicas.find(|replica| replica.id == mv.replica && replica.disk == mv.from).ok_or_else(gone)?;
+    may_move(world, scope, tablet)?;
+    let ends = (world.disks.get(&mv.from), world.disks.get(&mv.to));
+    let (Some(from), Some(to)) = ends else { return Err(gone()) };
+    may_go(world, scope, ledger, tablet, replica, from, to)?;
+    let bytes = bytes_of(replica);
+    let (source, target) = (filled(ledger, from), filled(ledger, to));
+    match mv.why {
+        Why::Usage if lowers_usage(source, target, bytes) => Ok(()),
+        Why::Usage => Err(not_worth(mv.tablet, source, target, bytes)),
+        Why::Count => still_fairer(world, scope, ledger, tablet, from, to),
+    }
+}
+
+fn not_worth(tablet: TabletId, from: Filled, to: Filled, bytes: u64) -> Reason {
+    let (source, target) = (from.ppm() as f64 / 1e4, to.ppm() as f64 / 1e4);
+    let size = crate::reason_text::size(bytes);
+    let detail = format!("{size} from a disk {source:.1} % used to one {target:.1} % used evens nothing");
+    Reason::NotWorth { tablet, detail }
+}
+
+/// Every rule about the two ends, slots aside.
+fn may_go(
+    world: &World,
+    scope: &Scope,
+    ledger: &Ledger,
+    tablet: &Tablet,
+    replica: &Replica,
+    from: &Disk,
+    to: &Disk,
+) -> Result<(), Reason> {
+    takes_part(world, scope, from)?;
+    takes_part(world, scope, to)?;
+    if from.medium != to.medium || from.id == to.id {
+        return Err(Reason::OtherMedium { disk: to.id });
+    }
+    beside_refusal(world, ledger, tablet, replica, to, size_of(tablet)).map_or(Ok(()), Err)
+}
+
+/// Bytes that leave with a replica.
+pub fn bytes_of(replica: &Replica) -> u64 {
+    replica.seen.as_ref().map_or(0, |seen| seen.size)
+}
+
+/// A disk's bytes for the law: promised ones counted, those about to leave and those in its trash not.
+pub fn filled(ledger: &Ledger, disk: &Disk) -> Filled {
+    Filled { used: ledger.settled(disk), total: disk.space.total }
+}
+
+/// The next moves, best first, at most `limit`; or why there is none.
+pub fn next_moves(world: &World, scope: &Scope, limit: usize) -> Result<Vec<Move>, Reason> {
+    let ledger = Ledger::of(world, std::iter::empty());
+    let threshold = world.knobs.balance_threshold_ppm();
+    let mut by_medium: BTreeMap<Medium, Vec<(Filled, &Disk)>> = BTreeMap::new();
+    for disk in world.disks.values().filter(|disk| takes_part(world, scope, disk).is_ok()) {
+        by_medium.entry(disk.medium).or_default().push((filled(&ledger, disk), disk));
+    }
+    let mut moves = Vec::new();
+    let mut spread_max = 0;
+    for disks in by_medium.values_mut() {
+        disks.sort_by_key(|(filled, disk)| (std::cmp::Reverse(filled.ppm()), disk.id));
+        let (Some(first), Some(last)) = (disks.first(), disks.last()) else { continue };
+        let spread = first.0.ppm() - last.0.ppm();
+        spread_max = spread_max.max(spread);
+        if spread >= threshold {
+            moves.extend(evening(world, scope, &ledger, disks, limit - moves.len()));
+        }
+    }
+    match moves.is_empty() {
+        true => Err(Reason::BalanceIdle { spread_ppm: spread_max, threshold_ppm: threshold }),
+        false => Ok(moves),
+    }
+}
+
+/// From the fullest disks to the emptiest that may take it, largest replica first.
+fn evening(world: &World, scope: &Scope, ledger: &Ledger, disks: &[(Filled, &Disk)], limit: usize) -> Vec<Move> {
+    let mut on_disk: BTreeMap<DiskId, Vec<(u64, &Tablet, &Replica)>> = BTreeMap::new();
+    for tablet in world.tablets.iter() {
+        for replica in &tablet.replicas {
+            on_disk.entry(replica.disk).or_default().push((bytes_of(replica), tablet, replica));
+        }
+    }
+    let mut now: BTreeMap<DiskId, Filled> = disks.iter().map(|(filled, disk)| (disk.id, *filled)).collect();
+    let (mut moves, mut moved) = (Vec::new(), BTreeSet::new());
+    for (_, from) in disks {
+        let mut here = on_disk.remove(&from.id).unwrap_or_default();
+        here.sort_by_key(|(bytes, tablet, _)| (std::cmp::Reverse(*bytes), tablet.id));
+        for (bytes, tablet, replica) in here {
+            if moves.len() == limit {
+                return moves;
+            }
+            let fits = |to: &&Disk| {
+                lowers_usage(now[&from.id], now[&to.id], bytes)
+                    && may_go(world, scope, ledger, tablet, replica, from, to).is_ok()
+            };
+            if moved.contains(&tablet.id) || may_move(world, scope, tablet).is_err() {
+                continue;
+            }
+            if let Some(to) = disks.iter().rev().map(|(_, disk)| *disk).find(fits) {
+                now.entry(from.id).and_modify(|filled| filled.used -= bytes);
+                now.entry(to.id).and_modify(|filled| filled.used += bytes);
+                moved.insert(tablet.id);
+                let (from_node, to_node, why) = (from.node, to.node, Why::Usage);
+                let (tablet, replica) = (tablet.id, replica.id);
+                moves.push(Move { tablet, replica, from_node, from: from.id, to_node, to: to.id, bytes, why });
+            }
+        }
+    }
+    moves
+}
