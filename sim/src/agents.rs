@@ -54,6 +54,7 @@ impl Sim {
         let Some(life) = self.agents[agent].life.take() else { return };
         for running in life.running.values() {
             self.cut_off(agent, running);
+            running.fetching.iter().for_each(|fetching| self.unpin(fetching));
         }
         self.trace.line(self.now, format_args!("host-{} is killed", agent + 1));
         if let Some(conn) = life.conn() {

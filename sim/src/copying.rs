@@ -1,52 +1,64 @@
-//! A copy being received: the source's manifest against what lies here, then file after file over the network, each
-//! held against its digest. Breaks off when the source, the wire, the disk or the coordinator says so.
+//! A copy being received, as the agent's `disk::fetch` and `disk::gather` do it: one source says what the replica becomes,
+//! its files come from all sources in turn, each held against its digest. What the sources are and say is `giving`.
+//!
+//! ```text
+//! target ─▶ plan (what lies here is reused by digest) ─▶ ask one source ─▶ piece after piece ─▶ the next source ... ─▶ ready
+//! ```
+//!
+//! Breaks off when the disk, the coordinator or the last source says so. It must never keep bytes that fail their digest.
 
-use crate::Mutant;
-use crate::disk::{Body, CopyDir, ModelDisk, Papers};
-use crate::net::Place;
-use crate::options::SECOND;
+use crate::disk::{Body, CopyDir, Papers};
+use crate::giving::{Giver, Line, Pin};
 use crate::sim::{Next, Sim};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stele_agent_rules::event::EventBody;
 use stele_agent_rules::{Op, OpFailure, OpResult, clone_plan};
-use stele_common::{BootId, CloneOrder, Entry, RelPath, ReplicaId, TaskFailure, Version};
+use stele_common::{BootId, CloneOrder, Entry, RelPath, TaskFailure, Version};
 
 /// Bytes of one step, so that a copy of a few files can be cut in the middle.
 const STEP_BYTES: u64 = 24 << 20;
-/// A source that does not answer is asked again this often.
-const ASK_AGAIN_MS: u64 = 5 * SECOND;
 
 /// How far a copy is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Fetching {
-    /// Place in the order's list of sources.
-    source: usize,
-    /// Since when nothing has moved.
-    moved: u64,
-    /// What is being copied, once the source has said it.
-    from: Option<From>,
+    /// All sources of the order, in its order.
+    pub givers: Vec<Giver>,
+    /// The next to be asked what the replica becomes.
+    pub next: usize,
+    pub target: Option<Target>,
+    /// Files that one source has been asked for and that have not come.
+    pub line: Option<Line>,
+    /// What sources keep until the copy ends.
+    pub pins: Vec<Pin>,
+    /// Why no source did so far: damage before anything else.
+    pub worst: Option<TaskFailure>,
     copied: u64,
     reused: u64,
     total: u64,
 }
 
+/// What the replica becomes.
 #[derive(Clone, Debug)]
-struct From {
-    agent: usize,
-    disk: usize,
-    boot: BootId,
-    replica: ReplicaId,
-    version: Version,
-    papers: Arc<Papers>,
-    pending: Vec<(RelPath, Entry)>,
+pub struct Target {
+    pub version: Version,
+    pub papers: Arc<Papers>,
+    pub pending: BTreeMap<RelPath, Entry>,
 }
 
 /// What a step came to.
-enum Step {
+pub enum Step {
     /// The next one is due after so many milliseconds.
     Again(u64),
     End(OpResult),
+}
+
+/// Where a copy goes to.
+#[derive(Clone, Copy)]
+pub struct Receiver {
+    pub agent: usize,
+    pub disk: usize,
+    pub mend: bool,
 }
 
 fn failed(failure: TaskFailure) -> Step {
@@ -61,11 +73,12 @@ impl Sim {
         let Some(running) = life.running.get_mut(&number) else { return };
         let Op::Fetch { order, mend } = running.op.clone() else { return };
         let disk = running.disk;
-        let fresh = Fetching { source: 0, moved: now, from: None, copied: 0, reused: 0, total: 0 };
-        let mut fetching = running.fetching.take().unwrap_or(fresh);
+        let givers = || order.sources.iter().map(|_| Giver::default()).collect();
+        let fresh = || Fetching { givers: givers(), ..Fetching::default() };
+        let mut fetching = running.fetching.take().unwrap_or_else(fresh);
         let is_wanted = life.books[&disk].copies.get(&order.task).is_some_and(|copy| !copy.cancelled);
         let step = if is_wanted {
-            self.fetch_piece(agent, disk, &order, mend, &mut fetching)
+            self.fetch_piece(Receiver { agent, disk, mend }, &order, &mut fetching)
         } else {
             failed(TaskFailure::Cancelled)
         };
@@ -78,6 +91,7 @@ impl Sim {
                 }
             }
             Step::End(result) => {
+                self.tell_doubts(agent, &order, &mut fetching);
                 self.unpin(&fetching);
                 self.op_done(agent, boot, number, result);
             }
@@ -90,24 +104,8 @@ impl Sim {
         self.agent_event(agent, disk, body);
     }
 
-    fn unpin(&mut self, fetching: &Fetching) {
-        let Some(from) = &fetching.from else { return };
-        let is_same = self.agents[from.agent].life.as_ref().is_some_and(|life| life.boot == from.boot);
-        if is_same {
-            let body = EventBody::Unpinned { replica: from.replica, version: from.version };
-            self.agent_event(from.agent, from.disk, body);
-        }
-    }
-
-    fn fetch_piece(
-        &mut self,
-        agent: usize,
-        disk: usize,
-        order: &CloneOrder,
-        mend: bool,
-        fetching: &mut Fetching,
-    ) -> Step {
-        let model = &self.agents[agent].disks[disk];
+    fn fetch_piece(&mut self, to: Receiver, order: &CloneOrder, fetching: &mut Fetching) -> Step {
+        let model = &self.agents[to.agent].disks[to.disk];
         if !model.mounted || model.identity != Some(order.disk) {
             return failed(TaskFailure::Disk { detail: "the directory is gone".to_string() });
         }
@@ -117,92 +115,41 @@ impl Sim {
         if model.full {
             return failed(TaskFailure::DiskFull);
         }
-        match &fetching.from {
-            Some(from) if self.can_read(agent, from) => self.receive(agent, disk, order, fetching),
-            Some(_) => {
-                self.unpin(fetching);
-                fetching.from = None;
-                self.next_source(order, fetching)
-            }
-            None => self.ask_source(agent, disk, order, mend, fetching),
+        if fetching.line.is_some() {
+            return self.receive(to, order, fetching);
+        }
+        match &fetching.target {
+            None => self.choose_target(to, order, fetching),
+            Some(target) if target.pending.is_empty() => self.ready(to, order, fetching),
+            Some(_) => match self.next_giver(fetching) {
+                Some(giver) => self.ask_giver(to, order, fetching, giver),
+                None => self.out_of_givers(order, fetching),
+            },
         }
     }
 
-    fn can_read(&self, agent: usize, from: &From) -> bool {
-        let (me, peer) = (Place::Agent(agent), Place::Agent(from.agent));
-        let host = &self.agents[from.agent];
-        let runs = host.life.as_ref().is_some_and(|life| life.boot == from.boot);
-        let disk = &host.disks[from.disk];
-        runs && disk.mounted
-            && self.net.passes(me, peer)
-            && self.net.passes(peer, me)
-            && disk.replicas.get(&from.replica).is_some_and(|dir| dir.versions.contains_key(&from.version))
+    /// Everything that is missing has been asked of everybody.
+    fn out_of_givers(&mut self, order: &CloneOrder, fetching: &mut Fetching) -> Step {
+        let is_newer = fetching.target.take().is_some_and(|target| target.version > order.version);
+        // Only from a newer version than the ordered one is there a way back to it.
+        if is_newer && fetching.next < fetching.givers.len() { Step::Again(1) } else { self.give_up(fetching) }
     }
 
-    fn next_source(&self, order: &CloneOrder, fetching: &mut Fetching) -> Step {
-        fetching.source += 1;
-        if fetching.source < order.sources.len() {
-            return Step::Again(10);
-        }
-        fetching.source = 0;
-        if self.now - fetching.moved >= order.stall_ms {
-            return failed(TaskFailure::SourceLost { detail: "no source answers".to_string() });
-        }
-        Step::Again(ASK_AGAIN_MS)
-    }
-
-    /// Asks a source for its manifest and plans.
-    fn ask_source(
-        &mut self,
-        agent: usize,
-        disk: usize,
-        order: &CloneOrder,
-        mend: bool,
-        fetching: &mut Fetching,
-    ) -> Step {
-        let found = order.sources.get(fetching.source).and_then(|source| {
-            let peer = self.agents.iter().position(|host| host.host == source.peer)?;
-            let life = self.agents[peer].life.as_ref()?;
-            let (there, book) = life.books.iter().find(|(_, book)| book.replicas.contains_key(&source.replica))?;
-            let held = &book.replicas[&source.replica];
-            let dir = self.agents[peer].disks[*there].replicas.get(&source.replica)?;
-            let papers = dir.versions.get(&dir.head)?.clone();
-            (dir.head >= order.version && held.bad.is_none()).then(|| From {
-                agent: peer,
-                disk: *there,
-                boot: life.boot,
-                replica: source.replica,
-                version: dir.head,
-                papers,
-                pending: Vec::new(),
-            })
-        });
-        let Some(mut from) = found.filter(|from| self.can_read(agent, from)) else {
-            return self.next_source(order, fetching);
-        };
-        if from.version == order.version && from.papers.hash != order.hash {
-            return failed(TaskFailure::SourceDamaged { path: "manifest".to_string() });
-        }
-        self.plan_copy(agent, disk, order, mend, &mut from, fetching);
-        let body = EventBody::Pinned { replica: from.replica, version: from.version };
-        let (peer, there) = (from.agent, from.disk);
-        fetching.from = Some(from);
-        fetching.moved = self.now;
-        self.agent_event(peer, there, body);
-        Step::Again(2 * self.net.delay())
+    pub fn give_up(&self, fetching: &Fetching) -> Step {
+        let none = || TaskFailure::Refused { detail: "the order names no source".to_string() };
+        failed(fetching.worst.clone().unwrap_or_else(none))
     }
 
     /// What is here stays or is reused, each file held against its digest where it comes from elsewhere.
-    fn plan_copy(
+    pub fn plan_copy(
         &mut self,
-        agent: usize,
-        disk: usize,
+        to: Receiver,
         order: &CloneOrder,
-        mend: bool,
-        from: &mut From,
         fetching: &mut Fetching,
+        version: Version,
+        papers: Arc<Papers>,
     ) {
-        let model = &mut self.agents[agent].disks[disk];
+        let model = &mut self.agents[to.agent].disks[to.disk];
         let contents = model.contents(order.label.tablet);
         let copy = model.copies.entry(order.label.tablet).or_insert_with(|| CopyDir {
             task: order.task,
@@ -211,11 +158,11 @@ impl Sim {
             ready: None,
         });
         (copy.task, copy.replica, copy.ready) = (order.task, order.label.replica, None);
-        let plan = clone_plan::plan(&from.papers.manifest, &contents);
+        let plan = clone_plan::plan(&papers.manifest, &contents);
         let own = model.replicas.get(&order.label.replica);
         let lies_in_place = |path: &RelPath, entry: &Entry| {
             let body = own.and_then(|dir| dir.data.get(&(entry.added, path.clone())));
-            body.is_some_and(|body| !mend || body.digest == entry.digest)
+            body.is_some_and(|body| !to.mend || body.digest == entry.digest)
         };
         fetching.reused = plan.bytes_reused;
         fetching.total = plan.bytes_reused + plan.bytes_to_fetch;
@@ -224,47 +171,60 @@ impl Sim {
                 copy.files.insert(entry.digest, *body);
             }
         }
-        from.pending = plan.fetch.into_iter().filter(|(path, entry)| !lies_in_place(path, entry)).collect();
+        let pending = plan.fetch.into_iter().filter(|(path, entry)| !lies_in_place(path, entry)).collect();
+        fetching.target = Some(Target { version, papers, pending });
     }
 
-    fn receive(&mut self, agent: usize, disk: usize, order: &CloneOrder, fetching: &mut Fetching) -> Step {
-        let trusts = self.breaks(Mutant::RottenSourceAccepted);
-        let Some(from) = &mut fetching.from else { return Step::Again(1) };
+    /// The next bytes of what one source was asked for.
+    fn receive(&mut self, to: Receiver, order: &CloneOrder, fetching: &mut Fetching) -> Step {
+        let (Some(mut line), Some(mut target)) = (fetching.line.take(), fetching.target.take()) else {
+            return Step::Again(1);
+        };
         let mut step = 0;
         while step < STEP_BYTES
-            && let Some((path, entry)) = from.pending.pop()
+            && let Some(path) = line.files.pop_front()
         {
-            let source = &self.agents[from.agent].disks[from.disk];
-            let dir = source.replicas.get(&from.replica);
-            let body = dir.and_then(|dir| dir.data.get(&(entry.added, path.clone()))).copied();
-            let Some(body) = body.filter(|body| trusts || body.digest == entry.digest) else {
-                return failed(TaskFailure::SourceDamaged { path: path.to_string() });
-            };
-            step += entry.size;
-            keep(&mut self.agents[agent].disks[disk], order, entry, body);
+            let Some(entry) = target.pending.get(&path).copied() else { continue };
+            match self.given(to.agent, &line, order, &path, &entry) {
+                Ok(body) => {
+                    step += entry.size;
+                    self.keep(to, order, entry, body);
+                    target.pending.remove(&path);
+                }
+                Err(fault) => {
+                    let is_broken = fault.breaks_line();
+                    fetching.note(&line, path, entry, fault);
+                    if is_broken {
+                        line.files.clear();
+                    }
+                }
+            }
         }
         fetching.copied += step;
         self.stats.bytes_copied += step;
         if step > 0 {
-            fetching.moved = self.now;
             self.moved_at = self.now;
         }
-        if !from.pending.is_empty() {
-            return Step::Again(1 + step / 100_000);
+        fetching.line = Some(line).filter(|line| !line.files.is_empty());
+        fetching.target = Some(target);
+        Step::Again(1 + step / 100_000)
+    }
+
+    fn keep(&mut self, to: Receiver, order: &CloneOrder, entry: Entry, body: Body) {
+        let model = &mut self.agents[to.agent].disks[to.disk];
+        if let Some(copy) = model.copies.get_mut(&order.label.tablet) {
+            copy.files.insert(entry.digest, body);
         }
-        let (version, papers) = (from.version, from.papers.clone());
+    }
+
+    fn ready(&mut self, to: Receiver, order: &CloneOrder, fetching: &mut Fetching) -> Step {
+        let Some(Target { version, papers, .. }) = fetching.target.take() else { return Step::Again(1) };
         let hash = papers.hash;
-        if let Some(copy) = self.agents[agent].disks[disk].copies.get_mut(&order.label.tablet) {
+        if let Some(copy) = self.agents[to.agent].disks[to.disk].copies.get_mut(&order.label.tablet) {
             copy.ready = Some((version, papers));
         }
         self.stats.copies += 1;
         let (bytes_copied, bytes_reused) = (fetching.copied, fetching.reused);
         Step::End(OpResult::Fetched { version, hash, bytes_copied, bytes_reused })
-    }
-}
-
-fn keep(model: &mut ModelDisk, order: &CloneOrder, entry: Entry, body: Body) {
-    if let Some(copy) = model.copies.get_mut(&order.label.tablet) {
-        copy.files.insert(entry.digest, body);
     }
 }

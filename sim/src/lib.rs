@@ -22,6 +22,7 @@ mod desk;
 pub mod disk;
 mod faults;
 pub mod forecast;
+mod giving;
 mod hub;
 mod mutant;
 mod net;

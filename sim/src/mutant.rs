@@ -54,11 +54,13 @@ pub enum Mutant {
     MaintenanceIgnored,
     /// A drain drops its copy when the new one is ordered (SeaweedFS 6042, Doris 17182).
     DrainDropsFirst,
+    /// What is put together from bad and trashed replicas is taken without its digests (Ceph at RAL, Pegasus 1572).
+    SalvageWithoutDigest,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 25] = [
+    pub const ALL: [Mutant; 26] = [
         Mutant::DropIgnoresReplica,
         Mutant::AckBeforeDurable,
         Mutant::StaleReportAccepted,
@@ -84,5 +86,6 @@ impl Mutant {
         Mutant::VictimReversed,
         Mutant::MaintenanceIgnored,
         Mutant::DrainDropsFirst,
+        Mutant::SalvageWithoutDigest,
     ];
 }
