@@ -17,6 +17,8 @@ pub struct Agent {
     pub tag: &'static str,
     /// An operator wants it empty.
     pub draining: bool,
+    /// Its node was removed from the cluster.
+    pub removed: bool,
     /// How often the agent began.
     pub boots: u64,
     /// Written on its disks once the first was formatted.
@@ -85,6 +87,7 @@ impl Agent {
             gone: false,
             tag: "default",
             draining: false,
+            removed: false,
             boots: 0,
             cluster: None,
             life: None,

@@ -35,7 +35,7 @@ impl Sim {
             node: None,
             link: Link::Down,
             heard: None,
-            store_seen: StoreMark::default(),
+            store_seen: host.disks.iter().filter(|disk| disk.mounted).map(|d| d.store_seen).max().unwrap_or_default(),
             told: BTreeMap::new(),
             news: BTreeSet::new(),
             report_due: false,
@@ -128,11 +128,12 @@ impl Sim {
     /// Looks at the directories, gives the books their tick, lets one replica a disk be read.
     pub fn agent_tick(&mut self, agent: usize, boot: BootId) {
         let Some(life) = self.agents[agent].life.as_ref().filter(|life| life.boot == boot) else { return };
-        let disks: Vec<usize> = life.books.keys().copied().collect();
+        let (disks, seen): (Vec<usize>, _) = (life.books.keys().copied().collect(), life.store_seen);
         let due = |sim: &Sim| (sim.now / TICK_MS).is_multiple_of(3);
         let knobs = ScrubKnobs { period_ms: self.mix.knobs.scrub_period_ms / 2, ..ScrubKnobs::default() };
         for disk in disks {
             self.probe(agent, disk);
+            self.agents[agent].disks[disk].store_seen = seen;
             self.agent_event(agent, disk, EventBody::Tick);
             let now = self.now;
             let next = self.agents[agent]
@@ -409,7 +410,13 @@ impl Sim {
     }
 }
 
-/// How an agent introduces itself.
+impl Sim {
+    /// How an agent that runs introduces itself.
+    pub fn hello_of(&self, agent: usize) -> Hello {
+        hello(&self.agents[agent])
+    }
+}
+
 fn hello(host: &Agent) -> Hello {
     let epoch_seen = host.disks.iter().filter(|disk| disk.mounted).map(|disk| disk.epoch).max().unwrap_or_default();
     let disks = host.disks.iter().enumerate().map(|(index, disk)| DiskHello {

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use stele_common::handshake::Hello;
 use stele_common::status::Level;
-use stele_common::{BootId, Liveness, LoadKey, NodeId, Order, Report, TabletId, Tick, ToAgent};
+use stele_common::{BootId, Liveness, LoadKey, NodeId, Order, ReplicaState, Report, TabletId, Tick, ToAgent};
 use stele_coordinator_rules::roster::{Roster, RosterEvent};
 use stele_coordinator_rules::schedule::{Desk, DeskEvent};
 use stele_coordinator_rules::world::{LoadPhase, Task, Work};
@@ -61,13 +61,13 @@ pub struct Life {
 }
 
 #[derive(Debug, Default)]
-struct Batch {
-    durable: Vec<Change>,
-    effects: Vec<Effect>,
+pub struct Batch {
+    pub durable: Vec<Change>,
+    pub effects: Vec<Effect>,
 }
 
 #[derive(Debug)]
-enum Effect {
+pub enum Effect {
     Down { node: NodeId, message: ToAgent },
     Answer { to: Asker, answer: Answer },
 }
@@ -100,6 +100,17 @@ impl Life {
     pub fn sequence_to_tell(&self) -> u64 {
         let on_the_way: usize = self.batches.iter().map(|batch| batch.durable.len()).sum();
         self.world.sequence_to_tell().saturating_sub(on_the_way as u64)
+    }
+
+    /// Batches in the commit that is under way.
+    pub fn storing(&self) -> usize {
+        self.storing
+    }
+
+    /// The first batches: they are stored. What is left of the commit never comes back.
+    pub fn take_batches(&mut self, count: usize) -> Vec<Batch> {
+        self.storing -= count;
+        self.batches.drain(..count).collect()
     }
 
     /// Whether a load's state is durable, not only decided.
@@ -215,7 +226,9 @@ impl Sim {
 
     /// A change that the world has taken in: looked at, told to the desk, and kept for the store.
     fn record(&mut self, at: Tick, change: Change, batch: &mut Batch) {
-        self.check_decision(&change);
+        if !self.is_rival {
+            self.check_decision(&change);
+        }
         let leaks = self.breaks(Mutant::SlotLeaked);
         let Some(life) = &mut self.coordinator.life else { return };
         note_dirty(life, &change);
@@ -231,6 +244,11 @@ impl Sim {
             _ => None,
         };
         if let Some((task, outcome)) = ended {
+            self.given_up = match &task.work {
+                Work::Delete { replica, .. } if is_cancelled(&outcome) => Some(*replica),
+                Work::Delete { .. } | Work::Clone { .. } => None,
+            };
+            let Some(life) = &mut self.coordinator.life else { return };
             if leaks && is_cancelled(&outcome) {
                 life.world.apply(&Change::TaskStarted { task: task.clone() });
                 life.running.insert(task.tablet, task);
@@ -239,9 +257,13 @@ impl Sim {
             let wall_ms = self.wall_ms + self.now;
             self.desk(at, DeskEvent::Ended { task, outcome, wall_ms });
         }
+        if self.leaves_standing(&change) {
+            return;
+        }
         if change.is_durable() {
             self.stats.decisions += 1;
-            self.trace.decision(self.now, &format!("{change:?}"));
+            let who = if self.is_rival { "in vain: " } else { "" };
+            self.trace.decision(self.now, &format!("{who}{change:?}"));
             self.victim_chosen(&change, batch);
             batch.durable.push(change);
         }
@@ -263,6 +285,20 @@ impl Sim {
         let body = stele_common::OrderBody::Drop { tablet: task.tablet, replica, evidence };
         let message = ToAgent::Order(Order { epoch: life.world.epoch, body });
         batch.effects.push(Effect::Down { node, message });
+    }
+
+    /// [`Mutant::UndoLeavesDecommission`].
+    fn leaves_standing(&mut self, change: &Change) -> bool {
+        let Change::ReplicaTurned { tablet, replica, state: ReplicaState::Normal, ballot } = change else {
+            return false;
+        };
+        // Only what was given up is meant, not a copy that has arrived.
+        let is_given_up = self.given_up == Some(*replica);
+        let breaks = self.breaks(Mutant::UndoLeavesDecommission);
+        let Some(life) = self.coordinator.life.as_mut().filter(|_| is_given_up && breaks) else { return false };
+        let (tablet, replica, state, ballot) = (*tablet, *replica, ReplicaState::Decommission, *ballot);
+        life.world.apply(&Change::ReplicaTurned { tablet, replica, state, ballot });
+        true
     }
 
     fn finish(&mut self, mut batch: Batch) {
@@ -296,7 +332,10 @@ impl Sim {
 
     /// A commit came back: now, and only now, the world outside hears of it.
     pub fn stored(&mut self, number: u64) {
-        let Some(life) = self.coordinator.life.as_mut().filter(|life| life.number == number) else { return };
+        // Who has lost its store waits for ever.
+        let is_rival = self.is_rival;
+        let life = self.coordinator.life.as_mut().filter(|life| life.number == number && !is_rival);
+        let Some(life) = life else { return };
         let count = std::mem::take(&mut life.storing);
         let batches: Vec<Batch> = life.batches.drain(..count).collect();
         for batch in batches {
@@ -327,7 +366,7 @@ impl Sim {
         change
     }
 
-    fn carry_effects(&mut self, effects: Vec<Effect>) {
+    pub fn carry_effects(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Down { node, message } => {

@@ -3,11 +3,12 @@
 
 use crate::Mutant;
 use crate::coordinator::{Asker, Life};
-use crate::options::{MINUTE, Options, SECOND};
+use crate::mutant::{bent, straighten};
+use crate::options::{MINUTE, SECOND};
 use crate::sim::{Next, Sim};
-use stele_common::Tick;
+use stele_common::{TabletStatus, Tick};
 use stele_coordinator_rules::schedule::{DeskAction, DeskEvent};
-use stele_coordinator_rules::{Change, EventBody, Proposal, World, checkup};
+use stele_coordinator_rules::{Change, EventBody, Proposal, checkup};
 
 /// The desk's round.
 pub const ROUND_MS: u64 = SECOND;
@@ -31,7 +32,7 @@ impl Sim {
         let Some(life) = self.coordinator.life.as_mut().filter(|life| life.number == number) else { return };
         life.check_due = false;
         let dirty = std::mem::take(&mut life.dirty);
-        let bent = bent(&self.options, &life.world);
+        let bent = bent(self.options.mutant, &life.world);
         let world = bent.as_ref().unwrap_or(&life.world);
         let found = dirty.into_iter().filter_map(|id| {
             let tablet = world.tablets.get(id)?;
@@ -63,12 +64,17 @@ impl Sim {
     pub fn desk(&mut self, at: Tick, event: DeskEvent) {
         let Some(life) = &mut self.coordinator.life else { return };
         let number = life.number;
-        let bent = bent(&self.options, &life.world);
+        let bent = bent(self.options.mutant, &life.world);
         let actions = life.desk.step(bent.as_ref().unwrap_or(&life.world), at, event);
         for action in actions {
             match action {
-                DeskAction::Propose(proposal) => {
-                    self.check_maintenance(&proposal);
+                DeskAction::Propose(mut proposal) => {
+                    if let (Some(_), Some(life)) = (&bent, &self.coordinator.life) {
+                        proposal = straighten(proposal, &life.world);
+                    }
+                    if !self.is_rival {
+                        self.check_maintenance(&proposal);
+                    }
                     let after = 1 + self.work.below(200);
                     self.queue.put(self.now + after, Next::Propose { life: number, proposal });
                 }
@@ -88,9 +94,23 @@ impl Sim {
         }
     }
 
+    /// [`Mutant::ColocateDropSwapped`].
+    fn swap_colocate(&self, proposal: &mut Proposal) {
+        let Proposal::Delete { tablet, victim, status: TabletStatus::ColocateRedundant, .. } = proposal else { return };
+        let life = self.coordinator.life.as_ref().filter(|_| self.breaks(Mutant::ColocateDropSwapped));
+        let Some(life) = life else { return };
+        let Some(known) = life.world.tablets.get(*tablet) else { return };
+        let Some(bucket) = life.world.bucket_nodes(known) else { return };
+        let mut inside = known.replicas.iter().filter(|replica| bucket.contains(&replica.node));
+        if let Some(replica) = inside.find(|replica| replica.bad.is_none()) {
+            *victim = replica.id;
+        }
+    }
+
     /// A wish of the desk reaches the catalog, some time after it was decided on.
     pub fn propose(&mut self, number: u64, mut proposal: Proposal) {
         self.reverse_victim(&mut proposal);
+        self.swap_colocate(&mut proposal);
         if self.coordinator.life.as_ref().is_none_or(|life| life.number != number) {
             return;
         }
@@ -101,19 +121,6 @@ impl Sim {
         };
         self.coordinate(EventBody::Propose(proposal), Asker::Desk { tablet });
     }
-}
-
-/// The world as checker and desk see it under [`Mutant::TargetIgnoresDraining`] and [`Mutant::MaintenanceIgnored`].
-fn bent(options: &Options, world: &World) -> Option<World> {
-    let mut world = match options.mutant? {
-        Mutant::TargetIgnoresDraining | Mutant::MaintenanceIgnored => world.clone(),
-        _ => return None,
-    };
-    match options.mutant? {
-        Mutant::TargetIgnoresDraining => world.nodes.values_mut().for_each(|node| node.draining = false),
-        _ => world.leases.clear(),
-    }
-    Some(world)
 }
 
 /// The tablets whose verdict may differ after a change.

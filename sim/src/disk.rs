@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stele_agent_rules::Book;
 use stele_agent_rules::book::{Held, Leftover, LeftoverState, Staged, Trashed};
+use stele_common::handshake::StoreMark;
 use stele_common::{
     Ballot, Delta, Digest, DiskId, Epoch, LoadId, Manifest, RelPath, ReplicaId, TabletId, TabletLabel, TaskId, Tick,
     Version, VersionHash,
@@ -28,6 +29,12 @@ pub struct ModelDisk {
     pub full: bool,
     /// An operator wants it empty.
     pub draining: bool,
+    /// A copy of another host's disk.
+    pub twin: bool,
+    /// A copy of it is about: what lies here may be behind.
+    pub doubled: bool,
+    /// How far the coordinator's store was, as last written here.
+    pub store_seen: StoreMark,
     pub total: u64,
     pub epoch: Epoch,
     pub replicas: BTreeMap<ReplicaId, ReplicaDir>,
@@ -164,6 +171,11 @@ impl ModelDisk {
     /// Becomes a disk of ours.
     pub fn format(&mut self, disk: DiskId) {
         *self = ModelDisk { identity: Some(disk), ..ModelDisk::blank(self.total) };
+    }
+
+    /// What lies in the trash.
+    pub fn trashed(&self) -> impl Iterator<Item = &ReplicaDir> {
+        self.trash.values().map(|trash| &trash.dir)
     }
 
     /// Contents of a tablet that lie anywhere here, by their digests; only right bytes are found.

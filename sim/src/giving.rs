@@ -238,10 +238,11 @@ impl Sim {
         }
         let Some(dir) = self.dir_at(seat) else { return Err(Fault::Gone) };
         let body = dir.data.get(&(entry.added, path.clone())).filter(|body| body.size == entry.size).copied();
-        let is_named = dir.versions.get(&dir.head).is_some_and(|papers| papers.manifest.entries.get(path) == Some(entry));
+        let is_named =
+            dir.versions.get(&dir.head).is_some_and(|papers| papers.manifest.entries.get(path) == Some(entry));
         let is_second_hand = seat.is_bad || seat.is_trash;
-        let trusts = self.breaks(Mutant::RottenSourceAccepted)
-            || is_second_hand && self.breaks(Mutant::SalvageWithoutDigest);
+        let trusts =
+            self.breaks(Mutant::RottenSourceAccepted) || is_second_hand && self.breaks(Mutant::SalvageWithoutDigest);
         match body {
             Some(body) if trusts || body.digest == entry.digest => {
                 *self.stats.checks.entry("salvaged files").or_default() += u64::from(is_second_hand);
@@ -260,7 +261,8 @@ impl Sim {
     fn found_damaged(&mut self, seat: &Seat, order: &CloneOrder, path: &RelPath, what: &str) {
         let cause = format!("`{path}`: {what}");
         let model = &mut self.agents[seat.agent].disks[seat.disk];
-        let Some(dir) = model.replicas.get_mut(&seat.replica).filter(|dir| dir.label.tablet == order.label.tablet) else {
+        let Some(dir) = model.replicas.get_mut(&seat.replica).filter(|dir| dir.label.tablet == order.label.tablet)
+        else {
             return;
         };
         dir.bad.get_or_insert_with(|| cause.clone());

@@ -26,6 +26,14 @@ impl Sim {
                     self.down(agent, conn, DownBody::Handshake(Box::new(answer)));
                 }
             }
+            (Asker::Agent { agent, conn, boot }, Answer::Refused(_)) => {
+                // It was removed: when it dials again it is told so.
+                if let Some(life) = &mut self.coordinator.life {
+                    life.conns.retain(|_, there| *there != (agent, conn));
+                }
+                let broken = || Next::LinkBroken { agent, boot, conn };
+                self.send(Place::Coordinator, Place::Agent(agent), broken);
+            }
             (Asker::Client { client, attempt }, answer) => {
                 let step = match answer {
                     Answer::Load(opened) => ClientNext::Opened { attempt, opened: Box::new(opened) },
@@ -63,7 +71,11 @@ impl Sim {
                 }
                 *latest = conn;
                 let asker = Asker::Agent { agent, conn, boot: hello.boot };
+                let told = hello.store_seen;
                 self.coordinate(EventBody::Hello { hello: *hello, proof: [0; 32] }, asker);
+                if !self.is_rival {
+                    self.check_blind(told);
+                }
             }
             UpBody::Beat { node, boot } => {
                 let Some(life) = self.coordinator.life.as_ref() else { return };
@@ -84,7 +96,8 @@ impl Sim {
                     let (seq, kind, count) = (report.seq, report.kind, report.facts.len());
                     self.trace.line(self.now, format_args!("report {seq} of {node}: {kind:?}, {count} facts"));
                 }
-                self.coordinate(EventBody::Reported { node, report }, Asker::Nobody);
+                let asker = Asker::Agent { agent, conn, boot: report.boot };
+                self.coordinate(EventBody::Reported { node, report }, asker);
             }
         }
     }

@@ -1,6 +1,11 @@
 //! Named breaches of single laws, each made from a real incident. The harness commits them at its boundary, on what
 //! the rules say or hear, so that the rules hold no test-only branch. A suite that lets one live does not see enough.
 
+use stele_common::Tick;
+use stele_coordinator_rules::schedule::slots::size_of;
+use stele_coordinator_rules::world::Work;
+use stele_coordinator_rules::{Change, Proposal, World};
+
 /// One broken law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mutant {
@@ -56,11 +61,23 @@ pub enum Mutant {
     DrainDropsFirst,
     /// What is put together from bad and trashed replicas is taken without its digests (Ceph at RAL, Pegasus 1572).
     SalvageWithoutDigest,
+    /// A new copy may go to any host, whatever tag its table asks for (StarRocks 33413).
+    TagIgnoredAtTarget,
+    /// What comes and goes may do so for ever: each return restarts the wait in full (Pegasus's flapping nodes).
+    FlapBoundLifted,
+    /// A copy that landed behind is not brought up first, its surplus is judged at once (Doris 4147).
+    FurtherRepairIgnored,
+    /// A deletion that is given up leaves its victim in DECOMMISSION (StarRocks 1976).
+    UndoLeavesDecommission,
+    /// Of a colocated surplus the copy inside the bucket leaves, not the one outside (Doris 7066).
+    ColocateDropSwapped,
+    /// Bytes that are on their way to a disk do not count there (CockroachDB 4110).
+    InFlightBytesNotCounted,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 26] = [
+    pub const ALL: [Mutant; 32] = [
         Mutant::DropIgnoresReplica,
         Mutant::AckBeforeDurable,
         Mutant::StaleReportAccepted,
@@ -87,5 +104,56 @@ impl Mutant {
         Mutant::MaintenanceIgnored,
         Mutant::DrainDropsFirst,
         Mutant::SalvageWithoutDigest,
+        Mutant::TagIgnoredAtTarget,
+        Mutant::FlapBoundLifted,
+        Mutant::FurtherRepairIgnored,
+        Mutant::UndoLeavesDecommission,
+        Mutant::ColocateDropSwapped,
+        Mutant::InFlightBytesNotCounted,
     ];
+}
+
+/// The world as checker and desk see it under a mutant that closes their eyes to something.
+pub fn bent(mutant: Option<Mutant>, world: &World) -> Option<World> {
+    let blind: fn(&mut World) = match mutant? {
+        Mutant::TargetIgnoresDraining => |world| world.nodes.values_mut().for_each(|node| node.draining = false),
+        Mutant::MaintenanceIgnored => |world| world.leases.clear(),
+        Mutant::TagIgnoredAtTarget => |world| {
+            world.nodes.values_mut().for_each(|node| node.tag.clear());
+            world.tables.values_mut().for_each(|table| std::sync::Arc::make_mut(table).tag.clear());
+        },
+        Mutant::FlapBoundLifted => |world| world.nodes.values_mut().for_each(|node| node.flaps = Default::default()),
+        Mutant::FurtherRepairIgnored => |world| {
+            // As if each mark were long over.
+            let replicas = world.tablets.iter().flat_map(|tablet| tablet.replicas.iter().map(move |r| (tablet.id, r)));
+            let marked: Vec<_> = replicas.filter(|(_, r)| r.further_repair.is_some()).map(|(t, r)| (t, r.id)).collect();
+            for (tablet, replica) in marked {
+                world.apply(&Change::FurtherRepairMarked { tablet, replica, at: Tick(0) });
+            }
+        },
+        Mutant::InFlightBytesNotCounted => |world| {
+            let running = world.tasks.values().filter_map(|task| match &task.work {
+                Work::Clone { disk, .. } => Some((*disk, world.tablets.get(task.tablet).map_or(0, size_of))),
+                Work::Delete { .. } => None,
+            });
+            for (disk, bytes) in running.collect::<Vec<_>>() {
+                world.disks.get_mut(&disk).into_iter().for_each(|disk| disk.space.total += bytes);
+            }
+        },
+        _ => return None,
+    };
+    let mut world = world.clone();
+    blind(&mut world);
+    Some(world)
+}
+
+/// A wish that was decided on a bent world is none that a moved world refuses.
+pub fn straighten(mut proposal: Proposal, world: &World) -> Proposal {
+    match &mut proposal {
+        Proposal::Clone { tablet, revision, .. } | Proposal::Delete { tablet, revision, .. } => {
+            *revision = world.tablets.get(*tablet).map_or(*revision, |tablet| tablet.revision);
+        }
+        Proposal::Cancel { .. } => {}
+    }
+    proposal
 }

@@ -1,6 +1,7 @@
 //! What a run is made of: the options that a caller gives, and the mix that the seed draws (a swarm: each seed
 //! switches other faults on, so that rare pairs meet). Decides nothing later on.
 
+use crate::fault::FaultMix;
 use crate::{Mutant, Rng};
 use stele_common::config::RepairKnobs;
 
@@ -69,29 +70,6 @@ pub struct NetMix {
     pub overtake_permille: u64,
 }
 
-/// Mean time between faults of a kind over the whole cluster, milliseconds; `None`: this seed has none.
-#[derive(Clone, Debug)]
-pub struct FaultMix {
-    pub agent_crash: Option<u64>,
-    pub coordinator_crash: Option<u64>,
-    pub host_gone: Option<u64>,
-    pub cut: Option<u64>,
-    pub disk_full: Option<u64>,
-    pub disk_error: Option<u64>,
-    pub rot: Option<u64>,
-    pub unmount: Option<u64>,
-    pub emptied: Option<u64>,
-    pub old_store: Option<u64>,
-    pub regress: Option<u64>,
-    // Operators.
-    pub drain: Option<u64>,
-    pub drain_disk: Option<u64>,
-    pub maintain: Option<u64>,
-    pub urgent: Option<u64>,
-    pub replication: Option<u64>,
-    pub storm: Option<u64>,
-}
-
 impl Mix {
     /// The mix of a seed.
     pub fn draw(seed: u64, hours: u64) -> Mix {
@@ -109,30 +87,8 @@ impl Mix {
                 TableMix { replication, buckets, tag: "default", colocate: false }
             })
             .collect();
-        // The shorter the run, the denser the faults, so that an hour of a mutant's run is worth something.
-        let dense = if hours < 12 { 3 } else { 1 };
-        let mut kind = |on_permille: u64, mean: u64| {
-            rng.permille(on_permille).then(|| (mean / dense / 2) + rng.below(mean / dense))
-        };
-        let faults = FaultMix {
-            agent_crash: kind(900, 25 * MINUTE),
-            coordinator_crash: kind(700, 40 * MINUTE),
-            host_gone: kind(400, 8 * HOUR),
-            cut: kind(600, 30 * MINUTE),
-            disk_full: kind(400, 90 * MINUTE),
-            disk_error: kind(400, 2 * HOUR),
-            rot: kind(700, 40 * MINUTE),
-            unmount: kind(500, 80 * MINUTE),
-            emptied: kind(300, 6 * HOUR),
-            old_store: kind(250, 9 * HOUR),
-            regress: kind(300, 3 * HOUR),
-            drain: kind(500, 4 * HOUR),
-            drain_disk: kind(300, 5 * HOUR),
-            maintain: kind(400, 3 * HOUR),
-            urgent: kind(300, 4 * HOUR),
-            replication: kind(300, 6 * HOUR),
-            storm: kind(300, 2 * HOUR),
-        };
+        let mut faults = FaultMix::draw(rng, hours);
+        faults.draw_later(&mut Rng::new(seed, 9), hours);
         let harsh = rng.permille(400);
         let tail_ms = rng.pick(&[200, 2 * SECOND, 20 * SECOND, 2 * MINUTE]).unwrap_or(SECOND);
         let net = NetMix {

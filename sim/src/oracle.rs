@@ -4,20 +4,19 @@
 //! It reads everything and changes only its own memory; what it finds ends the run.
 
 use crate::disk::Papers;
-use crate::disk::ReplicaDir;
 use crate::ops;
 use crate::sim::Sim;
 use crate::truth::{TabletTruth, find};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use stele_agent_rules::{Op, OpResult};
-use stele_common::{Evidence, LoadKey, OrderBody, ReplicaId, ReplicaState, TabletId, ToAgent, Version, Witness};
+use stele_common::{DiskId, LoadKey, ReplicaId, ReplicaState, TabletId, Version};
 use stele_coordinator_rules::schedule::slots;
 use stele_coordinator_rules::world::{Load, Task, VersionRecord, Work};
 use stele_coordinator_rules::{Change, World, invariants};
 
 impl Sim {
-    fn held(&mut self, law: &'static str) {
+    pub fn held(&mut self, law: &'static str) {
         *self.stats.checks.entry(law).or_default() += 1;
     }
 
@@ -87,7 +86,22 @@ impl Sim {
     fn check_acked(&mut self, tablet: TabletId) {
         let Some(acked) = self.tablet_truth(tablet).map(|truth| truth.acked) else { return };
         self.held("I1 acknowledged");
-        if acked > Version::EMPTY && self.truth.holders(&self.agents, tablet, acked).is_empty() {
+        if acked == Version::EMPTY {
+            return;
+        }
+        if !self.truth.holders(&self.agents, tablet, acked).is_empty() {
+            // While damage is left, the next load may be held by damaged copies alone.
+            if self.truth.scattered.contains(&tablet) && !self.is_sick(tablet) {
+                self.truth.scattered.remove(&tablet);
+            }
+            return;
+        }
+        if self.truth.scattered.contains(&tablet) {
+            self.held("I1 put together");
+            if !self.truth.can_be_put_together(&self.agents, tablet, acked) {
+                self.violate("I1 put together", || format!("a piece of tablet {tablet} at {acked} is gone for good"));
+            }
+        } else {
             self.violate("I1 acknowledged", || format!("no good copy of tablet {tablet} at {acked} is left"));
         }
     }
@@ -304,6 +318,10 @@ impl Sim {
         }
     }
 
+    fn is_a_disk(&self, disk: DiskId) -> bool {
+        self.agents.iter().flat_map(|host| &host.disks).any(|model| model.identity == Some(disk))
+    }
+
     fn check_new_id(&mut self, change: &Change) {
         let ids: Vec<u64> = match change {
             // One that joins as a full member is adopted: its id was issued before, to the copy that it still is.
@@ -311,6 +329,8 @@ impl Sim {
             Change::ReplicaAdded { replica, .. } => vec![replica.0],
             Change::TaskStarted { task } => vec![task.id.0],
             Change::NodeAdded { node, .. } => vec![node.0],
+            // A disk of a node that comes back keeps its id.
+            Change::DiskAdded { disk, .. } if self.is_a_disk(*disk) => Vec::new(),
             Change::DiskAdded { disk, .. } => vec![disk.0],
             Change::TableAdded { tablets, .. } => {
                 tablets.iter().flat_map(|tablet| &tablet.replicas).map(|replica| replica.id.0).collect()
@@ -356,101 +376,6 @@ impl Sim {
             }
             self.touched.insert(tablet);
         }
-    }
-
-    /// An order as it leaves.
-    pub fn check_order(&mut self, message: &ToAgent) {
-        let ToAgent::Order(order) = message else { return };
-        let old = self.on_old_store;
-        match &order.body {
-            OrderBody::Drop { tablet, replica, evidence } => {
-                if old {
-                    self.violate("I16 old store", || format!("an old store drops replica {replica}"));
-                }
-                self.check_evidence(*tablet, *replica, evidence, 1);
-                self.truth.dropped.insert(*replica);
-            }
-            OrderBody::Purge { tablet, replica, evidence } => {
-                if old {
-                    self.violate("I16 old store", || format!("an old store purges replica {replica}"));
-                }
-                self.check_evidence(*tablet, *replica, evidence, 1);
-                self.truth.purged.insert(*replica);
-            }
-            OrderBody::AbortLoad { load } => {
-                // One that was committed so long ago that its version is collected may be cleared away.
-                let Some(life) = &self.coordinator.life else { return };
-                let is_kept =
-                    life.world.tablets.iter().any(|tablet| tablet.versions.iter().any(|record| record.load == *load));
-                if is_kept {
-                    self.violate("I1 acknowledged", || format!("committed load {load} is aborted"));
-                }
-            }
-            OrderBody::CommitLoad { load, tablet, version, .. } => {
-                // Of a table that was dropped meanwhile nothing matters any more.
-                let known = self.truth.tablets.get(tablet).map(|truth| truth.versions.get(version));
-                if known.is_some_and(|record| record.is_none_or(|(_, id)| id != load)) {
-                    self.violate("I2 commit", || format!("load {load} is ordered in before its record is stored"));
-                }
-            }
-            OrderBody::Create { .. }
-            | OrderBody::Clone(_)
-            | OrderBody::CancelTask { .. }
-            | OrderBody::Confirm { .. }
-            | OrderBody::Verify { .. }
-            | OrderBody::Collect { .. } => {}
-        }
-    }
-
-    fn check_remaining(&mut self, tablet: TabletId, victim: ReplicaId) {
-        let Some(truth) = self.truth.tablets.get(&tablet) else { return };
-        let holders = self.truth.holders(&self.agents, tablet, truth.acked);
-        let was_good = holders.iter().any(|spot| spot.replica == victim);
-        let Some(life) = &self.coordinator.life else { return };
-        let Some(known) = life.world.tablets.get(tablet) else { return };
-        let is_listed = |id| known.replicas.iter().any(|replica| replica.id == id && replica.id != victim);
-        if was_good && truth.acked > Version::EMPTY && !holders.iter().any(|spot| is_listed(spot.replica)) {
-            self.violate("I2 last copy", || format!("replica {victim}, the last good one of {tablet}, is given up"));
-        }
-    }
-
-    /// Every witness must really hold what the evidence says of it, unless a fault has touched it.
-    /// `at_least`: what is wanted at the decision; an order is given again on the word of an older one.
-    fn check_evidence(&mut self, tablet: TabletId, victim: ReplicaId, evidence: &Evidence, at_least: u32) {
-        self.held("I2 evidence");
-        let (witnesses, needed): (&[Witness], u32) = match evidence {
-            Evidence::Others { replicas, wanted } => (replicas, (*wanted).max(at_least)),
-            Evidence::Bad { others, .. } => (others, 1),
-            Evidence::NeverComplete { .. } => (&[], 0),
-            Evidence::TableDropped { table } if self.truth.dropped_tables.contains(table) => (&[], 0),
-            Evidence::TableDropped { table } => {
-                let table = *table;
-                return self.violate("I2 evidence", || format!("table {table} was never dropped"));
-            }
-        };
-        if (witnesses.len() as u32) < needed || witnesses.iter().any(|witness| witness.replica == victim) {
-            let found = witnesses.len();
-            return self.violate("I2 evidence", || format!("{found} witnesses for {victim}, {needed} are needed"));
-        }
-        for witness in witnesses {
-            if let Some(lie) = self.lie_of(tablet, witness) {
-                let id = witness.replica;
-                return self.violate("I2 evidence", || format!("witness {id} for the drop of {victim}: {lie}"));
-            }
-        }
-    }
-
-    fn lie_of(&self, tablet: TabletId, witness: &Witness) -> Option<String> {
-        let Some((_, _, dir)) = find(&self.agents, witness.replica) else {
-            let dropped = self.truth.dropped.contains(&witness.replica);
-            return dropped.then(|| "it was dropped itself".to_string());
-        };
-        if dir.damaged.is_some() {
-            return None;
-        }
-        let holds =
-            |dir: &ReplicaDir| dir.label.tablet == tablet && dir.head >= witness.version && dir.is_whole(dir.head);
-        (!holds(dir)).then(|| format!("it is at {} and not whole, not at {}", dir.head, witness.version))
     }
 }
 

@@ -3,7 +3,7 @@
 //! so that the cluster can always come to rest.
 
 use crate::coordinator::Asker;
-use crate::faults::{Fault, Undo};
+use crate::faults::Undo;
 use crate::net::Place;
 use crate::options::{HOUR, MINUTE, SECOND};
 use crate::sim::{Next, Sim};
@@ -12,19 +12,6 @@ use stele_common::{DiskId, NodeId};
 use stele_coordinator_rules::EventBody;
 
 impl Sim {
-    /// One wish of an operator; false when nothing can be asked for now.
-    pub fn wish(&mut self, fault: Fault, agent: usize, disk: usize) -> bool {
-        match fault {
-            Fault::Drain => self.drain_host(agent),
-            Fault::DrainDisk => self.drain_disk(agent, disk),
-            Fault::Maintain => self.maintain(agent),
-            Fault::Urgent => self.hurry(),
-            Fault::Replication => self.change_replication(),
-            Fault::Storm => self.storm(),
-            _ => false,
-        }
-    }
-
     /// The node that runs, or ran, on a host.
     pub fn node_of(&self, agent: usize) -> Option<NodeId> {
         let world = &self.coordinator.life.as_ref()?.world;
@@ -43,7 +30,7 @@ impl Sim {
         tables.map(|table| u64::from(table.replication)).max().unwrap_or(1).max(2)
     }
 
-    fn drain_host(&mut self, agent: usize) -> bool {
+    pub fn drain_host(&mut self, agent: usize) -> bool {
         let tag = self.agents[agent].tag;
         let Some(node) = self.node_of(agent).filter(|_| !self.agents[agent].draining && !self.on_old_store) else {
             return false;
@@ -63,7 +50,7 @@ impl Sim {
         self.agents[agent].disks[disk].identity
     }
 
-    fn drain_disk(&mut self, agent: usize, disk: usize) -> bool {
+    pub fn drain_disk(&mut self, agent: usize, disk: usize) -> bool {
         let is_only = self.agents[agent].disks.len() < 2;
         let others = self.agents[agent].disks.iter().any(|model| model.draining);
         let Some(id) = self.disk_of(agent, disk).filter(|_| !is_only && !others && !self.on_old_store) else {
@@ -100,7 +87,7 @@ impl Sim {
     }
 
     /// A host that may be away for a while goes down, or does not.
-    fn maintain(&mut self, agent: usize) -> bool {
+    pub fn maintain(&mut self, agent: usize) -> bool {
         let Some(node) = self.node_of(agent).filter(|_| self.agents[agent].life.is_some()) else { return false };
         let for_ms = 10 * MINUTE + self.fate.below(HOUR);
         self.coordinate(grant(LeaseOn::Maintenance { node }, for_ms), Asker::Nobody);
@@ -111,7 +98,7 @@ impl Sim {
         true
     }
 
-    fn hurry(&mut self) -> bool {
+    pub fn hurry(&mut self) -> bool {
         let name = format!("d.t{}", self.fate.below(self.mix.tables.len() as u64));
         let on = LeaseOn::Urgent { table: name, partition: None };
         let for_ms = 5 * MINUTE + self.fate.below(4 * HOUR);
@@ -120,7 +107,7 @@ impl Sim {
     }
 
     /// One copy more or less, where that many hosts stay.
-    fn change_replication(&mut self) -> bool {
+    pub fn change_replication(&mut self) -> bool {
         let index = self.fate.below(self.mix.tables.len() as u64) as usize;
         let table = self.mix.tables[index].clone();
         let more = self.fate.coin();
@@ -145,7 +132,7 @@ impl Sim {
     }
 
     /// Every connection ends at once; all come again with full reports.
-    fn storm(&mut self) -> bool {
+    pub fn storm(&mut self) -> bool {
         for agent in 0..self.agents.len() {
             let Some(life) = &mut self.agents[agent].life else { continue };
             let (boot, conn) = (life.boot, life.conn());

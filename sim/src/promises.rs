@@ -2,10 +2,12 @@
 //! another counts, maintenance starts no copying, nobody is called lost before a leadership's grace is over.
 
 use crate::sim::Sim;
+use stele_common::ReplicaState::Normal;
 use stele_common::{Evidence, Liveness, NodeId, TabletId, TabletStatus, Tick};
+use stele_coordinator_rules::checkup::verdict::is_marked;
 use stele_coordinator_rules::checkup::{Flaw, count};
 use stele_coordinator_rules::event::Target;
-use stele_coordinator_rules::world::{Task, Work};
+use stele_coordinator_rules::world::{Replica, Task, Work};
 use stele_coordinator_rules::{Change, Proposal};
 
 impl Sim {
@@ -13,7 +15,10 @@ impl Sim {
     pub fn check_wishes(&mut self, change: &Change) {
         match change {
             Change::ReplicaDropped { tablet, evidence, .. } => self.check_left(*tablet, evidence),
-            Change::TaskStarted { task } => self.check_destination(task),
+            Change::TaskStarted { task } => {
+                self.check_destination(task);
+                self.check_victim(task);
+            }
             Change::NodeLive { node, liveness: Liveness::Lost, .. } => self.check_grace(*node),
             _ => {}
         }
@@ -43,7 +48,7 @@ impl Sim {
         let counts = count(&life.world, tablet);
         let mut missing = tablet.replicas.iter().zip(&counts.judged).filter(|(_, judged)| !judged.alive);
         let is_away = |flaw| matches!(flaw, Some(Flaw::NodeLost | Flaw::NodeSilent));
-        let is_excused = |(replica, judged): (&stele_coordinator_rules::world::Replica, _)| {
+        let is_excused = |(replica, judged): (&Replica, _)| {
             let judged: &stele_coordinator_rules::checkup::Judged = judged;
             judged.why == Some(Flaw::Clone)
                 || is_away(judged.why) && life.world.maintenance_until(replica.node, at).is_some()
@@ -77,6 +82,35 @@ impl Sim {
         }
         if wrong_tag {
             self.violate("tag", || format!("a copy of tablet {id} goes to node {node}, whose tag is another"));
+        }
+    }
+
+    /// A surplus is judged when nothing is to be brought up first, and in a bucket only what is of no use to it leaves.
+    fn check_victim(&mut self, task: &Task) {
+        let Work::Delete { replica: victim, .. } = &task.work else { return };
+        let Some(life) = &self.coordinator.life else { return };
+        let Some(tablet) = life.world.tablets.get(task.tablet) else { return };
+        let Some(leaving) = tablet.replicas.iter().find(|replica| replica.id == *victim) else { return };
+        // Another one on the same node does as well.
+        let stands_for_it = |other: &Replica| {
+            other.node == leaving.node && other.id != leaving.id && other.bad.is_none() && other.state == Normal
+        };
+        let is_inside = life.world.bucket_nodes(tablet).is_some_and(|bucket| bucket.contains(&leaving.node));
+        let is_inside = is_inside && !tablet.replicas.iter().any(stands_for_it);
+        let at = Tick(self.now - life.began);
+        let (counts, id, status) = (count(&life.world, tablet), task.tablet, task.status);
+        let mut judged = tablet.replicas.iter().zip(&counts.judged);
+        let is_useless =
+            judged.any(|(replica, judged)| replica.id == *victim && !judged.alive && replica.bad.is_some());
+        let mut judged = tablet.replicas.iter().zip(&counts.judged);
+        let marked = judged.find(|(replica, judged)| is_marked(replica, judged, at)).map(|(replica, _)| replica.id);
+        let is_surplus = matches!(status, TabletStatus::Redundant | TabletStatus::ForceRedundant);
+        *self.stats.checks.entry("victims").or_default() += 1;
+        if let Some(marked) = marked.filter(|_| is_surplus) {
+            self.violate("further repair", || format!("{victim} of tablet {id} leaves before {marked} is brought up"));
+        }
+        if status == TabletStatus::ColocateRedundant && is_inside && !is_useless {
+            self.violate("colocation", || format!("{victim} of tablet {id} leaves, which stands in its bucket"));
         }
     }
 

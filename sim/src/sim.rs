@@ -18,8 +18,8 @@ use crate::trace::Trace;
 use crate::truth::Truth;
 use crate::{Mutant, Rng, Stats, Violation};
 use std::collections::BTreeSet;
-use stele_common::handshake::Answer as Handshake;
-use stele_common::{BootId, TabletId, ToAgent};
+use stele_common::handshake::{Answer as Handshake, StoreMark};
+use stele_common::{BootId, ReplicaId, TabletId, ToAgent};
 use stele_coordinator_rules::Proposal;
 
 /// More than this in one virtual minute is a loop that feeds itself: a busy house of this size stays below a tenth.
@@ -176,6 +176,13 @@ pub struct Sim {
     pub wall_ms: u64,
     /// The coordinator runs on an older copy of its store.
     pub on_old_store: bool,
+    /// How far that copy is, if disks must know better whatever was lost.
+    pub old_mark: Option<StoreMark>,
+    /// A leadership that does not know it is over; while it acts, the one that counts.
+    pub rival: Option<Coordinator>,
+    pub is_rival: bool,
+    /// The victim of the latest deletion that was given up.
+    pub given_up: Option<ReplicaId>,
 }
 
 impl Sim {
@@ -206,6 +213,10 @@ impl Sim {
             drawn_tables: mix.tables.len(),
             wall_ms: 1_700_000_000_000,
             on_old_store: false,
+            old_mark: None,
+            rival: None,
+            is_rival: false,
+            given_up: None,
             mix,
         };
         sim.begin();
@@ -260,17 +271,23 @@ impl Sim {
             Next::AgentReport { agent, boot } => self.agent_report(agent, boot),
             Next::OpEnd { agent, boot, number } => self.op_end(agent, boot, number),
             Next::FetchStep { agent, boot, number } => self.fetch_step(agent, boot, number),
-            Next::Up { agent, conn, body } => self.coordinator_hears(agent, conn, body),
+            Next::Up { agent, conn, body } => {
+                let heard = body.clone();
+                self.as_hearer(agent, conn, &body, |sim| sim.coordinator_hears(agent, conn, heard));
+            }
             Next::Down { agent, conn, body } => self.agent_hears(agent, conn, body),
             Next::LinkBroken { agent, boot, conn } => self.link_broken(agent, boot, conn),
-            Next::LinkClosed { agent, boot, conn } => self.link_closed(agent, boot, conn),
+            Next::LinkClosed { agent, boot, conn } => {
+                self.as_rival(|sim| sim.link_closed(agent, boot, conn));
+                self.link_closed(agent, boot, conn);
+            }
             Next::CoordinatorStart => self.coordinator_start(),
-            Next::Stored { life } => self.stored(life),
-            Next::CoordinatorTick { life } => self.coordinator_tick(life),
-            Next::Check { life } => self.check_dirty(life),
-            Next::Sweep { life } => self.sweep(life),
-            Next::Round { life } => self.desk_round(life),
-            Next::Propose { life, proposal } => self.propose(life, proposal),
+            Next::Stored { life } => self.as_life(life, |sim| sim.stored(life)),
+            Next::CoordinatorTick { life } => self.as_life(life, |sim| sim.coordinator_tick(life)),
+            Next::Check { life } => self.as_life(life, |sim| sim.check_dirty(life)),
+            Next::Sweep { life } => self.as_life(life, |sim| sim.sweep(life)),
+            Next::Round { life } => self.as_life(life, |sim| sim.desk_round(life)),
+            Next::Propose { life, proposal } => self.as_life(life, |sim| sim.propose(life, proposal)),
             Next::Asked { client, attempt, event } => self.client_asks(client, attempt, *event),
             Next::Client { client, step } => self.client_step(client, step),
             Next::Stream { stream } => self.stream_arrives(*stream),

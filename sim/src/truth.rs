@@ -22,6 +22,8 @@ pub struct Truth {
     pub purged: BTreeSet<ReplicaId>,
     /// Tables that a user dropped.
     pub dropped_tables: BTreeSet<TableId>,
+    /// Tablets all of whose copies are damaged, each in another place, and which can be put together.
+    pub scattered: BTreeSet<TabletId>,
     /// Every id ever given to a replica, task, load or disk.
     pub ids: BTreeSet<u64>,
 }
@@ -79,7 +81,7 @@ impl Truth {
     /// Replicas on disks that still exist and hold `version` (or a later one) with every byte right.
     pub fn holders(&self, agents: &[Agent], tablet: TabletId, version: Version) -> Vec<Spot> {
         let mut found = Vec::new();
-        for (agent, disk, model) in disks(agents) {
+        for (agent, disk, model) in disks(agents).filter(|(_, _, model)| !model.doubled) {
             let here = model.replicas.iter().filter(|(_, dir)| dir.label.tablet == tablet);
             for (replica, dir) in here {
                 if self.reach(tablet, *replica, model, dir).is_some_and(|reached| reached >= version) {
@@ -88,6 +90,23 @@ impl Truth {
             }
         }
         found
+    }
+
+    /// Whether a committed version from this one on can be put together from what lies on all disks.
+    pub fn can_be_put_together(&self, agents: &[Agent], tablet: TabletId, from: Version) -> bool {
+        let Some(truth) = self.tablets.get(&tablet) else { return true };
+        let trashed = |model| ModelDisk::trashed(model);
+        let dirs = disks(agents).flat_map(|(_, _, model)| model.replicas.values().chain(trashed(model)));
+        let dirs: Vec<&ReplicaDir> = dirs.filter(|dir| dir.label.tablet == tablet).collect();
+        truth.versions.range(from..).any(|(version, (papers, _))| {
+            let has_papers =
+                |dir: &&ReplicaDir| dir.versions.get(version).is_some_and(|found| found.hash == papers.hash);
+            dirs.iter().any(has_papers)
+                && papers.manifest.entries.iter().all(|(path, entry)| {
+                    let body = |dir: &&ReplicaDir| dir.data.get(&(entry.added, path.clone())).copied();
+                    dirs.iter().filter_map(body).any(|body| body.digest == entry.digest)
+                })
+        })
     }
 
     /// Replicas of a tablet with wrong bytes somewhere: damage that is not mended yet.
@@ -103,7 +122,7 @@ impl Truth {
 /// Disks that still exist, with their places.
 pub fn disks(agents: &[Agent]) -> impl Iterator<Item = (usize, usize, &ModelDisk)> {
     agents.iter().enumerate().flat_map(|(agent, host)| {
-        let here = host.disks.iter().enumerate().filter(|(_, model)| !model.destroyed);
+        let here = host.disks.iter().enumerate().filter(|(_, model)| !model.destroyed && !model.twin);
         here.map(move |(disk, model)| (agent, disk, model))
     })
 }

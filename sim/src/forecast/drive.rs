@@ -3,6 +3,7 @@
 
 use super::curve::SAMPLES;
 use super::{Forecast, Next};
+use crate::mutant::{bent, straighten};
 use std::collections::BTreeSet;
 use stele_common::{BootId, NodeId};
 use stele_coordinator_rules::roster::RosterEvent;
@@ -187,9 +188,13 @@ impl Forecast {
 
     fn desk(&mut self, event: DeskEvent) {
         let at = self.at();
-        let actions = self.desk.step(&self.world, at, event);
+        let bent = bent(self.mutant, &self.world);
+        let actions = self.desk.step(bent.as_ref().unwrap_or(&self.world), at, event);
         for action in actions {
-            let DeskAction::Propose(proposal) = action else { continue };
+            let DeskAction::Propose(mut proposal) = action else { continue };
+            if bent.is_some() {
+                proposal = straighten(proposal, &self.world);
+            }
             let tablet = match &proposal {
                 Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => {
                     *tablet

@@ -4,13 +4,14 @@
 use super::curve::Sample;
 use super::hosts::{Host, Plate, UNREADABLE};
 use super::{Forecast, Happening, NewNode, Next};
+use crate::mutant::bent;
 use std::collections::BTreeMap;
 use stele_common::api::DrainAsk;
 use stele_common::{
     BootId, DiskId, DiskState, Fact, NodeId, ReplicaId, Report, ReportKind, TabletStatus, TaskFact, TaskProgress,
 };
 use stele_coordinator_rules::checkup::count;
-use stele_coordinator_rules::checkup::verdict::verdict_on;
+use stele_coordinator_rules::checkup::verdict::{verdict, verdict_on};
 use stele_coordinator_rules::roster::RosterEvent;
 use stele_coordinator_rules::{Answer, Change, EventBody};
 
@@ -264,13 +265,18 @@ impl Forecast {
     pub(super) fn check_dirty(&mut self) {
         let at = self.at();
         let mut verdicts = Vec::new();
+        let bent = bent(self.mutant, &self.world);
         for id in std::mem::take(&mut self.dirty) {
             let Some(tablet) = self.world.tablets.get(id) else {
                 self.ill.remove(&id);
                 continue;
             };
             let counts = count(&self.world, tablet);
-            let verdict = verdict_on(&self.world, tablet, &counts, at);
+            let seen = bent.as_ref().and_then(|bent| Some((bent, bent.tablets.get(id)?)));
+            let verdict = match seen {
+                Some((bent, tablet)) => verdict(bent, tablet, at),
+                None => verdict_on(&self.world, tablet, &counts, at),
+            };
             self.told.min_complete_copies = self.told.min_complete_copies.min(counts.complete);
             if verdict.status == TabletStatus::Healthy {
                 self.ill.remove(&id);

@@ -28,8 +28,8 @@ pub use happening::{BadHappening, Happening, NewDisk, NewNode, Scheduled, durati
 pub use hosts::{Held, Host, Plate, UNREADABLE};
 pub use watch::Watch;
 
-use crate::Rng;
 use crate::queue::Queue;
+use crate::{Mutant, Rng};
 use copies::Copies;
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::{BootId, DiskId, DiskState, Fact, NodeId, OrderBody, ReportKind, TabletId, Tick};
@@ -113,6 +113,8 @@ pub struct Forecast {
     pub poisoned: BTreeSet<TabletId>,
     /// How often that killed an agent.
     pub poison_deaths: u64,
+    /// What the desk is made blind to, for tests of the tests.
+    pub mutant: Option<Mutant>,
     roster: Roster,
     plan: Plan,
     /// The world's clock at virtual time 0.
@@ -148,6 +150,7 @@ impl Forecast {
             watch: Watch::default(),
             poisoned: BTreeSet::new(),
             poison_deaths: 0,
+            mutant: None,
             roster,
             begin: at,
             now: 0,

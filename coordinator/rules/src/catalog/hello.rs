@@ -101,6 +101,7 @@ fn name_node(draft: &mut Draft, hello: &Hello) -> NodeId {
 /// A word for each of the hello's disks; a registered disk that the hello does not name is out of sight.
 fn judge_disks(draft: &mut Draft, node: NodeId, hello: &Hello) -> Vec<DiskWord> {
     twin_gone(draft, node, &hello.disks);
+    owner_gone(draft, node, &hello.disks);
     let mut used: Vec<DiskId> = Vec::new();
     let names = |id: &DiskId| hello.disks.iter().filter(|disk| disk.found == DiskFound::Known { disk: *id }).count();
     let mut words = Vec::with_capacity(hello.disks.len());
@@ -173,6 +174,16 @@ pub fn twin_gone(draft: &mut Draft, node: NodeId, named: &[DiskHello]) {
     for (disk, owner) in gone {
         draft.record(Change::DiskTwinned { disk, twin: None });
         draft.ask_full_report(owner);
+    }
+}
+
+/// The node whose disk has a twin no longer has it: what is at the twin is the only one, and may be used when it asks.
+fn owner_gone(draft: &mut Draft, node: NodeId, named: &[DiskHello]) {
+    let claims = |id| named.iter().any(|disk| disk.found == DiskFound::Known { disk: id });
+    let given_up = draft.world.disks.values().filter(|disk| disk.node == node && disk.twin.is_some());
+    let given_up: Vec<DiskId> = given_up.map(|disk| disk.id).filter(|id| !claims(*id)).collect();
+    for disk in given_up {
+        draft.record(Change::DiskTwinned { disk, twin: None });
     }
 }
 

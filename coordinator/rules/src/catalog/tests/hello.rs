@@ -125,7 +125,7 @@ fn a_disk_seen_twice() {
 /// One disk id at two live nodes: neither is used, whichever says hello again, until one of them is gone.
 #[test]
 fn twins_are_both_fenced() {
-    for gone in ["twin lost", "twin without it", "owner lost"] {
+    for gone in ["twin lost", "twin without it", "owner lost", "owner without it"] {
         let (mut play, tablet) = Play::loaded(3);
         let replica = play.sample.replicas(tablet)[0];
         let (owner, id) = (play.sample.replica(tablet, replica).node, play.sample.replica(tablet, replica).disk);
@@ -155,7 +155,12 @@ fn twins_are_both_fenced() {
                 play.hello(hello);
             }
             _ => {
-                play.happens(EventBody::NodeTurned { node: owner, liveness: Liveness::Lost });
+                if gone == "owner lost" {
+                    play.happens(EventBody::NodeTurned { node: owner, liveness: Liveness::Lost });
+                } else {
+                    let hello = play.hello_of(&owner_host, boot, Vec::new());
+                    play.hello(hello);
+                }
                 let hello = of(&play, "h9", 50, "/copy", true);
                 assert_eq!(words(play.hello(hello)), [DiskWord::Use { disk: id }]);
                 assert_eq!((play.world().disks[&id].node, play.world().disks[&id].twin), (twin, None));

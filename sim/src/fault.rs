@@ -1,0 +1,206 @@
+//! The kinds of faults and of operators' doings, how often each comes, and how each is over. Data only: who carries one
+//! out stands in `faults`.
+
+use crate::Rng;
+use crate::net::Place;
+use crate::options::{HOUR, MINUTE};
+use std::collections::BTreeMap;
+
+/// What may go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    AgentCrash,
+    CoordinatorCrash,
+    HostGone,
+    Cut,
+    DiskFull,
+    DiskError,
+    Rot,
+    Unmount,
+    Emptied,
+    OldStore,
+    Regress,
+    /// Every copy of a tablet rots, each in another file.
+    Scatter,
+    /// A second leadership begins while the first one still runs.
+    Rival,
+    /// A copied disk comes up on another host; an agent comes up a second time.
+    TwinDisk,
+    TwinNode,
+    /// A host that comes and goes for hours.
+    Flap,
+    /// Operators' doings, see `people` and `hands`.
+    Drain,
+    DrainDisk,
+    Maintain,
+    Urgent,
+    Replication,
+    Storm,
+    SetBad,
+    SetOk,
+    NodeTag,
+    TableTag,
+    Remove,
+}
+
+/// How it is over.
+#[derive(Clone, Debug)]
+pub enum Undo {
+    Cut(Vec<(Place, Place)>),
+    Full {
+        agent: usize,
+        disk: usize,
+    },
+    Error {
+        agent: usize,
+        disk: usize,
+    },
+    Mount {
+        agent: usize,
+        disk: usize,
+    },
+    Emptied {
+        agent: usize,
+        disk: usize,
+    },
+    /// An operator thinks again about a drain.
+    Drain {
+        agent: usize,
+    },
+    DrainDisk {
+        agent: usize,
+        disk: usize,
+    },
+    /// Drains that could not end are taken back.
+    Drains,
+    /// A host under maintenance is switched off for so long.
+    Switched {
+        agent: usize,
+        down: u64,
+    },
+    /// The copy of the store that was made takes its place.
+    UseBackup,
+    TrueStore,
+    /// The old leadership learns that it is over.
+    Rival,
+    /// The copy of a disk is taken away again.
+    TwinDisk {
+        agent: usize,
+    },
+    /// An agent that comes and goes is killed once more, until then.
+    Flap {
+        agent: usize,
+        until: u64,
+    },
+    /// A node that was removed may join again.
+    Admit {
+        agent: usize,
+    },
+}
+
+impl Fault {
+    /// In the order in which a seed draws them: of a thousand seeds so many have it, so often.
+    const DRAWN: [(Fault, u64, u64); 17] = [
+        (Fault::AgentCrash, 900, 25 * MINUTE),
+        (Fault::CoordinatorCrash, 700, 40 * MINUTE),
+        (Fault::HostGone, 400, 8 * HOUR),
+        (Fault::Cut, 600, 30 * MINUTE),
+        (Fault::DiskFull, 400, 90 * MINUTE),
+        (Fault::DiskError, 400, 2 * HOUR),
+        (Fault::Rot, 700, 40 * MINUTE),
+        (Fault::Unmount, 500, 80 * MINUTE),
+        (Fault::Emptied, 300, 6 * HOUR),
+        (Fault::OldStore, 250, 9 * HOUR),
+        (Fault::Regress, 300, 3 * HOUR),
+        (Fault::Drain, 500, 4 * HOUR),
+        (Fault::DrainDisk, 300, 5 * HOUR),
+        (Fault::Maintain, 400, 3 * HOUR),
+        (Fault::Urgent, 300, 4 * HOUR),
+        (Fault::Replication, 300, 6 * HOUR),
+        (Fault::Storm, 300, 2 * HOUR),
+    ];
+
+    /// The same of what was added later: drawn from a source of its own, so that seeds keep what they had.
+    const DRAWN_LATER: [(Fault, u64, u64); 10] = [
+        (Fault::Scatter, 400, 2 * HOUR),
+        (Fault::Rival, 300, 3 * HOUR),
+        (Fault::TwinDisk, 300, 5 * HOUR),
+        (Fault::TwinNode, 200, 4 * HOUR),
+        (Fault::Flap, 250, 7 * HOUR),
+        (Fault::SetBad, 300, 3 * HOUR),
+        (Fault::SetOk, 300, HOUR),
+        (Fault::NodeTag, 300, 4 * HOUR),
+        (Fault::TableTag, 300, 6 * HOUR),
+        (Fault::Remove, 300, 5 * HOUR),
+    ];
+
+    /// As a run counts it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::AgentCrash => "agent_crash",
+            Fault::CoordinatorCrash => "coordinator_crash",
+            Fault::HostGone => "host_gone",
+            Fault::Cut => "cut",
+            Fault::DiskFull => "disk_full",
+            Fault::DiskError => "disk_error",
+            Fault::Rot => "rot",
+            Fault::Unmount => "unmount",
+            Fault::Emptied => "emptied",
+            Fault::OldStore => "old_store",
+            Fault::Regress => "regress",
+            Fault::Scatter => "scatter",
+            Fault::Rival => "rival",
+            Fault::TwinDisk => "twin_disk",
+            Fault::TwinNode => "twin_node",
+            Fault::Flap => "flap",
+            Fault::Drain => "drain",
+            Fault::DrainDisk => "drain_disk",
+            Fault::Maintain => "maintain",
+            Fault::Urgent => "urgent",
+            Fault::Replication => "replication",
+            Fault::Storm => "storm",
+            Fault::SetBad => "set_bad",
+            Fault::SetOk => "set_ok",
+            Fault::NodeTag => "node_tag",
+            Fault::TableTag => "table_tag",
+            Fault::Remove => "remove",
+        }
+    }
+}
+
+/// Mean time between faults of a kind over the whole cluster, milliseconds; this seed has none of the others.
+#[derive(Clone, Debug, Default)]
+pub struct FaultMix(BTreeMap<Fault, u64>);
+
+impl FaultMix {
+    /// The first kinds, from the mix's own source of chance.
+    pub fn draw(rng: &mut Rng, hours: u64) -> FaultMix {
+        let mut mix = FaultMix::default();
+        mix.draw_from(rng, hours, &Fault::DRAWN);
+        mix
+    }
+
+    /// The later ones.
+    pub fn draw_later(&mut self, rng: &mut Rng, hours: u64) {
+        self.draw_from(rng, hours, &Fault::DRAWN_LATER);
+    }
+
+    fn draw_from(&mut self, rng: &mut Rng, hours: u64, kinds: &[(Fault, u64, u64)]) {
+        // The shorter the run, the denser the faults, so that an hour of a mutant's run is worth something.
+        let dense = if hours < 12 { 3 } else { 1 };
+        for (fault, on_permille, mean) in kinds {
+            if rng.permille(*on_permille) {
+                self.0.insert(*fault, (mean / dense / 2) + rng.below(mean / dense));
+            }
+        }
+    }
+
+    pub fn mean(&self, fault: Fault) -> Option<u64> {
+        self.0.get(&fault).copied()
+    }
+
+    /// What this seed has.
+    pub fn kinds(&self) -> Vec<Fault> {
+        self.0.keys().copied().collect()
+    }
+}
