@@ -103,7 +103,10 @@ pub enum Verb {
     /// Repairs and deletions
     #[command(subcommand)]
     Task(cmd::task::TaskVerb),
-    /// Configuration files
+    /// How much the coordinator may do
+    #[command(subcommand)]
+    Level(cmd::level::LevelVerb),
+    /// Knobs of the running coordinator; configuration files
     #[command(subcommand)]
     Config(cmd::config::ConfigVerb),
     /// The coordinator's world as a file

@@ -96,6 +96,12 @@ impl Face {
         self.accepted(path, self.agent.delete(self.url(path)).call()).map(drop)
     }
 
+    /// PUT.
+    pub fn put<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failure> {
+        stop::check()?;
+        self.json(path, self.agent.put(self.url(path)).send_json(body))
+    }
+
     /// DELETE by a command that was asked to stop and puts something back; it waits no longer than `within`.
     pub fn put_back<T: DeserializeOwned>(&self, path: &str, within: Duration) -> Result<T, Failure> {
         let request = self.agent.delete(self.url(path)).config().timeout_global(Some(within)).build();

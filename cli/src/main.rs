@@ -91,6 +91,7 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Replica(verb) => cmd::replica::run(global, verb),
         Verb::Group(verb) => cmd::group::run(global, verb),
         Verb::Task(verb) => cmd::task::run(global, verb),
+        Verb::Level(verb) => cmd::level::run(global, verb),
         Verb::Config(verb) => cmd::config::run(global, verb),
         Verb::Snapshot(verb) => cmd::snapshot::run(global, verb),
         Verb::Sim(verb) => cmd::sim::run(global, verb),

@@ -22,6 +22,7 @@ macro_rules! rows {
 }
 
 mod operate;
+pub mod settings;
 mod why;
 
 pub use operate::{blockers, certificate, drain, drain_item, drained, evacuation, group, lease, lease_line, removal};

@@ -9,8 +9,10 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+mod config;
 mod operate;
 mod whatif;
+pub use config::*;
 pub use operate::*;
 pub use whatif::*;
 
@@ -21,7 +23,7 @@ pub struct Status {
     pub version: String,
     pub epoch: u64,
     pub level: Level,
-    /// Why the level is what it is, when nobody asked for it.
+    /// Why it is less than LIVELY.
     pub level_cause: Option<String>,
     pub uptime_s: u64,
     pub nodes: NodeCounts,

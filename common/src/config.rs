@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub mod knobs;
+mod known;
+
 /// The coordinator's file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -55,6 +58,10 @@ pub struct RepairKnobs {
     pub assign_delay_ms: u64,
     /// Wait below majority.
     pub assign_delay_below_majority_ms: u64,
+    /// Fewer live nodes than this freeze the cluster (Pegasus' name; its 3 would stop small clusters).
+    pub min_live_node_count_for_unfreeze: u64,
+    /// So does a smaller part of the nodes than this, percent (Pegasus' name).
+    pub node_live_percentage_threshold_for_update: u64,
     /// A replica that is behind gets this long to install what it has staged before a copy is ordered.
     pub install_grace_ms: u64,
     /// Copies at once on a disk, as source and as destination together (the seed's name).
@@ -112,6 +119,8 @@ impl Default for RepairKnobs {
             lease_ms: 6_000,
             assign_delay_ms: 300_000,
             assign_delay_below_majority_ms: 10_000,
+            min_live_node_count_for_unfreeze: 1,
+            node_live_percentage_threshold_for_update: 50,
             install_grace_ms: 2_000,
             schedule_slot_num_per_path: 2,
             balance_slot_num_per_path: 2,

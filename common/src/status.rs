@@ -168,14 +168,19 @@ shouted!(TaskType { Repair => "REPAIR", Balance => "BALANCE" });
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Level {
     /// Nothing is received, nothing decided.
+    #[serde(alias = "stopped")]
     Stopped,
     /// Reports are read, nothing is ordered.
+    #[serde(alias = "blind")]
     Blind,
     /// Loads go on, no repair.
+    #[serde(alias = "freezed")]
     Freezed,
     /// Repair, no balance.
+    #[serde(alias = "steady")]
     Steady,
     /// Repair and balance.
+    #[serde(alias = "lively")]
     Lively,
 }
 

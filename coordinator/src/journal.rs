@@ -55,6 +55,14 @@ pub fn recorded(world: &World, change: &Change) {
         LeaseGranted { lease, .. } => {
             tracing::info!(lease = lease.id, scope = ?lease.scope, owner = %lease.owner, why = %lease.reason, "lease granted");
         }
+        KnobSet { setting } => {
+            let value = setting.value.as_ref().map_or("default".to_string(), ToString::to_string);
+            let (knob, by, why) = (&setting.name, &setting.by, &setting.reason);
+            tracing::info!(knob, value, by, why, "knob set");
+        }
+        LevelSet { setting } => {
+            tracing::info!(level = %setting.level, by = %setting.by, why = %setting.reason, "level set");
+        }
         LeaseEnded { id } => tracing::info!(lease = id, "lease ended"),
         FurtherRepairMarked { tablet, replica, .. } => {
             tracing::info!(tablet = %tablet, replica = %replica, "replica landed behind");

@@ -50,8 +50,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct Link {
     pub token: Option<[u8; 32]>,
-    /// No frame for this long ends a session.
-    pub silence: Duration,
     pub handshake_deadline: Duration,
     pub catalog: Recipient<Happened>,
     pub hub_opened: Recipient<SessionOpened>,
@@ -332,7 +330,9 @@ async fn read(
     own: mpsc::WeakSender<ToAgent>,
 ) -> End {
     loop {
-        let bytes = match timeout(link.silence, stream.next()).await {
+        // No frame for so long ends a session.
+        let silence = Duration::from_millis(link.snapshots.borrow().world.knobs.lost_ms);
+        let bytes = match timeout(silence, stream.next()).await {
             Ok(Some(Ok(bytes))) => bytes,
             Ok(Some(Err(error))) => return End::of(&error),
             Ok(None) => return End::Closed,

@@ -48,6 +48,7 @@ fn configured(flags: Flags) -> anyhow::Result<CoordinatorConfig> {
     };
     let environment: BTreeMap<String, String> = config::environment(std::env::vars());
     let mut config: CoordinatorConfig = config::parse(&text, &origin, &environment)?;
+    config.repair = config.repair.settled();
     let section = &mut config.coordinator;
     section.dir = flags.dir.unwrap_or(std::mem::take(&mut section.dir));
     section.agents = flags.agents.unwrap_or(std::mem::take(&mut section.agents));

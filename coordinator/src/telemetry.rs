@@ -152,6 +152,8 @@ pub fn event_kind(body: &EventBody) -> &'static str {
         EventBody::AdmitNode(_) => "admit_node",
         EventBody::GrantLease(_) => "grant_lease",
         EventBody::EndLease { .. } => "end_lease",
+        EventBody::SetKnob { .. } => "set_knob",
+        EventBody::SetLevel(_) => "set_level",
         EventBody::SetReplica { .. } => "set_replica",
         EventBody::OpenLoad(_) => "open_load",
         EventBody::CommitLoad { .. } => "commit_load",

@@ -22,7 +22,6 @@ use actix::prelude::*;
 use anyhow::Context as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 use stele_common::NodeId;
 use stele_common::config::RepairKnobs;
 use stele_coordinator_rules::World;
@@ -46,10 +45,10 @@ pub async fn start(
     on_failed_commit: Box<dyn Fn(String) + Send>,
 ) -> anyhow::Result<House> {
     let (clock, knobs) = (Clock::start(), Arc::new(knobs));
-    let world = recover(&mut *store, knobs.clone())?;
+    let world = recover(&mut *store, knobs)?;
     let known: Vec<NodeId> = world.nodes.keys().copied().collect();
     let (writer, store) = Writer::start(store).context("cannot start the store thread")?;
-    let (publisher, snapshots) = published::cell(knobs.clone());
+    let (publisher, snapshots) = published::cell(world.knobs.clone());
     let (own, thinkers) = (Arbiter::new(), Arbiter::new());
 
     let catalog = Catalog::start_in_arbiter(&own.handle(), move |_| Catalog::new(clock, world, writer));
@@ -64,7 +63,7 @@ pub async fn start(
         let snapshots = snapshots.clone();
         Checker::start_in_arbiter(&thinkers.handle(), move |_| Checker::new(clock, snapshots, scheduler, catalog))
     };
-    let roster = Roster::new(clock, knobs.clone(), &known, catalog.clone().recipient()).start();
+    let roster = Roster::new(clock, snapshots.clone(), &known, catalog.clone().recipient()).start();
     let agents = Agents::new(roster.clone().recipient()).start();
 
     let outlets = Outlets {
@@ -88,7 +87,6 @@ pub async fn start(
     };
     let link = Link {
         token,
-        silence: Duration::from_millis(knobs.lost_ms),
         handshake_deadline: Link::DEADLINE,
         catalog: catalog.clone().recipient(),
         hub_opened: agents.clone().recipient(),
@@ -123,6 +121,14 @@ fn recover(store: &mut dyn MetaStore, knobs: Arc<RepairKnobs>) -> anyhow::Result
     let mut world = World::empty(knobs);
     for change in &changes {
         world.apply(change);
+    }
+    // Each setting was sound when it was made; the file may have changed since.
+    if let Some(fault) = world.knobs.faults().first() {
+        let live: Vec<&str> = world.settings.live.keys().map(String::as_str).collect();
+        anyhow::bail!(
+            "[repair] and what was set live ({}) do not go together: {fault}; mend the file",
+            live.join(", ")
+        );
     }
     tracing::info!(changes = changes.len(), tablets = world.tablets.len(), epoch = %world.epoch, "store read");
     Ok(world)

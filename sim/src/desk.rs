@@ -146,6 +146,8 @@ pub fn note_dirty(life: &mut Life, change: &Change) {
         | Change::DiskReplaced { .. }
         | Change::TableAdded { .. }
         | Change::TabletsAdded { .. }
+        | Change::KnobSet { .. }
+        | Change::LevelSet { .. }
         | Change::LevelTurned { .. } => life.dirty.extend(life.world.tablets.iter().map(|tablet| tablet.id)),
         _ => {}
     }

@@ -1,5 +1,6 @@
-//! `stele config check`: whether a coordinator or an agent would start with this file, and what it would then use.
+//! `stele config`: the words; and `check`: whether a coordinator or an agent would start with this file, and what it would then use.
 
+use super::knobs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
 use crate::table;
@@ -13,6 +14,14 @@ use stele_common::handshake;
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
+    /// All knobs: value, default, unit, range, and where each comes from
+    List(knobs::ListArgs),
+    /// One knob
+    Get(knobs::GetArgs),
+    /// Set a knob while the coordinator runs
+    Set(knobs::SetArgs),
+    /// Who set what, newest first
+    History(knobs::HistoryArgs),
     /// Check a file, with the environment's overrides, and show what is in force
     Check(CheckArgs),
 }
@@ -34,7 +43,16 @@ pub enum Kind {
 }
 
 pub fn run(global: &Global, verb: &ConfigVerb) -> Outcome {
-    let ConfigVerb::Check(args) = verb;
+    match verb {
+        ConfigVerb::List(args) => knobs::list(global, args),
+        ConfigVerb::Get(args) => knobs::get(global, args),
+        ConfigVerb::Set(args) => knobs::set(global, args),
+        ConfigVerb::History(args) => knobs::history(global, args),
+        ConfigVerb::Check(args) => check(global, args),
+    }
+}
+
+fn check(global: &Global, args: &CheckArgs) -> Outcome {
     let environment = config::environment(std::env::vars());
     let text = read(&args.file)?;
     let kind = match args.kind {
@@ -43,7 +61,8 @@ pub fn run(global: &Global, verb: &ConfigVerb) -> Outcome {
     };
     match kind {
         Kind::Coordinator => {
-            let config = settled(parse(&text, &args.file, &environment)?);
+            let mut config: CoordinatorConfig = parse(&text, &args.file, &environment)?;
+            config.repair = config.repair.settled();
             say(global, &args.file, &config, coordinator_faults(&config))
         }
         Kind::Agent => {
@@ -101,17 +120,6 @@ fn say<T: Serialize>(global: &Global, file: &Path, config: &T, faults: Vec<Strin
     Ok(Exit::Done)
 }
 
-/// Who shortens only `lost_ms` means the times that must be below it too.
-pub fn settled(mut config: CoordinatorConfig) -> CoordinatorConfig {
-    let knobs = &mut config.repair;
-    if knobs.lease_ms >= knobs.lost_ms {
-        knobs.lease_ms = knobs.lost_ms * 6 / 10;
-    }
-    knobs.silent_ms = knobs.silent_ms.min(knobs.lost_ms);
-    knobs.beat_ms = knobs.beat_ms.min(knobs.silent_ms / 3);
-    config
-}
-
 /// What a coordinator would stumble over, beyond unknown keys.
 pub fn coordinator_faults(config: &CoordinatorConfig) -> Vec<String> {
     let (place, knobs) = (&config.coordinator, &config.repair);
@@ -119,25 +127,7 @@ pub fn coordinator_faults(config: &CoordinatorConfig) -> Vec<String> {
     address(&mut faults, "coordinator.agents", &place.agents, place.token_file.as_deref());
     address(&mut faults, "coordinator.http", &place.http, place.token_file.as_deref());
     token(&mut faults, place.token_file.as_deref());
-    let mut rule = |holds: bool, text: &str| {
-        if !holds {
-            faults.push(text.to_string());
-        }
-    };
-    rule(
-        knobs.beat_ms > 0 && knobs.beat_ms < knobs.silent_ms,
-        "repair.beat_ms must be above 0 and below repair.silent_ms",
-    );
-    rule(knobs.silent_ms <= knobs.lost_ms, "repair.silent_ms must not be above repair.lost_ms");
-    rule(
-        knobs.lease_ms < knobs.lost_ms,
-        "repair.lease_ms must be below repair.lost_ms: an agent stops before it is given up",
-    );
-    rule(knobs.schedule_slot_num_per_path > 0, "repair.schedule_slot_num_per_path must be at least 1");
-    rule((0.0..=1.0).contains(&knobs.storage_high_watermark), "repair.storage_high_watermark must be 0 to 1");
-    rule((0.0..=1.0).contains(&knobs.load_high_watermark), "repair.load_high_watermark must be 0 to 1");
-    rule(knobs.task_timeout_min_ms <= knobs.task_timeout_max_ms, "repair.task_timeout_min_ms is above its maximum");
-    rule(knobs.keep_versions > 0, "repair.keep_versions must be at least 1");
+    faults.extend(knobs.faults().into_iter().map(|fault| format!("[repair] {fault}")));
     faults
 }
 
@@ -209,7 +199,8 @@ mod tests {
         for lost_ms in [3_000, 3_500, 100, 1_000_000] {
             let mut config = CoordinatorConfig::default();
             config.repair.lost_ms = lost_ms;
-            assert_eq!(coordinator_faults(&settled(config)), Vec::<String>::new(), "{lost_ms}");
+            config.repair = config.repair.settled();
+            assert_eq!(coordinator_faults(&config), Vec::<String>::new(), "{lost_ms}");
         }
     }
 

@@ -68,7 +68,7 @@ pub fn coordinator(args: &CoordinatorArgs) -> Outcome {
     place.agents = args.agents.clone().unwrap_or_else(|| place.agents.clone());
     place.http = args.http.clone().unwrap_or_else(|| place.http.clone());
     place.token_file = args.token_file.clone().or_else(|| place.token_file.clone());
-    let config = config::settled(config);
+    config.repair = config.repair.settled();
     sound(coordinator_faults(&config))?;
     end_with_parent()?;
     ended("coordinator", stele_coordinator::run(config))

@@ -5,7 +5,7 @@
 //! change may happen was asked before, in [`crate::catalog`].
 
 use crate::Change;
-use crate::world::{Finding, Replica, Round, Tablet, Tablets, Verification, World};
+use crate::world::{Finding, Replica, Round, Settings, Tablet, Tablets, Verification, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stele_common::config::RepairKnobs;
@@ -30,6 +30,7 @@ impl World {
     /// A world before its first record.
     pub fn empty(knobs: Arc<RepairKnobs>) -> World {
         World {
+            settings: Arc::new(Settings::new(knobs.clone())),
             knobs,
             cluster: ClusterId(String::new()),
             epoch: Epoch(0),
@@ -107,9 +108,13 @@ pub fn apply(world: &mut World, change: &Change) {
         | TableDropped { .. }
         | TabletsDropped { .. }
         | TabletForgotten { .. } => tables(world, change),
-        TableChanged { .. } | GroupSet { .. } | GroupDropped { .. } | LeaseGranted { .. } | LeaseEnded { .. } => {
-            policy::apply(world, change)
-        }
+        TableChanged { .. }
+        | GroupSet { .. }
+        | GroupDropped { .. }
+        | LeaseGranted { .. }
+        | LeaseEnded { .. }
+        | KnobSet { .. }
+        | LevelSet { .. } => policy::apply(world, change),
         ReplicaAdded { .. }
         | ReplicaTurned { .. }
         | ReplicaDropped { .. }

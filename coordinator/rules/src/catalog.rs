@@ -11,6 +11,7 @@
 //! | what is wanted of a table; colocation groups | [`policy`], [`groups`] |
 //! | drains; nodes that leave for good | [`drain`], [`remove`] |
 //! | maintenance and urgency, for a time | [`leases`] |
+//! | knobs, set live | [`knobs`] |
 //! | a person's word on one replica | [`pardon`] |
 //! | loads, in six steps | [`loads`], [`commit`] |
 //! | copies: start, end, adoption | [`tasks`] |
@@ -34,6 +35,7 @@ pub(crate) mod groups;
 pub(crate) mod hello;
 pub(crate) mod housekeeping;
 pub(crate) mod ingest;
+pub(crate) mod knobs;
 pub(crate) mod leases;
 pub(crate) mod level;
 pub(crate) mod loads;
@@ -80,6 +82,8 @@ pub fn step(world: &mut World, event: &Event) -> Vec<Action> {
         EventBody::AdmitNode(ask) => remove::admit(&mut draft, ask),
         EventBody::GrantLease(ask) => leases::grant(&mut draft, ask),
         EventBody::EndLease { id } => leases::end(&mut draft, *id),
+        EventBody::SetKnob { name, ask } => knobs::set(&mut draft, name, ask),
+        EventBody::SetLevel(ask) => level::set(&mut draft, ask),
         EventBody::SetReplica { tablet, replica, wish } => pardon::set(&mut draft, *tablet, *replica, wish),
         EventBody::OpenLoad(wish) => loads::open(&mut draft, wish),
         EventBody::CommitLoad { key } => commit::asked(&mut draft, key),

@@ -2,7 +2,10 @@
 //! there does nothing. [`Change::is_durable`] says which go to the store; replaying those in order is recovery.
 
 use crate::Reason;
-use crate::world::{Drain, Group, Lease, Leaver, Load, Outcome, Salvage, Stray, Table, Tablet, Task, VersionRecord};
+use crate::world::{
+    Drain, Group, Lease, Leaver, LevelSetting, Load, Outcome, Salvage, Setting, Stray, Table, Tablet, Task,
+    VersionRecord,
+};
 use serde::{Deserialize, Serialize};
 use stele_common::report::{HostFact, TrashFact};
 use stele_common::status::Level;
@@ -120,6 +123,14 @@ pub enum Change {
     /// It is over, or was taken back.
     LeaseEnded {
         id: u64,
+    },
+    /// A knob was set while the coordinator ran, or taken back.
+    KnobSet {
+        setting: Setting,
+    },
+    /// People allow so much from now on.
+    LevelSet {
+        setting: LevelSetting,
     },
     /// Tablets of tables that were dropped earlier; only a snapshot writes this.
     TabletsDropped {

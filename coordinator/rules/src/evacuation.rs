@@ -13,10 +13,9 @@ use crate::checkup::count::host_of;
 use crate::schedule::slots::{Ledger, size_of};
 use crate::schedule::target::used_ppb;
 use crate::world::{Disk, Leaver, Replica, Tablet};
-use crate::{World, colocation};
+use crate::{World, colocation, level};
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::api::{Blocker, Evacuation, FullestDisk};
-use stele_common::status::Level;
 use stele_common::{DiskId, DiskState, Liveness, Medium, NodeId, ReplicaState, TabletId, Tick};
 
 /// Blockers that are named one by one; their number is always told.
@@ -56,12 +55,9 @@ pub fn evacuate(world: &World, asked: &Leaving, at: Tick) -> Evacuation {
     };
     let mut room = Room::of(world, &leaving);
     let groups = sequences(world, &leaving.nodes, at);
-    match world.level {
-        Level::Stopped | Level::Blind | Level::Freezed => {
-            let detail = format!("level {} allows no copies", world.level);
-            answer.blockers.push(Blocker { code: "level_forbids".into(), tablet: None, table: None, detail });
-        }
-        Level::Steady | Level::Lively => {}
+    if let Some(cause) = level::forbids_repair(world) {
+        let detail = format!("level {} allows no copies: {cause}", level::in_force(world));
+        answer.blockers.push(Blocker { code: "level_forbids".into(), tablet: None, table: None, detail });
     }
     if world.knobs.schedule_slot_num_per_path == 0 {
         let detail = "no disk has a slot: schedule_slot_num_per_path is 0".to_string();

@@ -66,6 +66,13 @@ pub enum EventBody {
     EndLease {
         id: u64,
     },
+    /// A knob is to be this from now on.
+    SetKnob {
+        name: String,
+        ask: api::KnobAsk,
+    },
+    /// So much is allowed from now on.
+    SetLevel(api::LevelAsk),
     /// An operator's word on one replica.
     SetReplica {
         tablet: TabletId,

@@ -22,9 +22,8 @@ use crate::schedule::slots::Ledger;
 use crate::schedule::target::{Board, disk_refusal};
 use crate::schedule::{Desk, lifecycle};
 use crate::world::{Replica, Tablet};
-use crate::{Reason, World};
+use crate::{Reason, World, level};
 use stele_common::api::{Explanation, Refusal, ReplicaInfo, TabletInfo, TaskInfo, TaskKind};
-use stele_common::status::Level;
 use stele_common::{Digest, Priority, TabletId, Tick};
 
 /// `GET /v1/tablets/ID/explain`; `None`: there is no such tablet.
@@ -133,17 +132,9 @@ fn waits_for(world: &World, desk: &Desk, tablet: &Tablet, at: Tick) -> Vec<Reaso
 
 /// A level that allows no repair holds everything back.
 fn held_back(world: &World) -> Option<Refusal> {
-    match world.level {
-        Level::Stopped | Level::Blind | Level::Freezed => Some(Refusal {
-            code: "level_forbids".into(),
-            detail: format!("level {} allows no repair{}", world.level, cause_of_level(world)),
-        }),
-        Level::Steady | Level::Lively => None,
-    }
-}
-
-fn cause_of_level(world: &World) -> String {
-    world.level_cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default()
+    let cause = level::forbids_repair(world)?;
+    let detail = format!("level {} allows no repair: {cause}", level::in_force(world));
+    Some(Refusal { code: cause.code().into(), detail })
 }
 
 /// What would let a missing copy be made; nothing, where none is missing.

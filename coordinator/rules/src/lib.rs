@@ -30,6 +30,7 @@ pub mod replay;
 pub mod roster;
 pub mod sample;
 pub mod schedule;
+pub mod settings;
 pub mod tablets;
 pub mod whatif;
 pub mod world;

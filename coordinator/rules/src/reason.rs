@@ -25,6 +25,10 @@ pub enum Reason {
     NoSuchReplica { tablet: TabletId, replica: ReplicaId },
     #[error("there is no lease {id}")]
     NoSuchLease { id: u64 },
+    #[error("there is no knob `{name}`")]
+    NoSuchKnob { name: String },
+    #[error("{detail}")]
+    BadKnob { detail: String },
     #[error("colocation group `{group}`: {detail}")]
     GroupMismatch { group: String, detail: String },
     #[error("node {node} of the colocation group cannot take replicas now")]
@@ -63,8 +67,17 @@ pub enum Reason {
     // store
     #[error("the coordinator's store is older than what the disks say: {detail}")]
     StoreIsOld { detail: String },
-    #[error("level {level} forbids it")]
-    LevelForbids { level: String },
+    /// `by`: who set it, if anybody did.
+    #[error("level {level}{by} forbids it")]
+    LevelForbids {
+        level: String,
+        #[serde(default)]
+        by: String,
+    },
+    #[error(
+        "{alive} of {nodes} nodes that should be there are alive: nothing is copied or deleted below {percent} % or {least}"
+    )]
+    AutoFreezed { alive: u64, nodes: u64, percent: u64, least: u64 },
     // schedule
     #[error("tablet {tablet} has changed since this was decided")]
     RevisionMoved { tablet: TabletId },
@@ -178,6 +191,8 @@ impl Reason {
             NoSuchRack { .. } => "no_such_rack",
             NoSuchReplica { .. } => "no_such_replica",
             NoSuchLease { .. } => "no_such_lease",
+            NoSuchKnob { .. } => "no_such_knob",
+            BadKnob { .. } => "bad_knob",
             GroupMismatch { .. } => "group_mismatch",
             GroupNodeAway { .. } => "group_node_away",
             LowerInSteps { .. } => "lower_in_steps",
@@ -197,6 +212,7 @@ impl Reason {
             AlreadyCommitted { .. } => "already_committed",
             StoreIsOld { .. } => "store_is_old",
             LevelForbids { .. } => "level_forbids",
+            AutoFreezed { .. } => "auto_freezed",
             RevisionMoved { .. } => "revision_moved",
             NotReady { .. } => "not_ready",
             NoSource { .. } => "no_source",

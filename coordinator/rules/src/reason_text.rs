@@ -39,6 +39,8 @@ impl Reason {
             NoSuchNode { .. } | NoSuchRack { .. } => "see `stele node list`",
             NoSuchReplica { .. } => "see `stele tablet show`",
             NoSuchLease { .. } => "see `stele status` for the leases",
+            NoSuchKnob { .. } => "see `stele config list`",
+            BadKnob { .. } => "see `stele config get NAME`",
             GroupMismatch { .. } => "see `stele group show`",
             GroupNodeAway { .. } => "wait until it is back or has been replaced: see `stele group show`",
             LowerInSteps { .. } => "lower it by two, wait until the surplus is gone, then go on",
@@ -53,7 +55,11 @@ impl Reason {
             LoadTimedOut { .. } | BallotMoved { .. } => "repeat the load with the same load id",
             DiskFullForLoad { .. } => "add disks or free space",
             StoreIsOld { .. } => "put the newest copy of the coordinator's store back; until then nothing is deleted",
-            LevelForbids { .. } => "see `stele status` for the cause of the level",
+            LevelForbids { .. } => "raise it when it is safe: `stele level set lively`",
+            AutoFreezed { .. } => {
+                "bring the nodes back; `stele node remove` those that will not come; or lower \
+                 `stele config set node_live_percentage_threshold_for_update`"
+            }
             NoSource { .. } | Unrecoverable { .. } | Unsalvaged { .. } => {
                 "bring back a node or disk that holds a replica"
             }

@@ -5,7 +5,7 @@
 
 use crate::Change;
 use crate::apply::loads_are_stored;
-use crate::world::{CHUNK, Disk, Lease, Tablet, World};
+use crate::world::{CHUNK, Disk, Lease, LevelSetting, Tablet, World};
 
 /// The durable state of `world`, as changes.
 pub fn as_changes(world: &World) -> Vec<Change> {
@@ -39,6 +39,10 @@ pub fn as_changes(world: &World) -> Vec<Change> {
         let lease = Lease { until: None, ..lease.clone() };
         Change::LeaseGranted { lease, at: Default::default(), wall_ms: 0 }
     }));
+    changes.extend(world.settings.replay().into_iter().map(|setting| Change::KnobSet { setting }));
+    if world.settings.level != LevelSetting::default() {
+        changes.push(Change::LevelSet { setting: world.settings.level.clone() });
+    }
     for chunk in world.tablets.chunks() {
         debug_assert!(chunk.len() as u64 <= CHUNK, "a chunk of {} tablets", chunk.len());
         changes.push(Change::TabletsAdded { tablets: chunk.values().map(durable).collect() });

@@ -18,6 +18,7 @@ pub use crate::loads::{Cabinet, Loads};
 pub use crate::policy::{Drain, Group, Lease, LeaseScope, Leaver, Partition, Table, TableState};
 pub use crate::replay::as_changes;
 pub use crate::roster::Flaps;
+pub use crate::settings::{LevelSetting, Setting, Settings};
 pub use crate::tablets::{CHUNK, Tablets};
 use stele_common::config::RepairKnobs;
 use stele_common::report::{HostFact, TrashFact};
@@ -31,13 +32,17 @@ use stele_common::{
 /// Everything.
 #[derive(Clone, Debug)]
 pub struct World {
+    /// The law's numbers in force: the file's, and over them what was set live.
     pub knobs: Arc<RepairKnobs>,
+    /// What people have set while the coordinator ran; durable.
+    pub settings: Arc<Settings>,
     pub cluster: ClusterId,
     pub epoch: Epoch,
     /// When this leadership began; nobody is marked silent before a full grace after it.
     pub began: Tick,
+    /// How much our own store allows: BLIND once it is known to be old. What is in force: [`crate::level`].
     pub level: Level,
-    /// Why the level is what it is, when nobody asked for it.
+    /// Why it is not LIVELY.
     pub level_cause: Option<Reason>,
     /// Every id below this one has been issued (or burnt); durable before use, reserved in blocks.
     pub next_id: u64,

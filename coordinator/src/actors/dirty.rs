@@ -59,6 +59,8 @@ impl Dirty {
             TableChanged { table } => {
                 self.tables.insert(table.id);
             }
+            // Waits and counts may differ now, of every tablet.
+            KnobSet { .. } => self.tables.extend(world.tables.keys()),
             GroupSet { group } => self.note_group(world, &group.name),
             GroupDropped { name } => self.note_group(world, name),
             LeaseGranted { lease, .. } => self.note_lease(&lease.scope),

@@ -4,12 +4,11 @@
 
 use super::words::{Beat, BeatKind, Silences, Told};
 use crate::clock::Clock;
+use crate::published::Snapshots;
 use actix::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 use stele_common::NodeId;
-use stele_common::config::RepairKnobs;
 use stele_coordinator_rules::EventBody;
 use stele_coordinator_rules::roster::{Roster as Rule, RosterEvent};
 
@@ -20,7 +19,8 @@ const MAILBOX: usize = 256;
 
 pub struct Roster {
     clock: Clock,
-    knobs: Arc<RepairKnobs>,
+    /// The knobs in force are the newest snapshot's.
+    snapshots: Snapshots,
     rule: Rule,
     /// Whom the rule has been told of.
     known: BTreeSet<NodeId>,
@@ -29,12 +29,14 @@ pub struct Roster {
 
 impl Roster {
     /// `known`: the nodes that the catalog remembers; none is called silent before a full grace from now.
-    pub fn new(clock: Clock, knobs: Arc<RepairKnobs>, known: &[NodeId], catalog: Recipient<Told>) -> Roster {
-        Roster { clock, rule: Rule::new(clock.tick(), known), known: known.iter().copied().collect(), knobs, catalog }
+    pub fn new(clock: Clock, snapshots: Snapshots, known: &[NodeId], catalog: Recipient<Told>) -> Roster {
+        let (rule, known) = (Rule::new(clock.tick(), known), known.iter().copied().collect());
+        Roster { clock, snapshots, rule, known, catalog }
     }
 
     fn step(&mut self, event: RosterEvent) {
-        for (node, liveness) in self.rule.step(self.clock.tick(), &self.knobs, event) {
+        let knobs = self.snapshots.borrow().world.knobs.clone();
+        for (node, liveness) in self.rule.step(self.clock.tick(), &knobs, event) {
             // Rare: only when a node's liveness turns.
             self.catalog.do_send(Told(EventBody::NodeTurned { node, liveness }));
         }

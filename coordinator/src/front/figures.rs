@@ -11,8 +11,9 @@ pub fn set(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) {
     let world = &*published.world;
     metrics::gauge!("stele_epoch").set(world.epoch.0 as f64);
     metrics::gauge!("stele_uptime_seconds").set(at.0 as f64 / 1000.0);
+    let in_force = stele_coordinator_rules::level::in_force(world);
     for level in [Level::Stopped, Level::Blind, Level::Freezed, Level::Steady, Level::Lively] {
-        metrics::gauge!("stele_level", "level" => level.as_str()).set(f64::from(u8::from(level == world.level)));
+        metrics::gauge!("stele_level", "level" => level.as_str()).set(f64::from(u8::from(level == in_force)));
     }
     for liveness in [Liveness::Alive, Liveness::Silent, Liveness::Lost] {
         let nodes = world.nodes.values().filter(|node| node.liveness == liveness).count();

@@ -3,6 +3,7 @@
 //! Pure functions; nothing is decided here. What explains a verdict comes from the law book's `explain`.
 
 pub mod operate;
+pub mod settings;
 
 use super::tally::{TableTally, Tally};
 use crate::actors::words::Pending;
@@ -14,7 +15,7 @@ use stele_common::api::{
 use stele_common::{DiskId, DiskState, Liveness, NodeId, ReplicaId, TabletId, TaskType, Tick, api};
 use stele_coordinator_rules::schedule::slots::Ledger;
 use stele_coordinator_rules::world::{Disk, Leaver, Load, LoadPhase, Node, Replica, Table, Verification};
-use stele_coordinator_rules::{Reason, World};
+use stele_coordinator_rules::{World, level};
 
 /// `GET /v1/status`.
 pub fn status(published: &Published, tally: &Tally, pending: Pending, at: Tick) -> Status {
@@ -39,8 +40,8 @@ pub fn status(published: &Published, tally: &Tally, pending: Pending, at: Tick) 
         cluster: world.cluster.to_string(),
         version: env!("CARGO_PKG_VERSION").to_string(),
         epoch: world.epoch.0,
-        level: world.level,
-        level_cause: world.level_cause.as_ref().map(Reason::detail),
+        level: level::in_force(world),
+        level_cause: level::cause(world).map(|cause| cause.detail()),
         uptime_s: at.0 / 1000,
         nodes,
         disks,

@@ -96,7 +96,6 @@ impl Port {
         let fake = Fake { heard: heard.clone(), refuse, sessions: Vec::new() }.start();
         let link = Link {
             token: Some(TOKEN),
-            silence: Duration::from_secs(10),
             handshake_deadline: deadline,
             catalog: fake.clone().recipient(),
             hub_opened: fake.clone().recipient(),

@@ -248,6 +248,8 @@ impl Forecast {
             | Change::GroupDropped { .. }
             | Change::LeaseGranted { .. }
             | Change::LeaseEnded { .. }
+            | Change::KnobSet { .. }
+            | Change::LevelSet { .. }
             | Change::LevelTurned { .. }
             | Change::NodeRemoved { .. } => {
                 self.dirty.extend(self.world.tablets.iter().map(|tablet| tablet.id));

@@ -1,4 +1,4 @@
-//! Changes about what people asked for: table policies, colocation groups, leases.
+//! Changes about what people asked for: table policies, colocation groups, leases, knobs, the level.
 
 use crate::Change;
 use crate::policy::Table;
@@ -23,6 +23,12 @@ pub(super) fn apply(world: &mut World, change: &Change) {
         LeaseEnded { id } => {
             world.leases.remove(id);
         }
+        KnobSet { setting } => {
+            let settings = Arc::make_mut(&mut world.settings);
+            settings.set(setting.clone());
+            world.knobs = Arc::new(settings.in_force());
+        }
+        LevelSet { setting } => Arc::make_mut(&mut world.settings).level = setting.clone(),
         _ => unreachable!("{change:?} is not about policy"),
     }
 }

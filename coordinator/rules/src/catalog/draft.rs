@@ -5,7 +5,7 @@
 //! ends the load that was opened under the old one.
 
 use super::loads;
-use crate::{Action, Answer, Change, Event, Reason, World};
+use crate::{Action, Answer, Change, Event, Reason, World, level};
 use stele_common::status::Level;
 use stele_common::{NodeId, OrderBody, TabletId, Tick};
 
@@ -55,7 +55,7 @@ impl<'a> Draft<'a> {
 
     /// Whether nothing may be ordered and nothing learned may become durable.
     pub fn is_blind(&self) -> bool {
-        match self.world.level {
+        match level::allowed(self.world) {
             Level::Stopped | Level::Blind => true,
             Level::Freezed | Level::Steady | Level::Lively => false,
         }

@@ -69,7 +69,10 @@ fn admit(draft: &mut Draft, hello: &Hello) -> Result<(u16, NodeId), (RefusedCode
         Some((id, ..)) => id,
         // Ids that an old store would give out may be in use already.
         None if draft.is_blind() => {
-            return Err((RefusedCode::StoreIsOld, format!("no node is named at level {}", draft.world.level)));
+            return Err((
+                RefusedCode::StoreIsOld,
+                format!("no node is named at level {}", crate::level::allowed(draft.world)),
+            ));
         }
         None => {
             if let Some(detail) = remove::refuses(draft.world, &hello.host, &hello.name) {
@@ -191,7 +194,7 @@ fn owner_gone(draft: &mut Draft, node: NodeId, named: &[DiskHello]) {
 fn blank(draft: &mut Draft, node: NodeId, host: &str, hello: &DiskHello) -> DiskWord {
     if let Some(reason) = level::forbids_work(draft.world) {
         return DiskWord::Refuse {
-            cause: format!("nothing is formatted at level {}: {}", draft.world.level, reason.code()),
+            cause: format!("nothing is formatted at level {}: {}", crate::level::allowed(draft.world), reason.code()),
         };
     }
     let here = draft.world.disks.values().filter(|disk| disk.node == node && disk.path == hello.path);

@@ -6,8 +6,7 @@
 
 use super::{Draft, commit, facts, loads, remove, strays, tasks};
 use crate::world::{LoadPhase, Naming};
-use crate::{Answer, Change};
-use stele_common::status::Level;
+use crate::{Answer, Change, level};
 use stele_common::{BootId, DiskFact, DiskState, Fact, NodeId, ReplicaId, Report, ReportKind, TabletId};
 
 /// Whose word it is.
@@ -19,7 +18,7 @@ pub(crate) struct From {
 }
 
 pub fn reported(draft: &mut Draft, node: NodeId, report: &Report) {
-    if draft.world.level == Level::Stopped {
+    if level::forbids_everything(draft.world).is_some() {
         return;
     }
     let Some(known) = draft.world.nodes.get(&node) else {

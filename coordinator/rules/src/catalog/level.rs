@@ -1,14 +1,26 @@
-//! How the level falls when our own store turns out to be old; what a level allows is [`crate::level`]'s.
+//! The level on record: what people set, and how it falls when our own store turns out to be old; what a level allows is [`crate::level`]'s.
 //!
-//! In: signs that the disks know of a later time than our store (an epoch, an id, a version that we never gave).
+//! In: a person's word; signs that the disks know of a later time than our store (an epoch, an id, a version that we never gave).
 //! Out: level BLIND with its cause. It must never rise again by itself: only a restart on the right store helps.
 
 use super::Draft;
-use crate::{Change, Reason, World};
+use crate::settings::LevelSetting;
+use crate::{Answer, Change, Reason, World, level};
+use stele_common::api::LevelAsk;
 use stele_common::status::Level;
 use stele_common::{Epoch, NodeId};
 
-pub use crate::level::{forbids_repair, forbids_work};
+pub use crate::level::{forbids_clearing, forbids_repair, forbids_reshaping, forbids_work};
+
+/// What people allow; it goes on record at every level, so that they can take it back.
+pub fn set(draft: &mut Draft, ask: &LevelAsk) {
+    if let Some(reason) = level::store_is_old(draft.world) {
+        return draft.answer(Answer::Refused(reason));
+    }
+    let (by, reason, wall_ms) = (ask.by.clone(), ask.reason.clone(), draft.wall_ms);
+    draft.record(Change::LevelSet { setting: LevelSetting { level: ask.level, by, reason, wall_ms } });
+    draft.answer(Answer::Done);
+}
 
 /// Whether we cannot have issued this id.
 pub fn is_ahead(world: &World, id: u64) -> bool {
@@ -19,7 +31,7 @@ pub fn is_ahead(world: &World, id: u64) -> bool {
 pub fn store_is_old(draft: &mut Draft, detail: String) {
     let reason = Reason::StoreIsOld { detail };
     draft.explain(reason.clone());
-    if !draft.is_blind() {
+    if level::store_is_old(draft.world).is_none() {
         draft.record(Change::LevelTurned { level: Level::Blind, cause: Some(reason) });
     }
 }

@@ -19,7 +19,7 @@ pub fn set(draft: &mut Draft, db: &str, name: &str, wish: &api::TableSet) {
 }
 
 fn changed(draft: &mut Draft, db: &str, name: &str, wish: &api::TableSet) -> Result<(), Reason> {
-    if let Some(reason) = level::forbids_work(draft.world) {
+    if let Some(reason) = level::forbids_reshaping(draft.world) {
         return Err(reason);
     }
     let before = tables::find(draft.world, db, name)?;

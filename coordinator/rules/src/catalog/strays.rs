@@ -131,7 +131,7 @@ pub fn tick(draft: &mut Draft) {
         match draft.world.dropped_tablets.get(&tablet) {
             Some(table) => {
                 let (table, stray) = (*table, &draft.world.strays[&(tablet, replica)]);
-                if draft.comes_round(stray.since, DROP_AGAIN_MS) {
+                if level::forbids_clearing(draft.world).is_none() && draft.comes_round(stray.since, DROP_AGAIN_MS) {
                     let evidence = Evidence::TableDropped { table };
                     deletion::order_drop(draft, stray.node, (tablet, replica), evidence);
                 }
@@ -139,8 +139,10 @@ pub fn tick(draft: &mut Draft) {
             None => consider(draft, tablet, replica),
         }
     }
-    go_on(draft);
-    begin(draft);
+    if level::forbids_clearing(draft.world).is_none() {
+        go_on(draft);
+        begin(draft);
+    }
     if draft.comes_round(draft.world.began, FORGET_MS) {
         forget(draft);
     }
@@ -232,7 +234,7 @@ fn may_go(draft: &Draft, id: TabletId) -> bool {
 
 /// Ends the rounds of a tablet whose witnesses have answered.
 pub fn settle(draft: &mut Draft, id: TabletId) {
-    if level::forbids_repair(draft.world).is_some() {
+    if level::forbids_clearing(draft.world).is_some() {
         return;
     }
     let rounds = draft.world.rounds.iter().filter(|(_, round)| round.tablet == id && round.nonce != NO_NONCE);

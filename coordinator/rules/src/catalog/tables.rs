@@ -46,7 +46,7 @@ pub fn create(draft: &mut Draft, wish: &api::TableCreate) {
 }
 
 fn created(draft: &mut Draft, wish: &api::TableCreate) -> Result<TableId, Reason> {
-    if let Some(reason) = level::forbids_work(draft.world) {
+    if let Some(reason) = level::forbids_reshaping(draft.world) {
         return Err(reason);
     }
     let partitions = check(wish)?;

@@ -22,6 +22,7 @@ mod policy;
 mod property;
 mod salvage;
 mod sequence;
+mod settings;
 mod strays;
 mod tables;
 mod tasks;

@@ -33,6 +33,8 @@ impl Change {
             | GroupDropped { .. }
             | LeaseGranted { .. }
             | LeaseEnded { .. }
+            | KnobSet { .. }
+            | LevelSet { .. }
             | ReplicaAdded { .. }
             | ReplicaTurned { .. }
             | ReplicaDropped { .. }
@@ -148,6 +150,8 @@ impl Change {
             | GroupDropped { .. }
             | LeaseGranted { .. }
             | LeaseEnded { .. }
+            | KnobSet { .. }
+            | LevelSet { .. }
             | LeadershipBegan { .. }
             | ReportsBroken { .. }
             | Condemned { .. }

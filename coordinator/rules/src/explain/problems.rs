@@ -3,11 +3,11 @@
 //! In: the world and the time. Out: problems, worst first; empty when all is well. One kind that concerns many tablets
 //! is named for the first few and then summed up, so that the list stays readable.
 
-use crate::World;
 use crate::checkup::verdict::{rung, verdict_on};
 use crate::checkup::{Counts, Verdict, count};
 use crate::reason_text::size;
 use crate::world::{Disk, Node, Tablet};
+use crate::{Reason, World, level};
 use std::collections::BTreeMap;
 use stele_common::api::Problem;
 use stele_common::status::Level;
@@ -89,7 +89,7 @@ impl Problems {
 
     /// All of them with what is wrong with the rest of the cluster, worst first.
     pub fn shown(self, world: &World, at: Tick) -> Vec<Problem> {
-        let mut found: Vec<Problem> = level(world).into_iter().collect();
+        let mut found: Vec<Problem> = of_level(world).into_iter().collect();
         found.extend(bounded(self.lost, "tablet_unrecoverable", "tablets"));
         found.extend(
             world.nodes.values().filter_map(|node| of_node(world, node, self.missed.get(&node.id).copied(), at)),
@@ -101,18 +101,18 @@ impl Problems {
     }
 }
 
-fn level(world: &World) -> Option<Problem> {
-    let effect = match world.level {
+fn of_level(world: &World) -> Option<Problem> {
+    let effect = match level::in_force(world) {
         Level::Stopped => "nothing is received and nothing decided",
         Level::Blind => "reports are read, nothing is ordered: no load, no repair, no deletion",
         Level::Freezed => "loads go on, nothing is repaired",
         Level::Steady | Level::Lively => return None,
     };
-    let cause = world.level_cause.as_ref();
+    let cause = level::cause(world);
     Some(Problem {
-        code: format!("level_{}", world.level.as_str().to_lowercase()),
+        code: format!("level_{}", level::in_force(world).as_str().to_lowercase()),
         subject: "cluster".into(),
-        cause: cause.map_or("an operator set it".into(), |cause| cause.detail()),
+        cause: cause.as_ref().map_or("an operator set it".into(), Reason::detail),
         effect: effect.into(),
         next: cause.and_then(|cause| cause.next()).unwrap_or_else(|| "raise the level when it is safe".into()),
     })

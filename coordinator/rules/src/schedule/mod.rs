@@ -48,6 +48,8 @@ use rates::Rates;
 use slots::{Grant, Ledger};
 use statistics::{Scores, Statistics};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use stele_common::config::RepairKnobs;
 use stele_common::{DiskId, TabletId, TaskId, Tick};
 
 #[derive(Clone, Debug)]
@@ -84,6 +86,8 @@ pub struct Desk {
     /// Disks that could take something at the last round: one more is a reason to look at the refused again.
     usable: BTreeSet<DiskId>,
     wake_refused: bool,
+    /// The knobs at the last round: others are a reason too.
+    knobs: Option<Arc<RepairKnobs>>,
     /// How far the slow walk over all entries has come.
     walked: Option<TabletId>,
     rates: Rates,

@@ -10,9 +10,9 @@ use super::statistics::EACH_ROUND;
 use super::target::{self, Board};
 use super::{Desk, DeskAction, FLIGHT_MS, Flight, LOOK_AGAIN_MS, backoff_ms, lifecycle};
 use crate::world::Work;
-use crate::{Proposal, Reason, World};
+use crate::{Proposal, Reason, World, level};
 use std::collections::BTreeSet;
-use stele_common::status::Level;
+use std::sync::Arc;
 use stele_common::{DiskId, TabletId, TaskType, Tick};
 
 /// Tablets looked at in one round at most: some 3 µs each keep a round below 10 ms.
@@ -49,9 +49,8 @@ impl Bounds {
 impl Desk {
     pub(super) fn round(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
         self.forget_lost_flights(world, at);
-        match world.level {
-            Level::Stopped | Level::Blind | Level::Freezed => return,
-            Level::Steady | Level::Lively => {}
+        if level::forbids_repair(world).is_some() {
+            return;
         }
         self.end_tasks(world, at, actions);
         self.wake(world, at);
@@ -175,6 +174,11 @@ impl Desk {
         let usable: BTreeSet<DiskId> = disks.map(|disk| disk.id).collect();
         self.wake_refused |= !usable.is_subset(&self.usable);
         self.usable = usable;
+        let is_same = self.knobs.as_ref().is_some_and(|known| Arc::ptr_eq(known, &world.knobs));
+        if !is_same {
+            self.wake_refused = true;
+            self.knobs = Some(world.knobs.clone());
+        }
         if self.wake_refused {
             self.wake_refused = !self.queue.wake_refused(VISITS_MAX);
         }

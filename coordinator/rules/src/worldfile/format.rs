@@ -275,7 +275,8 @@ pub enum Scalar {
     Real(f64),
     Text(String),
     Nothing(()),
-    /// No knob is a list or an object; which one it was is said by its name.
+    Names(Vec<String>),
+    /// No knob is an object or a list of other things; which one it was is said by its name.
     Other(Passed),
 }
 

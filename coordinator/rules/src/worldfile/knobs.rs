@@ -1,15 +1,13 @@
-//! `config` of a world file: our knobs by their names, and the originals' names for the same things.
+//! `config` of a world file: knobs by our names or the originals', as the one registry knows them.
 //!
 //! In: names with values. Out: knobs, and a warning for each name that is no knob of ours. It must never take a value
 //! of a wrong type for another one.
 
 use super::format::Scalar;
 use super::read::BadFile;
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::{Error, MapDeserializer};
 use std::collections::BTreeMap;
 use stele_common::config::RepairKnobs;
+use stele_common::config::knobs::{self, Value};
 
 /// Names of knobs that the answers of a world file do not depend on: nothing is said about them.
 const OTHERS: [&str; 9] = [
@@ -24,132 +22,41 @@ const OTHERS: [&str; 9] = [
     "tablet_schedule_interval_ms",
 ];
 
-/// The knobs that a file's `config` asks for.
+/// The knobs that a file's `config` asks for; ranges are the coordinator's business, a file may try anything.
 pub fn knobs(config: &BTreeMap<String, Scalar>, warnings: &mut Vec<String>) -> Result<RepairKnobs, BadFile> {
-    let mut known: BTreeMap<&'static str, Scalar> = BTreeMap::new();
-    let mut own: BTreeMap<&str, &Scalar> = BTreeMap::new();
-    for (name, value) in config {
-        if matches!(value, Scalar::Nothing(())) || OTHERS.contains(&name.as_str()) {
-            continue;
+    let is_own = |name: &str| knobs::all().any(|knob| knob.name == name);
+    // Who names a knob by our name means it, whatever an alias says: ours come last.
+    let (own, others): (Vec<_>, Vec<_>) = config.iter().partition(|(name, _)| is_own(name));
+    let mut all = RepairKnobs::default();
+    for (name, value) in others.into_iter().chain(own) {
+        let Some(value) = value.given() else { continue };
+        let meant = knobs::named(name);
+        if meant.is_empty() && !OTHERS.contains(&name.as_str()) {
+            warnings.push(format!("config `{name}` is no knob of this build, it is left out"));
         }
-        let wrong = |detail: String| BadFile::at(format!("config `{name}`"), detail);
-        let renamed = alias(name, value).map_err(wrong)?;
-        if renamed.is_empty() {
-            match RepairKnobs::deserialize(one(name, value)) {
-                Ok(_) => {
-                    own.insert(name, value);
-                }
-                Err(error) if error.to_string().starts_with("unknown field") => {
-                    warnings.push(format!("config `{name}` is no knob of this build, it is left out"));
-                }
-                Err(error) => return Err(wrong(error.to_string())),
-            }
+        for (knob, scale) in meant {
+            let wrong = |detail: String| BadFile::at(format!("config `{name}`"), detail);
+            let value = value.as_ref().ok_or_else(|| wrong("a plain value or a list of names is wanted".into()))?;
+            let typed = knob.typed(value, scale).map_err(|bad| wrong(bad.to_string()))?;
+            all = all.with(knob, &typed).ok_or_else(|| wrong(format!("{typed} is too large")))?;
         }
-        known.extend(renamed);
     }
-    // Who names a knob by our name means it, whatever an alias says.
-    let aliased = known.iter().filter(|(name, _)| !own.contains_key(*name)).map(|(name, value)| (*name, value));
-    let all: Vec<(&str, &Scalar)> = aliased.chain(own.iter().map(|(name, value)| (*name, *value))).collect();
-    RepairKnobs::deserialize(MapDeserializer::<_, Error>::new(all.into_iter()))
-        .map_err(|error| BadFile::at("config", error.to_string()))
-}
-
-fn one<'a>(name: &'a str, value: &'a Scalar) -> MapDeserializer<'a, std::iter::Once<(&'a str, &'a Scalar)>, Error> {
-    MapDeserializer::new(std::iter::once((name, value)))
-}
-
-/// An original's name in our words; empty when it is none.
-fn alias(name: &str, value: &Scalar) -> Result<Vec<(&'static str, Scalar)>, String> {
-    let name = name.strip_prefix("tablet_sched_").unwrap_or(name);
-    let seconds = |factor: u64| -> Result<Scalar, String> {
-        let ms = value.whole()?.checked_mul(factor * 1_000);
-        ms.map(Scalar::Whole).ok_or_else(|| "too many seconds".to_string())
-    };
-    let percent = || Ok::<_, String>(Scalar::Real(value.real()? / 100.0));
-    let whole = || value.whole().map(Scalar::Whole);
-    Ok(match name {
-        "slot_num_per_path" => vec![("schedule_slot_num_per_path", whole()?)],
-        "storage_high_watermark_usage_percent" | "storage_usage_soft_limit_percent" => {
-            vec![("storage_high_watermark", percent()?)]
-        }
-        "storage_min_left_capacity_bytes" | "storage_usage_soft_limit_reserve_bytes" => {
-            vec![("storage_headroom_bytes", whole()?)]
-        }
-        "storage_flood_stage_usage_percent" | "storage_usage_hard_limit_percent" => {
-            vec![("load_high_watermark", percent()?)]
-        }
-        "storage_flood_stage_left_capacity_bytes" | "storage_usage_hard_limit_reserve_bytes" => {
-            vec![("load_headroom_bytes", whole()?)]
-        }
-        // Once for HIGH, twice for NORMAL; LOW waits for nothing in our law.
-        "repair_delay_factor_second" | "tablet_repair_delay_factor_second" | "tablet_repair_delay" => {
-            vec![("assign_delay_below_majority_ms", seconds(1)?), ("assign_delay_ms", seconds(2)?)]
-        }
-        "min_clone_task_timeout_sec" => vec![("task_timeout_min_ms", seconds(1)?)],
-        "max_clone_task_timeout_sec" => vec![("task_timeout_max_ms", seconds(1)?)],
-        "max_scheduling_tablets" => vec![("queue_max", whole()?)],
-        // Ours already, but for the prefix that was cut off.
-        "disable_balance" => match value {
-            Scalar::Bool(_) => vec![("disable_balance", value.clone())],
-            _ => return Err(not("true or false")),
-        },
-        "balance_load_score_threshold" => vec![("balance_load_score_threshold", Scalar::Real(value.real()?))],
-        _ => Vec::new(),
-    })
+    Ok(all)
 }
 
 impl Scalar {
-    fn whole(&self) -> Result<u64, String> {
-        match self {
-            Scalar::Whole(value) => Ok(*value),
-            Scalar::Bool(_) | Scalar::Signed(_) | Scalar::Real(_) | Scalar::Text(_) => Err(not("a whole number")),
-            Scalar::Nothing(()) | Scalar::Other(_) => Err(not("a whole number")),
-        }
-    }
-
-    fn real(&self) -> Result<f64, String> {
-        match self {
-            Scalar::Whole(value) => Ok(*value as f64),
-            Scalar::Signed(value) => Ok(*value as f64),
-            Scalar::Real(value) => Ok(*value),
-            Scalar::Bool(_) | Scalar::Text(_) | Scalar::Nothing(()) | Scalar::Other(_) => Err(not("a number")),
-        }
-    }
-}
-
-fn not(what: &str) -> String {
-    format!("{what} is wanted")
-}
-
-impl<'de> IntoDeserializer<'de, Error> for &Scalar {
-    type Deserializer = ScalarDeserializer;
-
-    fn into_deserializer(self) -> ScalarDeserializer {
-        ScalarDeserializer(self.clone())
-    }
-}
-
-/// Hands a knob's value to its type.
-pub struct ScalarDeserializer(Scalar);
-
-impl<'de> serde::Deserializer<'de> for ScalarDeserializer {
-    type Error = Error;
-
-    fn deserialize_any<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Scalar::Bool(value) => visitor.visit_bool(value),
-            Scalar::Whole(value) => visitor.visit_u64(value),
-            Scalar::Signed(value) => visitor.visit_i64(value),
-            Scalar::Real(value) => visitor.visit_f64(value),
-            Scalar::Text(value) => visitor.visit_string(value),
-            Scalar::Nothing(()) => visitor.visit_unit(),
-            Scalar::Other(_) => Err(serde::de::Error::custom("a plain value is wanted")),
-        }
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    /// `None`: nothing is said; `Some(None)`: something that no knob can be.
+    fn given(&self) -> Option<Option<Value>> {
+        Some(match self {
+            Scalar::Nothing(()) => return None,
+            Scalar::Bool(flag) => Some(Value::Flag(*flag)),
+            Scalar::Whole(whole) => Some(Value::Whole(*whole)),
+            Scalar::Signed(signed) => Some(Value::Real(*signed as f64)),
+            Scalar::Real(real) => Some(Value::Real(*real)),
+            Scalar::Text(text) => Some(Value::Text(text.clone())),
+            Scalar::Names(names) => Some(Value::Names(names.clone())),
+            Scalar::Other(_) => None,
+        })
     }
 }
 

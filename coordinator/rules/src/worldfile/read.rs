@@ -113,7 +113,7 @@ pub fn read(file: WorldFile) -> Result<Reading, BadFile> {
     let knobs = knobs::knobs(&file.config.unwrap_or_default(), &mut warnings)?;
     let mut world = World::empty(Arc::new(knobs));
     (world.cluster, world.epoch) = (ClusterId("0".repeat(32)), Epoch(1));
-    world.level = level(file.level.as_deref())?;
+    Arc::make_mut(&mut world.settings).level.level = level(file.level.as_deref())?;
     let times = Times { now_ms: file.now_ms.unwrap_or(0) };
     let (names, tables, nodes, order) = (Names::default(), BTreeMap::new(), Vec::new(), Vec::new());
     let mut reader = Reader { world, times, names, tables, tables_listed: false, nodes, order, warnings };

@@ -48,7 +48,7 @@ impl Serialize for Written<'_> {
             tablets: Many(|| world.tablets.iter().map(|tablet| self.tablet(tablet, &urgent))),
             tasks: Many(|| world.tasks.values().map(|task| self.task(task))),
             leases: Many(|| world.leases.values().filter(|lease| is_listed(lease))),
-            level: world.level.as_str().to_lowercase(),
+            level: crate::level::allowed(world).as_str().to_lowercase(),
         }
         .serialize(serializer)
     }

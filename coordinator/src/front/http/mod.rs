@@ -5,9 +5,11 @@
 
 mod body;
 mod cluster;
+mod config;
 mod drains;
 mod groups;
 mod leases;
+mod level;
 mod loads;
 mod probes;
 mod problem;
@@ -110,6 +112,12 @@ fn routes(config: &mut ServiceConfig) {
         .service(drains::certificate)
         .service(drains::admit)
         .service(drains::remove)
+        .service(config::list)
+        .service(config::history)
+        .service(config::show)
+        .service(config::set)
+        .service(level::show)
+        .service(level::set)
         .service(leases::list)
         .service(leases::grant)
         .service(leases::end)

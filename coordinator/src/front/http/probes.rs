@@ -26,7 +26,9 @@ pub async fn readyz(front: Data<Front>) -> Result<Json<Value>, Problem> {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail)
             .next("see the log: the store may be stuck"));
     }
-    Ok(Json(json!({"leader": true, "store": "ok", "epoch": published.world.epoch, "level": published.world.level})))
+    Ok(Json(
+        json!({"leader": true, "store": "ok", "epoch": published.world.epoch, "level": stele_coordinator_rules::level::in_force(&published.world)}),
+    ))
 }
 
 /// Prometheus text.

@@ -58,8 +58,9 @@ fn status(reason: &Reason) -> StatusCode {
     match reason {
         NoSuchTable { .. } | NoSuchPartition { .. } | NoSuchDisk { .. } | NoSuchLoad { .. } => StatusCode::NOT_FOUND,
         NoSuchNode { .. } | NoSuchRack { .. } | NoSuchReplica { .. } | NoSuchLease { .. } => StatusCode::NOT_FOUND,
-        BadRequest { .. } => StatusCode::BAD_REQUEST,
-        NoQuorum { .. } | StoreIsOld { .. } | LevelForbids { .. } | NodesNotReported { .. } => {
+        NoSuchKnob { .. } => StatusCode::NOT_FOUND,
+        BadRequest { .. } | BadKnob { .. } => StatusCode::BAD_REQUEST,
+        NoQuorum { .. } | StoreIsOld { .. } | LevelForbids { .. } | AutoFreezed { .. } | NodesNotReported { .. } => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         DiskFullForLoad { .. } | DiskWouldOverfill { .. } => StatusCode::INSUFFICIENT_STORAGE,

@@ -86,7 +86,7 @@ fn what_may_come_back_is_waited_for() {
 /// Strays and trash on live nodes are sources too; those on nodes that are away, or of other tablets, are not.
 #[test]
 fn strays_and_trash_are_sources() {
-    let (mut play, tablet) = Play::loaded(5);
+    let (mut play, tablet) = Play::loaded(6);
     let replicas = play.sample.replicas(tablet);
     let used: Vec<NodeId> = play.sample.tablet(tablet).replicas.iter().map(|replica| replica.node).collect();
     let free: Vec<NodeId> = play.sample.nodes().into_iter().filter(|node| !used.contains(node)).collect();
@@ -180,7 +180,7 @@ fn bounded_and_obedient() {
     play.passes(30_000);
     assert_eq!(play.world().tasks.len(), 8);
     let (mut blind, tablet) = Play::loaded(3);
-    let cause = Some(Reason::LevelForbids { level: "BLIND".into() });
+    let cause = Some(Reason::LevelForbids { level: "BLIND".into(), by: String::new() });
     blind.sample.apply(Change::LevelTurned { level: stele_common::status::Level::Blind, cause });
     for replica in blind.sample.replicas(tablet) {
         assert!(copies(&rots(&mut blind, tablet, replica)).is_empty());

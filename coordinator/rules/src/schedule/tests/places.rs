@@ -6,7 +6,9 @@ use super::*;
 use crate::checkup::count;
 use crate::sample::DISK_BYTES;
 use crate::schedule::victim::{Purpose, choose_victim};
+use crate::settings::Setting;
 use crate::world::SlotsElsewhere;
+use stele_common::config::knobs::Value;
 use stele_common::status::Priority;
 use stele_common::{DiskFact, DiskState, Medium, ReplicaId, TaskType};
 
@@ -224,7 +226,9 @@ fn the_limit_changes_live() {
     shop.lose(lost);
     shop.pass(300_000);
     let limit = |shop: &mut Shop, slots| {
-        std::sync::Arc::make_mut(&mut shop.sample.world.knobs).schedule_slot_num_per_path = slots;
+        let (name, value) = ("schedule_slot_num_per_path".into(), Some(Value::Whole(slots)));
+        let (by, reason, wall_ms) = (String::new(), String::new(), 0);
+        shop.sample.apply(Change::KnobSet { setting: Setting { name, value, by, reason, wall_ms } });
     };
     limit(&mut shop, 4);
     let made = shop.round();
@@ -234,8 +238,13 @@ fn the_limit_changes_live() {
         shop.sample.world.disks.keys().map(|disk| ledger.used(*disk, TaskType::Repair)).max().unwrap_or(0)
     };
     assert_eq!(most(&shop), 4);
+    limit(&mut shop, 5);
+    let more = shop.round();
+    assert!(!more.is_empty(), "one more slot a disk is granted in the next round");
+    more.iter().for_each(|proposal| shop.accept(proposal));
+    assert_eq!(most(&shop), 5);
     limit(&mut shop, 2);
-    assert_eq!(shop.round(), [], "two too many run already");
+    assert_eq!(shop.round(), [], "three too many run already");
     let ledger = shop.desk.ledger(&shop.sample.world);
     assert!(
         shop.sample.world.disks.keys().all(|disk| ledger.free(*disk, TaskType::Repair) <= 2),
