@@ -109,7 +109,7 @@ pub fn recorded(world: &World, change: &Change) {
             metrics::counter!("stele_tasks_started_total", "status" => task.status.as_str()).increment(1);
             task_started(task);
         }
-        TaskEnded { tablet, task, outcome } => {
+        TaskEnded { tablet, task, outcome, .. } => {
             let (end, reason) = match outcome {
                 Outcome::Finished { .. } => ("finished", None),
                 Outcome::Cancelled { cause } => ("cancelled", Some(cause.code())),
@@ -130,6 +130,7 @@ pub fn recorded(world: &World, change: &Change) {
         VerificationBegan { id, replicas, .. } => tracing::info!(id, replicas = replicas.len(), "verification began"),
         // Bookkeeping and observations: counted elsewhere, or seen in what follows from them.
         IdsReserved { .. }
+        | TasksPast { .. }
         | Counted { .. }
         | SalvageOver { .. }
         | IdsIssued { .. }

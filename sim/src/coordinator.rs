@@ -237,7 +237,7 @@ impl Sim {
                 life.running.insert(task.tablet, task.clone());
                 None
             }
-            Change::TaskEnded { tablet, task, outcome } => {
+            Change::TaskEnded { tablet, task, outcome, .. } => {
                 let found = life.running.remove(tablet).filter(|found| found.id == *task);
                 found.map(|task| (task, outcome.clone()))
             }
@@ -254,8 +254,7 @@ impl Sim {
                 life.running.insert(task.tablet, task);
                 return;
             }
-            let wall_ms = self.wall_ms + self.now;
-            self.desk(at, DeskEvent::Ended { task, outcome, wall_ms });
+            self.desk(at, DeskEvent::Ended { task, outcome });
         }
         if self.leaves_standing(&change) {
             return;

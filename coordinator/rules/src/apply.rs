@@ -5,7 +5,7 @@
 //! change may happen was asked before, in [`crate::catalog`].
 
 use crate::Change;
-use crate::world::{Finding, Replica, Round, Settings, Tablet, Tablets, Verification, World};
+use crate::world::{Finding, Past, Replica, Round, Settings, Tablet, Tablets, Verification, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stele_common::config::RepairKnobs;
@@ -55,6 +55,7 @@ impl World {
             loads: Default::default(),
             load_keys: Default::default(),
             tasks: BTreeMap::new(),
+            history: Default::default(),
             strays: BTreeMap::new(),
             trash: BTreeMap::new(),
             dropped_tablets: BTreeMap::new(),
@@ -137,6 +138,7 @@ pub fn apply(world: &mut World, change: &Change) {
         | OrphanGone { .. } => loads::apply(world, change),
         TaskStarted { .. }
         | TaskEnded { .. }
+        | TasksPast { .. }
         | TaskProgressed { .. }
         | TaskAgentDone { .. }
         | SalvageTried { .. }
@@ -338,11 +340,16 @@ fn tasks(world: &mut World, change: &Change) {
             world.tasks.insert(task.tablet, task.clone());
             touch(world, task.tablet);
         }
-        TaskEnded { tablet, task, .. } => {
+        TaskEnded { tablet, task, outcome, end } => {
             if world.tasks.get(tablet).is_some_and(|running| running.id == *task) {
-                world.tasks.remove(tablet);
+                let task = world.tasks.remove(tablet).expect("it was looked at just now").as_ordered();
+                world.history.push(Past { task, outcome: outcome.clone(), end: *end }, world.knobs.history_max);
                 touch(world, *tablet);
             }
+        }
+        TasksPast { past } => {
+            let max = world.knobs.history_max;
+            past.iter().for_each(|past| world.history.push(past.clone(), max));
         }
         TaskProgressed { tablet, task, bytes_done, bytes_total, at } => {
             let Some(task) = world.tasks.get_mut(tablet).filter(|running| running.id == *task) else { return };

@@ -3,7 +3,7 @@
 
 use crate::Reason;
 use crate::world::{
-    Drain, Group, Lease, Leaver, LevelSetting, Load, Outcome, Salvage, Setting, Stray, Table, Tablet, Task,
+    Drain, Group, Lease, Leaver, LevelSetting, Load, Outcome, Past, Salvage, Setting, Stray, Table, Tablet, Task, TaskEnd,
     VersionRecord,
 };
 use serde::{Deserialize, Serialize};
@@ -220,6 +220,12 @@ pub enum Change {
         tablet: TabletId,
         task: TaskId,
         outcome: Outcome,
+        #[serde(default)]
+        end: TaskEnd,
+    },
+    /// Tasks that ended earlier, oldest first; only a snapshot writes this.
+    TasksPast {
+        past: Vec<Past>,
     },
     /// A dropped table's tablet has no replica left anywhere that we know of.
     TabletForgotten {

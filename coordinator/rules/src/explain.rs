@@ -12,7 +12,7 @@ mod tasks;
 pub use margin::Margin;
 pub use node::node;
 pub use problems::{Problems, problems};
-pub use tasks::{history_tasks, oldest_sick, pending_task, pending_tasks, running_task, running_tasks};
+pub use tasks::{history_of, history_tasks, oldest_sick, pending_task, pending_tasks, running_task, running_tasks};
 
 use crate::checkup::verdict::{flaw_text, rung, verdict_on};
 use crate::checkup::{Judged, because, count};
@@ -43,7 +43,7 @@ pub fn tablet(world: &World, desk: &Desk, id: TabletId, at: Tick, wall_ms: u64) 
         slots_in_the_way: in_the_way(world, desk, id, at),
         strays: strays(world, id, at),
         trash: trash(world, id, at),
-        history: history_tasks(world, desk, wall_ms).filter(|past| past.tablet == id).collect(),
+        history: history_of(world, id, wall_ms).collect(),
     })
 }
 

@@ -20,6 +20,7 @@ pub mod colocation;
 pub mod evacuation;
 pub mod event;
 pub mod explain;
+pub mod history;
 pub mod invariants;
 pub mod level;
 mod loads;

@@ -5,7 +5,7 @@
 
 use crate::Change;
 use crate::apply::loads_are_stored;
-use crate::world::{CHUNK, Disk, Lease, LevelSetting, Tablet, World};
+use crate::world::{CHUNK, Disk, Lease, LevelSetting, Past, Tablet, World};
 
 /// The durable state of `world`, as changes.
 pub fn as_changes(world: &World) -> Vec<Change> {
@@ -59,16 +59,23 @@ pub fn as_changes(world: &World) -> Vec<Change> {
         changes.push(Change::LoadCommitted { load, versions: Vec::new(), at: Default::default() });
     }
     for task in world.tasks.values() {
-        let mut task = task.clone();
-        (task.started, task.progressed, task.agent_done) = Default::default();
-        (task.bytes_done, task.bytes_total) = (0, 0);
-        changes.push(Change::TaskStarted { task });
+        changes.push(Change::TaskStarted { task: task.clone().as_ordered() });
     }
+    put_history(&mut changes, world);
     let sequences = world.sequences.iter().map(|(epoch, sequence)| (*epoch, *sequence)).collect();
     let (sequence, forgotten) = (world.sequence, world.forgotten);
     changes.push(Change::Counted { sequence, sequences, forgotten });
     changes
 }
+
+fn put_history(changes: &mut Vec<Change>, world: &World) {
+    let mut past: Vec<Past> = world.history.iter().cloned().collect();
+    past.reverse();
+    changes.extend(past.chunks(PAST).map(|part| Change::TasksPast { past: part.to_vec() }));
+}
+
+/// Ended tasks in one change: with their evidence some tens of KiB.
+const PAST: usize = 100;
 
 fn put_disk(changes: &mut Vec<Change>, disk: &Disk) {
     let (id, path, medium) = (disk.id, disk.path.clone(), disk.medium);

@@ -5,7 +5,7 @@
 //!
 //! | part | durable? |
 //! |---|---|
-//! | tables, tablets' placements, versions, ballots, load results, running tasks, ids issued, epoch | yes |
+//! | tables, tablets' placements, versions, ballots, load results, running tasks, history, ids issued, epoch | yes |
 //! | liveness, sessions, disk space, what reports said in this epoch, loads in flight, strays, trash | no: learned again |
 
 use crate::Reason;
@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use crate::apply::apply;
+pub use crate::history::{History, Past, TaskEnd};
 pub use crate::loads::{Cabinet, Loads};
 pub use crate::policy::{Drain, Group, Lease, LeaseScope, Leaver, Partition, Table, TableState};
 pub use crate::replay::as_changes;
@@ -73,6 +74,8 @@ pub struct World {
     pub load_keys: Cabinet<LoadId, LoadKey>,
     /// Running tasks; at most one a tablet.
     pub tasks: BTreeMap<TabletId, Task>,
+    /// Tasks that have ended: the latest `history_max`.
+    pub history: History,
     /// Replicas on disks that the catalog does not know.
     pub strays: BTreeMap<(TabletId, ReplicaId), Stray>,
     pub trash: BTreeMap<ReplicaId, Trashed>,
@@ -335,6 +338,14 @@ pub struct Task {
     pub timeout_ms: u64,
 }
 
+impl Task {
+    /// Without what is not stored of it: as it was when it was ordered.
+    pub(crate) fn as_ordered(self) -> Task {
+        let at = Tick(0);
+        Task { started: at, bytes_done: 0, bytes_total: 0, progressed: at, agent_done: false, ..self }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Work {
     Clone {
@@ -362,7 +373,7 @@ pub enum Work {
     },
 }
 
-/// How a task ended; kept in the scheduler's history.
+/// How a task ended; kept in the [`History`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     Finished { evidence: Option<Evidence> },

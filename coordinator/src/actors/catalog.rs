@@ -88,7 +88,7 @@ struct Batch {
     orders: Vec<(NodeId, ToAgent)>,
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     started: Vec<Task>,
-    ended: Vec<(Task, Outcome, u64)>,
+    ended: Vec<(Task, Outcome)>,
 }
 
 impl Catalog {
@@ -163,7 +163,7 @@ impl Catalog {
         let event = Event { at: self.clock.tick(), wall_ms: self.clock.wall_ms(), body };
         for action in catalog::step(&mut self.world, &event) {
             match action {
-                Action::Record(change) => self.record(change, event.wall_ms, batch),
+                Action::Record(change) => self.record(change, batch),
                 Action::Send { node, order } => {
                     telemetry::order_given(node, &order);
                     batch.orders.push((node, ToAgent::Order(Order { epoch: self.world.epoch, body: order })));
@@ -184,21 +184,21 @@ impl Catalog {
         batch.answers.extend(asker.map(|asker| (asker, Answer::Done)));
     }
 
-    fn record(&mut self, change: Change, wall_ms: u64, batch: &mut Batch) {
+    fn record(&mut self, change: Change, batch: &mut Batch) {
         self.dirty.note(&self.before, &change);
         journal::recorded(&self.before, &change);
         batch.is_news = true;
         if let Change::TaskStarted { task } = &change {
             batch.started.push(task.clone());
         }
-        if let Change::TaskEnded { tablet, task, outcome } = &change {
+        if let Change::TaskEnded { tablet, task, outcome, .. } = &change {
             let known = self.before.tasks.get(tablet).filter(|running| running.id == *task).cloned();
             // Started and ended in one batch: no snapshot has shown it.
             let known = known.or_else(|| {
                 let started = batch.started.iter();
                 started.rev().find(|started| started.id == *task).cloned()
             });
-            batch.ended.extend(known.map(|task| (task, outcome.clone(), wall_ms)));
+            batch.ended.extend(known.map(|task| (task, outcome.clone())));
         }
         if change.is_durable() {
             batch.durable.push(change);

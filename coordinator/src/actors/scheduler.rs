@@ -1,7 +1,7 @@
 //! Runs the queue. In: verdicts from the Checker, ends of tasks from the Catalog. Out: proposals to the Catalog, which
 //! decides them anew on its own world and answers each; views of the queue for the front.
 //!
-//! The Desk is the rule: it holds queue, proposals in flight, back-off and history. This file gives it time and
+//! The Desk is the rule: it holds queue, proposals in flight and back-off. This file gives it time and
 //! snapshots and carries its proposals; a proposal that was decided on an older tablet is refused by its revision.
 
 use super::words::{
@@ -141,8 +141,8 @@ impl Handler<TasksEnded> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, TasksEnded(ended): TasksEnded, ctx: &mut Context<Self>) {
-        for (task, outcome, wall_ms) in ended {
-            self.step(DeskEvent::Ended { task, outcome, wall_ms }, ctx);
+        for (task, outcome) in ended {
+            self.step(DeskEvent::Ended { task, outcome }, ctx);
         }
         self.round_soon(ctx);
     }
@@ -187,7 +187,7 @@ impl Handler<ListTasks> for Scheduler {
             TaskFilter::Open => running().chain(pending()).collect(),
             TaskFilter::Running => running().collect(),
             TaskFilter::Pending => pending().collect(),
-            TaskFilter::History => explain::history_tasks(world, &self.desk, self.clock.wall_ms()).collect(),
+            TaskFilter::History => explain::history_tasks(world, self.clock.wall_ms()).collect(),
         })
     }
 }

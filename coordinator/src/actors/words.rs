@@ -99,7 +99,7 @@ pub struct Verdicts {
 /// To the Scheduler: these tasks ended, by the wall clock.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct TasksEnded(pub Vec<(Task, Outcome, u64)>);
+pub struct TasksEnded(pub Vec<(Task, Outcome)>);
 
 /// To the Scheduler: why is this tablet as it is, and what does it wait for?
 #[derive(Message)]

@@ -104,6 +104,6 @@ fn arrive(sample: &mut Sample, desk: &mut Desk, task: Task) {
     let ballot = sample.world.next_ballot(tablet);
     sample.apply(Change::ReplicaTurned { tablet, replica, state: ReplicaState::Normal, ballot });
     let outcome = Outcome::Finished { evidence: None };
-    sample.apply(Change::TaskEnded { tablet, task: task.id, outcome: outcome.clone() });
-    desk.step(&sample.world, sample.at, DeskEvent::Ended { task, outcome, wall_ms: 0 });
+    sample.apply(Change::TaskEnded { tablet, task: task.id, outcome: outcome.clone(), end: Default::default() });
+    desk.step(&sample.world, sample.at, DeskEvent::Ended { task, outcome });
 }

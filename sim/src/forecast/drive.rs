@@ -151,7 +151,7 @@ impl Forecast {
                 self.running.insert(task.tablet, task.clone());
                 self.task_line(|| started_text(task));
             }
-            Change::TaskEnded { tablet, task, outcome } => {
+            Change::TaskEnded { tablet, task, outcome, .. } => {
                 let Some(ended) = self.running.get(tablet).filter(|found| found.id == *task).cloned() else { return };
                 self.running.remove(tablet);
                 self.ended(ended, outcome.clone());
@@ -173,8 +173,7 @@ impl Forecast {
                 self.task_line(|| format!("task {} on tablet {} ended: {cause}", task.id, task.tablet));
             }
         }
-        let wall_ms = self.at().0;
-        self.desk(DeskEvent::Ended { task, outcome, wall_ms });
+        self.desk(DeskEvent::Ended { task, outcome });
     }
 
     pub(super) fn desk_verdicts(

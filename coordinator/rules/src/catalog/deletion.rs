@@ -129,8 +129,7 @@ fn drop_at_once(draft: &mut Draft, wish: Wish, victim: &Replica, cause: String) 
     let evidence = Evidence::Bad { cause, others };
     let ballot = if victim.state == ReplicaState::Normal { known.ballot.next() } else { known.ballot };
     draft.record(Change::ReplicaDropped { tablet, replica, ballot, evidence: evidence.clone() });
-    let outcome = Outcome::Finished { evidence: Some(evidence.clone()) };
-    draft.record(Change::TaskEnded { tablet, task: task.id, outcome });
+    draft.end_task(&task, Outcome::Finished { evidence: Some(evidence.clone()) });
     let is_there = draft.world.nodes.get(&victim.node).is_some_and(|node| node.liveness == Liveness::Alive);
     if victim.bad.is_some() && is_there {
         order_drop(draft, victim.node, (tablet, replica), evidence);
@@ -155,7 +154,7 @@ fn decommission(draft: &mut Draft, wish: Wish, victim: &Replica) -> TaskId {
 pub fn settle(draft: &mut Draft, id: TabletId) {
     let Some(task) = draft.world.tasks.get(&id) else { return };
     let Work::Delete { replica, node, nonce, watermark } = &task.work else { return };
-    let (victim, node, nonce, watermark, task) = (*replica, *node, *nonce, *watermark, task.id);
+    let (victim, node, nonce, watermark, task) = (*replica, *node, *nonce, *watermark, task.clone());
     if level::forbids_repair(draft.world).is_some() {
         return;
     }
@@ -174,8 +173,7 @@ pub fn settle(draft: &mut Draft, id: TabletId) {
     assert!(!witnesses.is_empty(), "tablet {id}: replica {victim} is the last complete one");
     let evidence = Evidence::Others { replicas: witnesses, wanted };
     draft.record(Change::ReplicaDropped { tablet: id, replica: victim, ballot, evidence: evidence.clone() });
-    let outcome = Outcome::Finished { evidence: Some(evidence.clone()) };
-    draft.record(Change::TaskEnded { tablet: id, task, outcome });
+    draft.end_task(&task, Outcome::Finished { evidence: Some(evidence.clone()) });
     order_drop(draft, node, (id, victim), evidence);
 }
 
@@ -184,7 +182,7 @@ pub fn undo(draft: &mut Draft, task: &Task, cause: Reason) {
     let Work::Delete { replica, .. } = &task.work else { return };
     let (tablet, replica) = (task.tablet, *replica);
     draft.explain(cause.clone());
-    draft.record(Change::TaskEnded { tablet, task: task.id, outcome: Outcome::Cancelled { cause } });
+    draft.end_task(task, Outcome::Cancelled { cause });
     let Some(known) = draft.world.tablets.get(tablet) else { return };
     if known.replicas.iter().any(|r| r.id == replica && r.state == ReplicaState::Decommission) {
         let (state, ballot) = (ReplicaState::Normal, known.ballot.next());

@@ -5,6 +5,7 @@
 //! ends the load that was opened under the old one.
 
 use super::loads;
+use crate::world::{Outcome, Task, TaskEnd};
 use crate::{Action, Answer, Change, Event, Reason, World, level};
 use stele_common::status::Level;
 use stele_common::{NodeId, OrderBody, TabletId, Tick};
@@ -40,6 +41,17 @@ impl<'a> Draft<'a> {
         {
             loads::ballot_moved(self, id);
         }
+    }
+
+    /// A running task is over; what it took goes on record with it.
+    pub fn end_task(&mut self, task: &Task, outcome: Outcome) {
+        let end = TaskEnd {
+            wall_ms: self.wall_ms,
+            took_ms: self.at.since(task.started.max(self.world.began)),
+            bytes_done: task.bytes_done,
+            bytes_total: task.bytes_total,
+        };
+        self.record(Change::TaskEnded { tablet: task.tablet, task: task.id, outcome, end });
     }
 
     fn ballot(&self, tablet: TabletId) -> Option<stele_common::Ballot> {

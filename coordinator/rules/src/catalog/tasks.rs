@@ -281,7 +281,7 @@ fn end_copy(draft: &mut Draft, task: &Task, cause: Reason) {
     let Work::Clone { replica, fresh, .. } = &task.work else { return };
     let (tablet, replica) = (task.tablet, *replica);
     draft.explain(cause.clone());
-    draft.record(Change::TaskEnded { tablet, task: task.id, outcome: Outcome::Cancelled { cause: cause.clone() } });
+    draft.end_task(task, Outcome::Cancelled { cause: cause.clone() });
     salvage::ended(draft, task, &cause);
     let Some(known) = draft.world.tablets.get(tablet) else { return };
     let is_unfinished = known.replicas.iter().any(|r| r.id == replica && r.state == ReplicaState::Clone);
@@ -334,8 +334,7 @@ pub fn arrived(draft: &mut Draft, id: TabletId, replica: ReplicaId) {
     if landed_behind {
         draft.record(Change::FurtherRepairMarked { tablet: id, replica, at: draft.at });
     }
-    let outcome = Outcome::Finished { evidence: None };
-    draft.record(Change::TaskEnded { tablet: id, task: task.id, outcome });
+    draft.end_task(&task, Outcome::Finished { evidence: None });
     if let Work::Clone { replaces: Some(old), replica, .. } = task.work {
         retire(draft, &task, old, replica);
     }
@@ -382,8 +381,7 @@ pub fn unnamed(draft: &mut Draft, node: NodeId, named: &BTreeSet<TaskId>) {
 /// The tablet's table is being dropped.
 pub fn end_for_dropped_table(draft: &mut Draft, tablet: TabletId) {
     let Some(task) = draft.world.tasks.get(&tablet).cloned() else { return };
-    let outcome = Outcome::Cancelled { cause: table_dropped() };
-    draft.record(Change::TaskEnded { tablet, task: task.id, outcome });
+    draft.end_task(&task, Outcome::Cancelled { cause: table_dropped() });
     match &task.work {
         Work::Clone { node, .. } => draft.send(*node, OrderBody::CancelTask { task: task.id }),
         Work::Delete { .. } => {}

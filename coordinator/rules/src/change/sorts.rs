@@ -50,6 +50,7 @@ impl Change {
             | VersionsCollected { .. }
             | TaskStarted { .. }
             | TaskEnded { .. }
+            | TasksPast { .. }
             | TabletForgotten { .. }
             | Counted { .. } => true,
             IdsIssued { .. }
@@ -127,6 +128,7 @@ impl Change {
             ReplicaSeen { fact, .. } => Some(fact.tablet),
             Born { .. }
             | EpochBegan { .. }
+            | TasksPast { .. }
             | Counted { .. }
             | IdsReserved { .. }
             | IdsIssued { .. }

@@ -1,8 +1,8 @@
 //! Tasks as people see them: pending, running, ended. Decides nothing.
 
 use crate::schedule::queue::{After, Entry, Place};
-use crate::schedule::{Desk, Past, admit};
-use crate::world::{Outcome, Task, Work};
+use crate::schedule::{Desk, admit};
+use crate::world::{Outcome, Past, Task, Work};
 use crate::{Reason, World};
 use stele_common::api::{Sick, TaskInfo, TaskKind, TaskState};
 use stele_common::{DiskId, Evidence, NodeId, ReplicaId, TabletId, TabletStatus, TaskType, Tick};
@@ -18,8 +18,13 @@ pub fn running_tasks(world: &World, at: Tick) -> impl Iterator<Item = TaskInfo> 
 }
 
 /// What has ended, newest first. `age_ms` says how long ago.
-pub fn history_tasks<'a>(world: &'a World, desk: &'a Desk, wall_ms: u64) -> impl Iterator<Item = TaskInfo> + 'a {
-    desk.history().map(move |past| past_task(world, past, wall_ms))
+pub fn history_tasks(world: &World, wall_ms: u64) -> impl Iterator<Item = TaskInfo> + '_ {
+    world.history.iter().map(move |past| past_task(world, past, wall_ms))
+}
+
+/// The same of one tablet.
+pub fn history_of(world: &World, tablet: TabletId, wall_ms: u64) -> impl Iterator<Item = TaskInfo> + '_ {
+    world.history.of(tablet).map(move |past| past_task(world, past, wall_ms))
 }
 
 /// One entry of the queue.
@@ -81,9 +86,11 @@ fn past_task(world: &World, past: &Past, wall_ms: u64) -> TaskInfo {
         state,
         reason,
         evidence,
-        age_ms: wall_ms.saturating_sub(past.wall_ms),
-        bytes_per_s: rate(past.task.bytes_done, past.took_ms),
-        ended: Some(rfc3339(past.wall_ms)),
+        age_ms: wall_ms.saturating_sub(past.end.wall_ms),
+        bytes_done: past.end.bytes_done,
+        bytes_total: past.end.bytes_total,
+        bytes_per_s: rate(past.end.bytes_done, past.end.took_ms),
+        ended: Some(rfc3339(past.end.wall_ms)),
         ..task_info(world, &past.task)
     }
 }

@@ -1,4 +1,4 @@
-//! What is done next, by whom, and what waits for what. Owns the queue, the proposals in flight and the history.
+//! What is done next, by whom, and what waits for what. Owns the queue and the proposals in flight.
 //!
 //! In: verdicts, answers to proposals, ends of tasks, and a round every 100 ms or so. Out: proposals to the Catalog,
 //! which decides them against its own state. Nothing here is stored: slots and running tasks are counted from the
@@ -47,7 +47,7 @@ use queue::{After, Entry, Place, Queue};
 use rates::Rates;
 use slots::{Grant, Ledger};
 use statistics::{Scores, Statistics};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stele_common::config::RepairKnobs;
 use stele_common::{DiskId, TabletId, TaskId, Tick};
@@ -59,7 +59,7 @@ pub enum DeskEvent {
     /// The Catalog's answer to a proposal.
     Answered { tablet: TabletId, answer: Result<TaskId, Reason> },
     /// A task has ended.
-    Ended { task: Task, outcome: Outcome, wall_ms: u64 },
+    Ended { task: Task, outcome: Outcome },
     /// Look at the queue.
     Round,
 }
@@ -81,8 +81,6 @@ pub struct Desk {
     flights: BTreeMap<TabletId, Flight>,
     /// Cancellations proposed, and when.
     cancels: BTreeMap<TaskId, Tick>,
-    /// Newest last.
-    history: VecDeque<Past>,
     /// Disks that could take something at the last round: one more is a reason to look at the refused again.
     usable: BTreeSet<DiskId>,
     wake_refused: bool,
@@ -103,23 +101,11 @@ struct Flight {
     task: Option<TaskId>,
 }
 
-/// An ended task.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Past {
-    pub task: Task,
-    pub outcome: Outcome,
-    /// Wall clock at its end.
-    pub wall_ms: u64,
-    pub took_ms: u64,
-}
-
 /// A proposal whose answer, or whose task, does not show in this time was lost with its actor: it is forgotten. The
 /// Catalog checks everything again, so proposing twice does no harm.
 const FLIGHT_MS: u64 = 10_000;
 /// A tablet that waits is looked at this often even if nobody says that anything changed.
 const LOOK_AGAIN_MS: u64 = 30_000;
-/// An end may overtake the answer to its proposal: so many ends are looked through for it.
-const ENDED_LATELY: usize = 1_000;
 const BACKOFF_MIN_MS: u64 = 1_000;
 const BACKOFF_MAX_MS: u64 = 60_000;
 
@@ -137,8 +123,8 @@ impl Desk {
                     self.take_verdict(world, at, tablet, verdict, &mut actions);
                 }
             }
-            DeskEvent::Answered { tablet, answer } => self.answered(at, tablet, answer, &mut actions),
-            DeskEvent::Ended { task, outcome, wall_ms } => self.ended(world, at, task, outcome, wall_ms, &mut actions),
+            DeskEvent::Answered { tablet, answer } => self.answered(world, at, tablet, answer, &mut actions),
+            DeskEvent::Ended { task, outcome } => self.ended(world, at, task, outcome, &mut actions),
             DeskEvent::Round => self.round(world, at, &mut actions),
         }
         actions
@@ -156,11 +142,6 @@ impl Desk {
 
     pub fn entry(&self, tablet: TabletId) -> Option<&Entry> {
         self.queue.get(tablet)
-    }
-
-    /// Newest first.
-    pub fn history(&self) -> impl Iterator<Item = &Past> {
-        self.history.iter().rev()
     }
 
     /// Proposed, and not shown by the world yet.
@@ -249,10 +230,18 @@ impl Desk {
         }
     }
 
-    fn answered(&mut self, at: Tick, tablet: TabletId, answer: Result<TaskId, Reason>, actions: &mut Vec<DeskAction>) {
+    fn answered(
+        &mut self,
+        world: &World,
+        at: Tick,
+        tablet: TabletId,
+        answer: Result<TaskId, Reason>,
+        actions: &mut Vec<DeskAction>,
+    ) {
         match answer {
             Ok(task) => {
-                let is_over = self.history.iter().rev().take(ENDED_LATELY).any(|past| past.task.id == task);
+                // An end may overtake the answer to its proposal.
+                let is_over = world.history.of(tablet).any(|past| past.task.id == task);
                 if is_over {
                     self.flights.remove(&tablet);
                 } else if let Some(flight) = self.flights.get_mut(&tablet) {
@@ -274,15 +263,7 @@ impl Desk {
         }
     }
 
-    fn ended(
-        &mut self,
-        world: &World,
-        at: Tick,
-        task: Task,
-        outcome: Outcome,
-        wall_ms: u64,
-        actions: &mut Vec<DeskAction>,
-    ) {
+    fn ended(&mut self, world: &World, at: Tick, task: Task, outcome: Outcome, actions: &mut Vec<DeskAction>) {
         let tablet = task.tablet;
         self.cancels.remove(&task.id);
         if self.flights.get(&tablet).is_some_and(|flight| flight.task == Some(task.id)) {
@@ -296,10 +277,6 @@ impl Desk {
         let took_ms = at.since(task.started.max(world.began));
         if let (Outcome::Finished { .. }, Work::Clone { source_disk, disk, .. }) = (&outcome, &task.work) {
             self.rates.finished([*source_disk, *disk], task.bytes_done, took_ms);
-        }
-        self.history.push_back(Past { task, outcome, wall_ms, took_ms });
-        while self.history.len() > world.knobs.history_max {
-            self.history.pop_front();
         }
         let known = self.queue.remove(tablet);
         let Some(state) = world.tablets.get(tablet) else { return };

@@ -134,8 +134,13 @@ impl Shop {
         if let (Work::Clone { replica, fresh: true, .. }, Outcome::Cancelled { .. }) = (&task.work, &outcome) {
             self.sample.forget(tablet, *replica);
         }
-        self.sample.apply(Change::TaskEnded { tablet, task: task.id, outcome: outcome.clone() });
-        self.step(DeskEvent::Ended { task, outcome, wall_ms: 0 });
+        self.sample.apply(Change::TaskEnded {
+            tablet,
+            task: task.id,
+            outcome: outcome.clone(),
+            end: Default::default(),
+        });
+        self.step(DeskEvent::Ended { task, outcome });
     }
 
     pub fn lose(&mut self, node: NodeId) {

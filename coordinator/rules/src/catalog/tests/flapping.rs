@@ -103,7 +103,7 @@ impl House {
             && now.as_ref().is_none_or(|now| now.id != task.id)
         {
             let (at, outcome) = (self.play.sample.at, Outcome::Finished { evidence: None });
-            self.desk.step(self.play.world(), at, DeskEvent::Ended { task, outcome, wall_ms: 0 });
+            self.desk.step(self.play.world(), at, DeskEvent::Ended { task, outcome });
         }
         self.running = now;
     }

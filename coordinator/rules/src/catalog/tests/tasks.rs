@@ -261,3 +261,37 @@ fn progress_only_grows() {
         assert_eq!(play.world().tasks[&tablet].bytes_done, expected);
     }
 }
+
+/// What has ended stays known over a restart and over a snapshot of the store, with what it took; the latest
+/// `history_max` of it.
+#[test]
+fn history_survives_a_restart() {
+    let (mut play, tablet, replicas, target) = short();
+    let Target::NewOn { node, .. } = target else { unreachable!() };
+    let task = play.copy(tablet, replicas[0], target).unwrap();
+    let fresh = *play.sample.replicas(tablet).last().unwrap();
+    let running = TaskProgress::Running { bytes_done: 70, bytes_total: 100 };
+    told(&mut play, node, tablet, fresh, task, running);
+    play.passes(2_000);
+    told(&mut play, node, tablet, fresh, task, TaskProgress::Failed { cause: TaskFailure::DiskFull });
+    let again = play.copy(tablet, replicas[0], target).unwrap();
+    let fresh = *play.sample.replicas(tablet).last().unwrap();
+    play.sees(tablet, fresh, 1);
+
+    let ends = |play: &Play| play.world().history.iter().cloned().collect::<Vec<_>>();
+    let told = ends(&play);
+    assert_eq!(told.iter().map(|past| past.task.id.0).collect::<Vec<_>>(), [again, task]);
+    assert!(matches!(told[0].outcome, Outcome::Finished { .. }), "{told:#?}");
+    assert!(matches!(told[1].outcome, Outcome::Cancelled { .. }), "{told:#?}");
+    let failed = told[1].end;
+    assert_eq!((failed.bytes_done, failed.bytes_total, failed.took_ms), (70, 100, 2_000));
+    assert!(failed.wall_ms > 0);
+    play.restarts();
+    assert_eq!(ends(&play), told, "replayed from the log");
+    play.log = replay::as_changes(play.world());
+    play.restarts();
+    assert_eq!(ends(&play), told, "replayed from a snapshot");
+    knobs(&mut play, |knobs| knobs.history_max = 1);
+    play.restarts();
+    assert_eq!(ends(&play), told[..1], "and no more than is wanted");
+}

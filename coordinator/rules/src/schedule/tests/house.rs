@@ -77,7 +77,7 @@ impl House {
             if let Change::TaskEnded { tablet, outcome, .. } = change {
                 let (task, outcome) = (running.remove(tablet).expect("it ran"), outcome.clone());
                 let at = self.play.sample.at;
-                self.desk.step(self.play.world(), at, DeskEvent::Ended { task, outcome, wall_ms: 0 });
+                self.desk.step(self.play.world(), at, DeskEvent::Ended { task, outcome });
             }
         }
         actions

@@ -34,7 +34,7 @@ fn a_lost_replica_is_made_anew() {
     shop.finish(ids[0]);
     assert_eq!(shop.round(), []);
     assert!(shop.desk.pending().next().is_none());
-    assert_eq!(shop.desk.history().count(), 2);
+    assert_eq!(shop.sample.world.history.len(), 2);
 }
 
 /// A node that comes back while its replacement is being made: the copy is not needed any more.

@@ -48,7 +48,7 @@ fn failures_back_off() {
         assert_eq!(shop.round(), [], "not before {wait} ms");
         shop.pass(1);
     }
-    assert_eq!(shop.desk.history().count(), 4);
+    assert_eq!(shop.sample.world.history.len(), 4);
 }
 
 /// A task ends when its node is lost, when nothing moves, and when it is late and slow; not while it moves fast.
