@@ -151,7 +151,7 @@ impl Sim {
             Change::ReplicaDropped { tablet, replica, evidence, .. } => {
                 let life = self.coordinator.life.as_ref();
                 let known = life.and_then(|life| life.world.tablets.get(*tablet));
-                let wanted = known.map_or(0, |known| known.wanted);
+                let wanted = known.map_or(0, |known| self.wanted_without(known, *replica));
                 self.check_evidence(*tablet, *replica, evidence, wanted);
                 self.check_remaining(*tablet, *replica);
             }

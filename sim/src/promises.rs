@@ -2,19 +2,21 @@
 //! another counts, maintenance starts no copying, nobody is called lost before a leadership's grace is over.
 
 use crate::sim::Sim;
+use crate::truth::find;
 use stele_common::ReplicaState::Normal;
-use stele_common::{Evidence, Liveness, NodeId, TabletId, TabletStatus, Tick};
+use stele_common::{Evidence, Liveness, NodeId, ReplicaId, TabletId, TabletStatus, Tick};
+use stele_coordinator_rules::checkup::count::host_of;
 use stele_coordinator_rules::checkup::verdict::is_marked;
 use stele_coordinator_rules::checkup::{Flaw, count};
 use stele_coordinator_rules::event::Target;
-use stele_coordinator_rules::world::{Replica, Task, Work};
+use stele_coordinator_rules::world::{Replica, Tablet, Task, Work};
 use stele_coordinator_rules::{Change, Proposal};
 
 impl Sim {
     /// A decision, just applied.
     pub fn check_wishes(&mut self, change: &Change) {
         match change {
-            Change::ReplicaDropped { tablet, evidence, .. } => self.check_left(*tablet, evidence),
+            Change::ReplicaDropped { tablet, replica, evidence, .. } => self.check_left(*tablet, *replica, evidence),
             Change::TaskStarted { task } => {
                 self.check_destination(task);
                 self.check_victim(task);
@@ -24,16 +26,27 @@ impl Sim {
         }
     }
 
-    /// A good replica left: n others are complete, so a drain or a move never makes a tablet poorer.
-    fn check_left(&mut self, tablet: TabletId, evidence: &Evidence) {
+    /// A good replica left: n others are complete, so a drain or a move never makes a tablet poorer. One of two on a host
+    /// may leave fewer, but none of them without a quorum.
+    fn check_left(&mut self, tablet: TabletId, victim: ReplicaId, evidence: &Evidence) {
         let Evidence::Others { .. } = evidence else { return };
         *self.stats.checks.entry("I2 n complete").or_default() += 1;
         let Some(life) = &self.coordinator.life else { return };
         let Some(known) = life.world.tablets.get(tablet) else { return };
-        let (complete, wanted) = (count(&life.world, known).complete, known.wanted);
+        let (complete, wanted) = (count(&life.world, known).complete, self.wanted_without(known, victim));
         if complete < wanted {
             self.violate("I2 n complete", || format!("tablet {tablet} keeps {complete} complete of {wanted}"));
         }
+    }
+
+    /// How many others must be complete when this one leaves: n, or a quorum where a complete one stands on its host.
+    pub fn wanted_without(&self, tablet: &Tablet, victim: ReplicaId) -> u32 {
+        let lies = find(&self.agents, victim).map(|(spot, ..)| self.agents[spot.agent].host.as_str());
+        let Some(life) = &self.coordinator.life else { return tablet.wanted };
+        let others = tablet.replicas.iter().zip(count(&life.world, tablet).judged);
+        let mut others = others.filter(|(other, judged)| other.id != victim && judged.complete);
+        let has_fellow = others.any(|(other, _)| host_of(&life.world, other) == lies);
+        if lies.is_some() && has_fellow { tablet.wanted / 2 + 1 } else { tablet.wanted }
     }
 
     /// A wish of the desk, on the world that it saw: nothing is made anew for a copy that is away on purpose, unless one complete copy is left.

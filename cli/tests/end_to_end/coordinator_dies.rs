@@ -44,8 +44,30 @@ fn loads_are_all_or_nothing() {
         assert_eq!(data::digests(&export), expected, "after round {round}");
     }
     cluster.until_whole(3);
+    history_survives(&mut cluster);
     let status = cluster.get("/v1/status");
     assert_eq!((status["loads_open"].as_u64(), status["tasks_running"].as_u64()), (Some(0), Some(0)), "{status:#}");
+}
+
+/// What was decided before the coordinator was killed is told after it, word for word.
+fn history_survives(cluster: &mut Cluster) {
+    cluster.ok(&["node", "drain", "host-1", "--wait", "--timeout", "60s"]);
+    cluster.until_whole(3);
+    let told = |cluster: &Cluster| -> Vec<serde_json::Value> {
+        let tasks = cluster.get("/v1/tasks?state=history")["tasks"].as_array().cloned().unwrap_or_default();
+        let words = ["id", "tablet", "kind", "state", "status", "bytes_done", "reason", "evidence", "ended"];
+        tasks.iter().map(|task| words.iter().map(|word| task[*word].clone()).collect()).collect()
+    };
+    let before = told(cluster);
+    assert!(before.len() > 4 && before.iter().any(|task| task[2] == "DELETE"), "{before:#?}");
+    cluster.coordinator.kill();
+    cluster.coordinator.start(&[]);
+    cluster.until_whole(3);
+    let after = told(cluster);
+    assert_eq!(after[after.len() - before.len()..], before);
+    let tablet = before[0][1].to_string();
+    assert!(cluster.ok(&["tablet", "history", &tablet, "-o", "json"]).contains(&before[0][0].to_string()));
+    cluster.ok(&["node", "undrain", "host-1"]);
 }
 
 /// An agent is killed in the middle of loads and comes back: loads go on with the others, and it catches up.

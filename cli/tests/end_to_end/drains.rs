@@ -1,146 +1,18 @@
-//! Hosts are emptied under load, proven empty and removed; what cannot be is refused and named.
+//! What cannot be emptied or removed is refused and named; leases, policies and groups as an operator gives them.
 
-use crate::cluster::{Cluster, get, text, until};
-use crate::data;
+use crate::cluster::{Cluster, text, until};
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-fn json(output: &std::process::Output) -> Value {
+pub fn json(output: &std::process::Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
 }
 
-fn node(cluster: &Cluster, host: &str) -> String {
+pub fn node(cluster: &Cluster, host: &str) -> String {
     let nodes = cluster.get("/v1/nodes")["nodes"].as_array().cloned().unwrap_or_default();
     let node =
         nodes.iter().find(|node| node["host"] == host).unwrap_or_else(|| panic!("no node on {host}: {nodes:#?}"));
     node["id"].to_string()
-}
-
-/// What is watched while hosts are being emptied.
-#[derive(Default)]
-struct Watch {
-    over: AtomicBool,
-    loads: AtomicU64,
-    looks: AtomicU64,
-}
-
-/// Small loads one after the other, each with its own file.
-fn keep_loading(http: &str, dir: &Path, watch: &Watch) {
-    while !watch.over.load(Ordering::Relaxed) {
-        let number = watch.loads.load(Ordering::Relaxed);
-        let source = dir.join(format!("load-{number}"));
-        std::fs::create_dir_all(&source).expect("made");
-        std::fs::write(source.join(format!("more-{number}")), format!("load {number}")).expect("written");
-        let load = Command::new(crate::cluster::STELE)
-            .args(["load", "d.t", source.to_str().expect("utf-8"), "--timeout", "60"])
-            .env("STELE_COORDINATOR", http)
-            .output()
-            .expect("stele runs");
-        assert!(load.status.success(), "load {number} while draining: {}", text(&load));
-        watch.loads.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// No tablet ever has fewer than three living copies on different hosts, and no drain ever goes back.
-fn keep_looking(http: &str, nodes: &[String], watch: &Watch) {
-    let mut furthest: BTreeMap<&String, u64> = BTreeMap::new();
-    while !watch.over.load(Ordering::Relaxed) {
-        for tablet in get(http, "/v1/tablets?table=d.t")["tablets"].as_array().cloned().unwrap_or_default() {
-            let replicas = tablet["replicas"].as_array().cloned().unwrap_or_default();
-            let alive: std::collections::BTreeSet<&str> =
-                replicas.iter().filter(|r| r["alive"] == true).filter_map(|r| r["host"].as_str()).collect();
-            assert!(alive.len() >= 3, "fewer copies than wanted: {tablet:#}");
-            watch.looks.fetch_add(1, Ordering::Relaxed);
-        }
-        for node in nodes {
-            let Some(moved) = get(http, &format!("/v1/nodes/{node}/drain"))["tablets_moved"].as_u64() else { continue };
-            let before = furthest.insert(node, moved).unwrap_or(0);
-            assert!(moved >= before, "the drain of {node} went back from {before} to {moved}");
-        }
-    }
-}
-
-fn drain_under_load(cluster: &Cluster, hosts: &[&str], dir: &Path) {
-    let (watch, http) = (Watch::default(), cluster.http.clone());
-    let nodes: Vec<String> = hosts.iter().map(|host| node(cluster, host)).collect();
-    std::thread::scope(|scope| {
-        scope.spawn(|| keep_loading(&http, dir, &watch));
-        scope.spawn(|| keep_looking(&http, &nodes, &watch));
-        let mut args = vec!["node", "drain", "--wait", "--timeout", "150s", "-o", "json"];
-        args.extend(hosts);
-        let drained = cluster.stele(&args);
-        watch.over.store(true, Ordering::Relaxed);
-        assert!(drained.status.success(), "{}", text(&drained));
-        let drains = json(&drained)["drains"].as_array().cloned().unwrap_or_default();
-        assert_eq!(drains.len(), hosts.len());
-        for drain in drains {
-            assert_eq!((&drain["state"], &drain["tablets_left"]), (&"DRAINED".into(), &0.into()), "{drain:#}");
-            assert_eq!(drain["tablets_moved"], drain["tablets"], "{drain:#}");
-        }
-    });
-    assert!(watch.loads.load(Ordering::Relaxed) > 0 && watch.looks.load(Ordering::Relaxed) > 0);
-}
-
-/// Every tablet of the certificate has its copies where it says, on other hosts.
-fn check_certificate(cluster: &Cluster, host: &str) {
-    let shown = cluster.stele(&["node", "certificate", host, "-o", "json"]);
-    assert!(shown.status.success(), "{}", text(&shown));
-    let certificate = json(&shown);
-    assert_eq!(certificate["host"], host);
-    assert_eq!(certificate["digest"].as_str().map(str::len), Some(64));
-    let tablets: BTreeMap<u64, Value> =
-        cluster.tablets().into_iter().map(|tablet| (tablet["id"].as_u64().expect("id"), tablet)).collect();
-    let proven = certificate["proven"].as_array().cloned().unwrap_or_default();
-    assert_eq!(certificate["tablets"].as_u64(), Some(proven.len() as u64));
-    for one in proven {
-        let known = &tablets[&one["tablet"].as_u64().expect("tablet")];
-        let copies = one["copies"].as_array().cloned().unwrap_or_default();
-        assert!(copies.len() >= 3, "{one:#}");
-        for copy in copies {
-            assert_ne!(copy["host"], host, "{one:#}");
-            let replicas = known["replicas"].as_array().expect("replicas");
-            assert!(replicas.iter().any(|r| r["id"] == copy["replica"]), "{one:#} against {known:#}");
-        }
-    }
-}
-
-/// One host of six is emptied, then two together, while loads go on; each ends by itself with a true certificate, is
-/// removed, and its agent is refused until it is admitted. Nothing is lost.
-#[test]
-fn hosts_are_emptied_under_load() {
-    let cluster = Cluster::up(6, 1);
-    let root = cluster.root.path().to_path_buf();
-    let source = root.join("source");
-    data::write(&source, 40, 11);
-    cluster.ok(&["table", "create", "d.t", "--replication", "3", "--buckets", "48"]);
-    cluster.ok(&["load", "d.t", source.to_str().expect("utf-8")]);
-    for (round, hosts) in [vec!["host-1"], vec!["host-2", "host-3"]].into_iter().enumerate() {
-        drain_under_load(&cluster, &hosts, &root.join(format!("loads-{round}")));
-        cluster.until_whole(3);
-        for host in &hosts {
-            check_certificate(&cluster, host);
-            let removed = cluster.ok(&["node", "remove", host]);
-            assert!(removed.contains("removed"), "{removed}");
-        }
-    }
-    let hosts = |cluster: &Cluster| cluster.get("/v1/nodes")["nodes"].as_array().map_or(0, Vec::len);
-    std::thread::sleep(Duration::from_secs(4));
-    assert_eq!(hosts(&cluster), 3, "removed agents stay away");
-    cluster.ok(&["node", "admit", "host-1"]);
-    until(Duration::from_secs(20), "the admitted agent is back", || hosts(&cluster) == 4);
-
-    let export = root.join("export");
-    cluster.ok(&["export", "d.t", "--to", export.to_str().expect("utf-8")]);
-    let exported = data::digests(&export);
-    for (path, digest) in data::digests(&source) {
-        assert_eq!(exported.get(&path), Some(&digest), "{path:?}");
-    }
-    let verified = cluster.stele(&["verify"]);
-    assert_eq!(verified.status.code(), Some(0), "{}", text(&verified));
 }
 
 /// What would find no place is refused with every blocker named; removal by force has its price, and the last complete

@@ -5,6 +5,7 @@ mod coordinator_dies;
 mod damage;
 mod data;
 mod drains;
+mod drains_under_load;
 mod hosts_die;
 mod interrupted;
 mod old_facts;

@@ -47,7 +47,7 @@ impl World {
             databases: BTreeMap::new(),
             tables: BTreeMap::new(),
             groups: BTreeMap::new(),
-            leases: BTreeMap::new(),
+            leases: Default::default(),
             drains: BTreeMap::new(),
             removed: BTreeMap::new(),
             pardons: BTreeMap::new(),
@@ -201,7 +201,7 @@ fn began(world: &mut World, at: Tick, wall_ms: u64) {
     (world.began, world.ticked, world.swept) = (at, at, None);
     (world.level, world.level_cause) = (Level::Lively, None);
     nodes::began(world, at);
-    world.leases.values_mut().for_each(|lease| lease.set_clock(at, wall_ms));
+    world.leases.set_clocks(at, wall_ms);
     let tablets: Vec<TabletId> = world.tablets.iter().map(|tablet| tablet.id).collect();
     for id in tablets {
         let tablet = world.tablets.get_mut(id).expect("it was listed just now");

@@ -22,6 +22,7 @@ pub mod event;
 pub mod explain;
 pub mod history;
 pub mod invariants;
+pub mod leases;
 pub mod level;
 mod loads;
 pub mod policy;

@@ -76,7 +76,7 @@ pub struct Lease {
 }
 
 /// What a lease is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseScope {
     /// The node is away on purpose: nothing is copied for it unless one copy is left.
@@ -133,13 +133,13 @@ impl Lease {
 impl World {
     /// Until when a node is under maintenance, if it is.
     pub fn maintenance_until(&self, node: NodeId, at: Tick) -> Option<Tick> {
-        let leases = self.leases.values().filter(|lease| lease.scope == LeaseScope::Maintenance { node });
+        let leases = self.leases.about(&LeaseScope::Maintenance { node });
         leases.filter(|lease| !lease.is_over(at)).filter_map(|lease| lease.until).max()
     }
 
     /// Whether somebody asked for this tablet to be repaired first.
     pub fn is_urgent(&self, tablet: &Tablet, at: Tick) -> bool {
-        self.leases.values().any(|lease| !lease.is_over(at) && lease.scope.is_urgent_for(tablet))
+        self.leases.want_first(tablet, at)
     }
 
     /// The nodes that the tablet's colocation group wants its copies on.
@@ -154,17 +154,5 @@ impl World {
     /// The tag that the tablet's copies are to stand under.
     pub fn tag_of(&self, tablet: &Tablet) -> &str {
         self.tables.get(&tablet.table).map_or(DEFAULT_TAG, |table| &table.tag)
-    }
-}
-
-impl LeaseScope {
-    fn is_urgent_for(&self, tablet: &Tablet) -> bool {
-        match self {
-            LeaseScope::Maintenance { .. } => false,
-            LeaseScope::Urgent { table, partition } => {
-                *table == tablet.table && partition.is_none_or(|partition| partition == tablet.partition)
-            }
-            LeaseScope::UrgentTablet { tablet: one } => *one == tablet.id,
-        }
     }
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 pub use crate::apply::apply;
 pub use crate::history::{History, Past, TaskEnd};
+pub use crate::leases::Leases;
 pub use crate::loads::{Cabinet, Loads};
 pub use crate::policy::{Drain, Group, Lease, LeaseScope, Leaver, Partition, Table, TableState};
 pub use crate::replay::as_changes;
@@ -62,7 +63,7 @@ pub struct World {
     /// Colocation groups, by name.
     pub groups: BTreeMap<String, Arc<Group>>,
     /// What people asked for until some time: maintenance, urgency. By id.
-    pub leases: BTreeMap<u64, Lease>,
+    pub leases: Leases,
     /// Drains under way, and those that have ended but were not taken back.
     pub drains: BTreeMap<Leaver, Arc<Drain>>,
     /// Agents whose nodes were removed, by host and name: they may not come back unasked.

@@ -8,6 +8,7 @@ use super::hosts::Host;
 use std::collections::BTreeSet;
 use stele_common::{DiskState, Evidence, NodeId, ReplicaId, TabletId};
 use stele_coordinator_rules::checkup::count;
+use stele_coordinator_rules::checkup::count::host_of;
 use stele_coordinator_rules::world::{Task, Work};
 use stele_coordinator_rules::{Change, World, invariants};
 
@@ -76,10 +77,19 @@ impl Forecast {
             Evidence::Bad { .. } | Evidence::NeverComplete { .. } | Evidence::TableDropped { .. } => false,
         };
         let complete = self.world.tablets.get(tablet).map_or(0, |known| count(&self.world, known).complete);
-        if is_whole && complete < wanted {
+        if is_whole && complete < wanted && !self.has_fellow(tablet, victim) {
             let detail = format!("tablet {tablet} keeps {complete} of {wanted} after the drop of {victim}");
             self.violate("I2 n complete", detail);
         }
+    }
+
+    /// Whether a complete copy is left on the host where the victim lies: two there count once, so nothing was lost.
+    fn has_fellow(&self, tablet: TabletId, victim: ReplicaId) -> bool {
+        let lies = self.hosts.values().find(|host| host.plate_of(victim).is_some());
+        let Some(lies) = lies.and_then(|host| self.world.nodes.get(&host.node)) else { return false };
+        let Some(known) = self.world.tablets.get(tablet) else { return false };
+        let mut judged = known.replicas.iter().zip(count(&self.world, known).judged);
+        judged.any(|(other, judged)| judged.complete && host_of(&self.world, other) == Some(&lies.host))
     }
 
     fn hold_task(&mut self, task: &Task) {

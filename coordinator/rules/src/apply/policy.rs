@@ -18,10 +18,10 @@ pub(super) fn apply(world: &mut World, change: &Change) {
         LeaseGranted { lease, at, wall_ms } => {
             let mut lease = lease.clone();
             lease.set_clock(*at, *wall_ms);
-            world.leases.insert(lease.id, lease);
+            world.leases.insert(lease);
         }
         LeaseEnded { id } => {
-            world.leases.remove(id);
+            world.leases.remove(*id);
         }
         KnobSet { setting } => {
             let settings = Arc::make_mut(&mut world.settings);

@@ -172,8 +172,10 @@ fn seen(tablet: &mut Tablet, fact: &ReplicaFact, (boot, seq): (BootId, u64), at:
     tablet.revision += u64::from(!same);
 }
 
-/// The lowest committed version above a replica's head that it neither holds staged nor held at the commit.
+/// The lowest committed version above a replica's head that it neither waits to install nor held at the commit. Below
+/// the one that it waits with there may be a hole: that is what it waits for. One that came to it late, after a quorum
+/// had it, passes for a hole until it is installed, which decides nothing: the replica is behind as long.
 fn missed_commit(versions: &[VersionRecord], replica: ReplicaId, head: Version, pending: Version) -> Option<Version> {
-    let above = versions.iter().filter(|record| record.version > head.max(pending));
+    let above = versions.iter().filter(|record| record.version > head && record.version != pending);
     above.filter(|record| !record.holders.contains(&replica)).map(|record| record.version).min()
 }

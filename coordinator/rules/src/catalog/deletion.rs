@@ -12,9 +12,11 @@
 
 use super::tasks::{self, Wish};
 use super::{Draft, evidence, level, loads};
+use crate::checkup::count::host_of;
+use crate::checkup::verdict::all_hosts_taken;
 use crate::checkup::waits;
 use crate::world::{LoadPhase, Outcome, Replica, Tablet, Task, Work};
-use crate::{Change, Reason};
+use crate::{Change, Reason, World};
 use stele_common::{
     Evidence, Liveness, LoadId, NodeId, OrderBody, ReplicaId, ReplicaState, TabletId, TaskId, Tick, Version,
 };
@@ -33,7 +35,7 @@ pub fn start(draft: &mut Draft, wish: Wish, victim: ReplicaId) -> Result<TaskId,
     match useless(draft, &replica) {
         Some(cause) => Ok(drop_at_once(draft, wish, &replica, cause)),
         None => {
-            let needed = tablet.wanted;
+            let needed = needed(draft.world, tablet, &replica);
             if others < needed {
                 return Err(not_proven(others, needed));
             }
@@ -43,6 +45,28 @@ pub fn start(draft: &mut Draft, wish: Wish, victim: ReplicaId) -> Result<TaskId,
             Ok(decommission(draft, wish, &replica))
         }
     }
+}
+
+/// How many others must be complete, and proven, before a replica that is whole may leave: as many as are wanted. Two on
+/// one host count once, so where such a pair stands in the way of everything else, all others that count will do, its
+/// fellow among them, and never fewer than a quorum: what losing hosts can cost is the same with it and without.
+pub fn needed(world: &World, tablet: &Tablet, victim: &Replica) -> u32 {
+    let others = evidence::complete_others(world, tablet, Some(victim.id));
+    let host = host_of(world, victim);
+    let has_fellow = host.is_some() && others.iter().any(|other| host_of(world, other) == host);
+    let is_full = tablet.replicas.len() >= tablet.wanted as usize + tasks::SURPLUS_MAX;
+    let is_in_the_way = || is_full || all_hosts_taken(world, tablet, tablet.wanted);
+    if tablet.wanted > 1 && has_fellow && is_in_the_way() {
+        (others.len() as u32).clamp(loads::quorum(tablet.wanted), tablet.wanted)
+    } else {
+        tablet.wanted
+    }
+}
+
+/// Whether enough others are complete for a replica that is whole to leave.
+pub fn is_spared(world: &World, tablet: &Tablet, replica: &Replica) -> bool {
+    let others = evidence::complete_others(world, tablet, Some(replica.id)).len() as u32;
+    others >= needed(world, tablet, replica)
 }
 
 fn not_proven(proven: u32, needed: u32) -> Reason {
@@ -161,17 +185,18 @@ pub fn settle(draft: &mut Draft, id: TabletId) {
     let Some(tablet) = draft.world.tablets.get(id) else { return };
     let loads_ended = tablet.load.is_none_or(|load| load >= watermark) && !counted_by_load(draft, tablet, victim);
     let witnesses = evidence::witnesses(draft.world, tablet, Some(victim), draft.at, Some(nonce));
-    let is_there = tablet.replicas.iter().any(|replica| replica.id == victim);
-    if !is_there || !loads_ended || (witnesses.len() as u32) < tablet.wanted || holders_allow(tablet, victim).is_err() {
+    let Some(known) = tablet.replicas.iter().find(|replica| replica.id == victim) else { return };
+    let needed = needed(draft.world, tablet, known);
+    if !loads_ended || (witnesses.len() as u32) < needed || holders_allow(tablet, victim).is_err() {
         return;
     }
-    let (wanted, ballot, committed) = (tablet.wanted, tablet.ballot, tablet.committed);
+    let (ballot, committed) = (tablet.ballot, tablet.committed);
     for witness in &witnesses {
         assert_ne!(witness.replica, victim, "tablet {id}: a victim bears witness for itself");
         assert!(witness.version >= committed, "tablet {id}: witness {witness:?} is below {committed}");
     }
     assert!(!witnesses.is_empty(), "tablet {id}: replica {victim} is the last complete one");
-    let evidence = Evidence::Others { replicas: witnesses, wanted };
+    let evidence = Evidence::Others { replicas: witnesses, wanted: needed };
     draft.record(Change::ReplicaDropped { tablet: id, replica: victim, ballot, evidence: evidence.clone() });
     draft.end_task(&task, Outcome::Finished { evidence: Some(evidence.clone()) });
     order_drop(draft, node, (id, victim), evidence);

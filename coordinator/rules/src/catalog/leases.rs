@@ -26,7 +26,7 @@ fn granted(draft: &mut Draft, ask: &LeaseAsk) -> Result<u64, Reason> {
         let detail = format!("a lease lasts 1 to {FOR_MS_MAX} ms, not {}", ask.for_ms);
         return Err(tables::bad_request(detail));
     }
-    let before = draft.world.leases.values().filter(|lease| lease.scope == scope).map(|lease| lease.id);
+    let before = draft.world.leases.about(&scope).map(|lease| lease.id);
     let before: Vec<u64> = before.collect();
     before.into_iter().for_each(|id| draft.record(Change::LeaseEnded { id }));
     let (id, at, wall_ms) = (draft.take_id(), draft.at, draft.wall_ms);

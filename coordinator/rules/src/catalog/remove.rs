@@ -115,7 +115,7 @@ fn give_up(draft: &mut Draft, node: NodeId, owner: &str) {
     for (tablet, replica) in here {
         drop_replica(draft, tablet, &replica, format!("node {node} was removed by {owner}"));
     }
-    let leases = draft.world.leases.values().filter(|lease| lease.scope == LeaseScope::Maintenance { node });
+    let leases = draft.world.leases.about(&LeaseScope::Maintenance { node });
     let leases: Vec<u64> = leases.map(|lease| lease.id).collect();
     leases.into_iter().for_each(|id| draft.record(Change::LeaseEnded { id }));
     draft.record(Change::NodeRemoved { node });

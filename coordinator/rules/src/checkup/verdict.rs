@@ -147,7 +147,7 @@ fn is_covering(world: &World, tablet: &Tablet, counts: &Counts) -> bool {
 
 /// Every live and not draining host that the table may use holds one of its replicas, and at least `least` nodes live.
 /// Ends at the first free host: a few steps in any house larger than the tablet.
-fn all_hosts_taken(world: &World, tablet: &Tablet, least: u32) -> bool {
+pub fn all_hosts_taken(world: &World, tablet: &Tablet, least: u32) -> bool {
     let tag = world.tag_of(tablet);
     let mut live_nodes = 0;
     for node in world.nodes.values().filter(|node| node.liveness == Liveness::Alive) {

@@ -4,7 +4,9 @@
 //! agent's word, which may never come.
 
 use super::target::place_refusal;
-use crate::checkup::{Counts, count, verdict};
+use crate::catalog::deletion;
+use crate::catalog::evidence::complete_others;
+use crate::checkup::{count, verdict};
 use crate::world::{Task, Work};
 use crate::{Reason, World};
 use stele_common::{Liveness, NodeId, ReplicaId, TabletStatus, Tick};
@@ -67,19 +69,14 @@ fn needless(world: &World, task: &Task, replica: ReplicaId, at: Tick) -> Option<
     is_well.then(super::admit::needless)
 }
 
-/// The chosen one must stay when fewer than n others are complete. (A bad one leaves at once and never gets here.)
+/// The chosen one must stay when too few others are complete. (A bad one leaves at once and never gets here.)
 fn still_needed(world: &World, task: &Task, replica: ReplicaId) -> Option<Reason> {
     let tablet = world.tablets.get(task.tablet)?;
     let victim = tablet.replicas.iter().find(|known| known.id == replica)?;
-    let counts = count(world, tablet);
-    let complete = others(tablet, &counts, replica);
+    let complete = complete_others(world, tablet, Some(replica)).len() as u32;
     let is_good = victim.bad.is_none() && world.nodes.get(&victim.node).is_some_and(|n| n.liveness == Liveness::Alive);
-    (is_good && complete < tablet.wanted).then_some(Reason::CopiesLost { complete, wanted: tablet.wanted })
-}
-
-fn others(tablet: &crate::world::Tablet, counts: &Counts, replica: ReplicaId) -> u32 {
-    let complete = tablet.replicas.iter().zip(&counts.judged).filter(|(other, j)| other.id != replica && j.complete);
-    complete.count() as u32
+    let is_spared = !is_good || complete >= deletion::needed(world, tablet, victim);
+    (!is_spared).then_some(Reason::CopiesLost { complete, wanted: tablet.wanted })
 }
 
 /// Timed out and slower than a copy must be, or nothing moved at all. After a restart the clock of an adopted task

@@ -88,6 +88,8 @@ pub struct Desk {
     knobs: Option<Arc<RepairKnobs>>,
     /// How far the slow walk over all entries has come.
     walked: Option<TabletId>,
+    /// Nobody is evicted: of a desk that answers once about everything.
+    is_boundless: bool,
     rates: Rates,
     statistics: Statistics,
 }
@@ -224,8 +226,9 @@ impl Desk {
             reason: None,
             place,
         };
-        if let Some(evicted) = self.queue.insert(entry, world.knobs.queue_max) {
-            let max = u32::try_from(world.knobs.queue_max).unwrap_or(u32::MAX);
+        let queue_max = if self.is_boundless { usize::MAX } else { world.knobs.queue_max };
+        if let Some(evicted) = self.queue.insert(entry, queue_max) {
+            let max = u32::try_from(queue_max).unwrap_or(u32::MAX);
             actions.push(DeskAction::Explain { tablet: evicted, reason: Reason::QueueFull { max } });
         }
     }

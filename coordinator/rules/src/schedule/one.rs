@@ -25,6 +25,7 @@ pub struct OneRound {
 /// Takes the verdicts of `tablets` in their order, and goes through the queue once.
 pub fn one_round(desk: &mut Desk, world: &World, at: Tick, tablets: &[TabletId]) -> OneRound {
     let held_back = level::forbids_repair(world);
+    desk.is_boundless = true;
     let mut answers: BTreeMap<TabletId, Reason> = BTreeMap::new();
     let mut sick = Vec::new();
     for id in tablets {

@@ -14,7 +14,7 @@
 //! | 3 | node lost, disk away for as long; then: node or disk being drained |
 //! | 4 | CLONE or DECOMMISSION without a task |
 //! | 5 | a committed version passed it by; then: below the committed version |
-//! | 6 | second on its host |
+//! | 6 | one of two on a host |
 //! | 7 | node without the table's tag |
 //! | 8 | replaced by a move that has landed |
 //! | 9 | comes and goes so often that it is not relied on |
@@ -23,7 +23,7 @@
 use super::statistics::Scores;
 use super::target::{place_refusal, takes_nothing_new, used_ppb};
 use crate::World;
-use crate::catalog::deletion::holders_allow;
+use crate::catalog::deletion::{holders_allow, is_spared};
 use crate::catalog::evidence::complete_others;
 use crate::checkup::count::host_of;
 use crate::checkup::{Counts, Flaw, Judged, waits};
@@ -95,8 +95,8 @@ fn rank(world: &World, tablet: &Tablet, replica: &Replica, judged: &Judged, at: 
     if replica.state == ReplicaState::Clone {
         return Some(Rank::Leftover);
     }
-    // It is whole, or may be: it leaves only where n others are.
-    if unseen.is_some() || (complete_others(world, tablet, Some(replica.id)).len() as u32) < tablet.wanted {
+    // It is whole, or may be: it leaves only where enough others are.
+    if unseen.is_some() || !is_spared(world, tablet, replica) {
         return None;
     }
     let disk = world.disks.get(&replica.disk);
@@ -110,7 +110,7 @@ fn rank(world: &World, tablet: &Tablet, replica: &Replica, judged: &Judged, at: 
         Rank::MissedVersion
     } else if is_behind {
         Rank::LowerVersion
-    } else if judged.why == Some(Flaw::SameHost) {
+    } else if has_fellow(world, tablet, replica, judged) {
         Rank::SameHost
     } else if node.tag != world.tag_of(tablet) {
         Rank::OtherTag
@@ -126,6 +126,13 @@ fn rank(world: &World, tablet: &Tablet, replica: &Replica, judged: &Judged, at: 
 /// A move has made another in its place, and that one is still there.
 fn is_replaced(tablet: &Tablet, replica: &Replica) -> bool {
     replica.replaced_by.is_some_and(|by| tablet.replicas.iter().any(|other| other.id == by))
+}
+
+/// Whether another that counts, or would without it, stands on its host: either of the two may be the second.
+fn has_fellow(world: &World, tablet: &Tablet, replica: &Replica, judged: &Judged) -> bool {
+    let host = host_of(world, replica);
+    let others = complete_others(world, tablet, Some(replica.id));
+    judged.why == Some(Flaw::SameHost) || others.iter().any(|other| host_of(world, other) == host)
 }
 
 fn serves(rank: Rank, purpose: Purpose, is_inside: bool) -> bool {

@@ -284,20 +284,20 @@ impl Reader {
 
     fn lease(&mut self, mut lease: Lease) {
         lease.set_clock(self.times.now(), u64::try_from(self.times.now_ms).unwrap_or(0));
-        self.world.leases.insert(lease.id, lease);
+        self.world.leases.insert(lease);
     }
 
     /// A lease that the file shows at its node or tablet; one that stands among the leases too is the same.
     fn grant(&mut self, scope: LeaseScope, until_ms: Option<i64>) {
         let until = until_ms.map(|ms| self.times.moment(ms));
         let leases = &self.world.leases;
-        if matches!(scope, LeaseScope::Maintenance { .. }) && leases.values().any(|lease| lease.scope == scope) {
+        if matches!(scope, LeaseScope::Maintenance { .. }) && leases.about(&scope).next().is_some() {
             return;
         }
         let id = leases.last_key_value().map_or(1, |(id, _)| id + 1);
         let until_wall_ms = until_ms.map(|ms| u64::try_from(ms).unwrap_or(0));
         let (owner, reason) = ("world file".to_string(), String::new());
-        self.world.leases.insert(id, Lease { id, scope, owner, reason, until_wall_ms, until });
+        self.world.leases.insert(Lease { id, scope, owner, reason, until_wall_ms, until });
     }
 
     fn task(&mut self, file: FileTask) -> Result<(), BadFile> {

@@ -22,7 +22,7 @@ pub fn drain_state(world: &World, of: Leaver, marked: bool) -> Option<DrainState
 
 /// RFC 3339; until when the node is under maintenance.
 pub fn maintenance_until(world: &World, node: NodeId) -> Option<String> {
-    let leases = world.leases.values().filter(|lease| lease.scope == LeaseScope::Maintenance { node });
+    let leases = world.leases.about(&LeaseScope::Maintenance { node });
     leases.filter_map(|lease| lease.until_wall_ms).max().map(rfc3339)
 }
 

@@ -228,3 +228,59 @@ fn a_restart_in_between() {
     }
     assert_eq!(play.sample.replicas(tablet), replicas[..3]);
 }
+
+/// Three wanted, and no host but two: the pair on the second host counts once.
+fn pair() -> (Play, TabletId, Vec<ReplicaId>) {
+    let mut sample = Sample::new(3, 1);
+    let tablet = sample.table(3, 1)[0];
+    sample.load_all(tablet);
+    let nodes = sample.nodes();
+    let host = sample.world.nodes[&nodes[1]].host.clone();
+    sample.world.nodes.get_mut(&nodes[2]).unwrap().host = host;
+    let replicas = sample.replicas(tablet);
+    (Play::new(sample), tablet, replicas)
+}
+
+/// Where every host holds a copy and one holds two, one of the two leaves once all others that count are proven, though
+/// they are fewer than wanted; a single host's only copy does not.
+#[test]
+fn one_of_two_on_a_host_leaves_a_full_house() {
+    let (mut play, tablet, replicas) = pair();
+    assert_eq!(play.delete(tablet, replicas[0]), Err(Reason::NotProven { proven: 1, needed: 3 }));
+    let task = play.delete(tablet, replicas[2]).unwrap();
+    play.confirms(tablet, replicas[0], task);
+    assert!(play.sample.replicas(tablet).contains(&replicas[2]), "its fellow has not answered");
+    let actions = play.confirms(tablet, replicas[1], task);
+    assert_eq!(names(&actions), ["drop"]);
+    assert_eq!(play.sample.replicas(tablet), replicas[..2]);
+}
+
+/// It stays when its fellow is worth nothing, when a quorum of holders would not be left, when another host is free, and
+/// when a copy is lost while it is on its way out.
+#[test]
+fn one_of_two_on_a_host_stays() {
+    let (mut play, tablet, replicas) = pair();
+    play.sample.bad(tablet, replicas[1]);
+    let too_few = Reason::TooFewHolders { version: Version(1), holders: 1, needed: 2 };
+    assert_eq!(play.delete(tablet, replicas[2]), Err(too_few), "its fellow is bad");
+
+    let (mut play, tablet, replicas) = pair();
+    play.sample.host(1);
+    assert_eq!(play.delete(tablet, replicas[2]), Err(Reason::NotProven { proven: 2, needed: 3 }), "a host is free");
+
+    let (mut play, tablet, replicas) = pair();
+    let lost = play.sample.replica(tablet, replicas[0]).node;
+    play.sample.turn(lost, Liveness::Silent);
+    assert_eq!(play.delete(tablet, replicas[2]), Err(Reason::NotProven { proven: 1, needed: 3 }), "no quorum");
+
+    let (mut play, tablet, replicas) = pair();
+    let task = play.delete(tablet, replicas[2]).unwrap();
+    play.confirms(tablet, replicas[0], task);
+    let lost = play.sample.replica(tablet, replicas[0]).node;
+    play.sample.turn(lost, Liveness::Silent);
+    play.confirms(tablet, replicas[1], task);
+    assert!(play.sample.replicas(tablet).contains(&replicas[2]), "one was lost on the way");
+    let running = &play.world().tasks[&tablet];
+    let end = crate::schedule::lifecycle::end_of(play.world(), running, play.sample.at);
+    assert_eq!(end, Some(Reason::CopiesLost { complete: 1, wanted: 3 }));
+}

@@ -240,3 +240,24 @@ fn a_report_reckons_only_with_what_changed() {
     assert!(touches(&play.full(node, vec![Fact::Replica(bad)])) >= 2);
     assert!(play.sample.replica(tablet, replica).bad.is_some());
 }
+
+/// A replica that waits with a later version for one that it never got shows the hole; the version it waits with is
+/// none, and filling the hole ends it.
+#[test]
+fn a_hole_below_what_waits() {
+    let (mut play, tablet) = Play::loaded(3);
+    let replicas = play.sample.replicas(tablet);
+    play.sample.load(tablet, &replicas[..2]);
+    play.sample.load(tablet, &replicas);
+    play.log = crate::replay::as_changes(play.world());
+    let node = play.sample.replica(tablet, replicas[2]).node;
+    let mut told = |head: u64, pending: u64| {
+        let fact = ReplicaFact { pending: Version(pending), ..play.fact(tablet, replicas[2], head) };
+        play.delta(node, vec![Fact::Replica(fact)]);
+        play.sample.replica(tablet, replicas[2]).seen.as_ref().unwrap().failed
+    };
+    assert_eq!(told(1, 1), Some(Version(2)), "nothing waits");
+    assert_eq!(told(1, 3), Some(Version(2)), "3 waits for 2, which it missed");
+    assert_eq!(told(1, 2), None, "2 waits: it is not missed; 3 it held at the commit");
+    assert_eq!(told(3, 3), None);
+}

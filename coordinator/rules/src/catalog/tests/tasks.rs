@@ -58,7 +58,7 @@ fn only_a_report_makes_a_copy_count() {
 fn what_has_moved_on_is_refused() {
     type Spoil = fn(&mut Play, TabletId, Target);
     fn nothing(_: &mut Play, _: TabletId, _: Target) {}
-    let cases: [(&str, Spoil, &str); 7] = [
+    let cases: [(&str, Spoil, &str); 11] = [
         (
             "the tablet moved",
             |play, tablet, _| play.sample.bad(tablet, play.sample.replicas(tablet)[2]),
@@ -90,6 +90,38 @@ fn what_has_moved_on_is_refused() {
             |play, _, target| {
                 let Target::NewOn { disk, .. } = target else { unreachable!() };
                 play.sample.disk_state(disk, DiskState::Suspect);
+            },
+            "revision_moved",
+        ),
+        (
+            "the target's node is drained",
+            |play, _, target| {
+                let Target::NewOn { node, .. } = target else { unreachable!() };
+                play.sample.apply(Change::NodeDrained { node, on: true });
+            },
+            "revision_moved",
+        ),
+        (
+            "the target's disk is drained",
+            |play, _, target| {
+                let Target::NewOn { disk, .. } = target else { unreachable!() };
+                play.sample.apply(Change::DiskDrained { disk, on: true });
+            },
+            "revision_moved",
+        ),
+        (
+            "the target's node came back with another tag",
+            |play, _, target| {
+                let Target::NewOn { node, .. } = target else { unreachable!() };
+                play.sample.world.nodes.get_mut(&node).unwrap().tag = "other".into();
+            },
+            "revision_moved",
+        ),
+        (
+            "the target's disk was replaced",
+            |play, _, target| {
+                let Target::NewOn { disk, .. } = target else { unreachable!() };
+                play.sample.apply(Change::DiskReplaced { disk, by: DiskId(1) });
             },
             "revision_moved",
         ),

@@ -46,3 +46,16 @@ fn one_round_answers_everything() {
     assert!(used.values().all(|used| *used <= 2), "{used:?}");
     assert!(round.refused.iter().all(|(_, reason)| reason.code().ends_with("_slot")));
 }
+
+/// A round for a world file leaves nobody out, however small the scheduler's queue is.
+#[test]
+fn one_round_knows_no_full_queue() {
+    let mut sample = Sample::new(4, 1);
+    let ids = sample.table(3, 40);
+    ids.iter().for_each(|id| _ = sample.load_all(*id));
+    ids.iter().for_each(|id| sample.bad(*id, sample.replicas(*id)[0]));
+    std::sync::Arc::make_mut(&mut sample.world.knobs).queue_max = 3;
+    let round = one_round(&mut Desk::new(), &sample.world, sample.at, &ids);
+    assert_eq!(round.proposals.len() + round.refused.len(), 40);
+    assert!(round.refused.iter().all(|(_, reason)| reason.code() != "queue_full"), "{:?}", round.refused);
+}

@@ -177,6 +177,26 @@ fn victims_one_by_one() {
     assert_eq!(chosen, None, "the last one stays");
 }
 
+/// Of two on one host the one on the fuller disk leaves, whichever came first; among equals the later one.
+#[test]
+fn one_of_two_on_a_host() {
+    for (full, expected) in [(None, 1), (Some(0), 0), (Some(1), 1)] {
+        let mut row = Row::new(4, 1, 3);
+        let tablet = row.tablet;
+        let disk = row.sample.disk(row.host(1), Medium::Hdd);
+        let pair = [row.replica(0), row.sample.replica_on(tablet, disk, ReplicaState::Normal)];
+        row.sample.see(tablet, pair[1], Version(1));
+        let disks = pair.map(|id| row.sample.replica(tablet, id).disk);
+        disks.iter().for_each(|disk| row.sample.fill(*disk, 1 << 30, 4 << 40));
+        full.into_iter().for_each(|index: usize| row.sample.fill(disks[index], 2 << 40, 4 << 40));
+        let (world, at) = (&row.sample.world, row.sample.at);
+        let counts = count(world, row.sample.tablet(tablet));
+        let chosen =
+            choose_victim(world, row.sample.tablet(tablet), &counts, at, Purpose::Surplus, None, &Scores::default());
+        assert_eq!(chosen, Some(pair[expected]), "{full:?}");
+    }
+}
+
 /// A good copy on a draining node stays while fewer than n others are complete.
 #[test]
 fn a_draining_copy_is_no_surplus_by_itself() {
