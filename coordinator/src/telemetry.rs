@@ -81,6 +81,14 @@ fn describe_world() {
     describe_gauge!("stele_tablets", "Tablets by verdict");
     describe_gauge!("stele_tablets_by_copies", "Tablets by number of complete copies");
     describe_gauge!("stele_tasks", "Repairs and deletions, by state");
+    describe_gauge!("stele_tablets_inconsistent", "Tablets whose replicas differ about a version, or from its record");
+    describe_gauge!("stele_tasks_history", "Ended repairs and deletions that are remembered");
+    describe_gauge!("stele_drains", "Nodes and disks that an operator wants empty, by state");
+    describe_gauge!("stele_drain_tablets_left", "Tablets that still stand on what is being emptied");
+    describe_gauge!("stele_drain_bytes_left", Unit::Bytes, "Bytes of these tablets there");
+    describe_gauge!("stele_drain_bytes_per_second", Unit::Bytes, "What the copies of drains under way carry a second");
+    describe_gauge!("stele_drain_copies_running", "Copies of drains under way");
+    describe_gauge!("stele_leases", "What people asked for until some time and is in force, by kind");
     describe_gauge!("stele_loads_open", "Loads in flight");
     describe_gauge!("stele_strays", "Replicas on disks that the catalog does not know");
     describe_gauge!("stele_bytes_used", Unit::Bytes, "Bytes that Stele uses on all disks");

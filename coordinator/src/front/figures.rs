@@ -4,11 +4,42 @@
 use super::tally::Tally;
 use super::view;
 use crate::published::Published;
+use stele_common::api::DrainState;
 use stele_common::status::Level;
 use stele_common::{DiskState, Liveness, TabletStatus, Tick};
+use stele_coordinator_rules::World;
+use stele_coordinator_rules::evacuation::progress;
+use stele_coordinator_rules::world::LeaseScope;
 
 pub fn set(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) {
     let world = &*published.world;
+    cluster(world, at);
+    for status in TabletStatus::ALL {
+        let tablets = tally.verdicts.get(&status).copied().unwrap_or(0);
+        metrics::gauge!("stele_tablets", "status" => status.as_str()).set(tablets as f64);
+    }
+    // Numbers that no tablet has any more must not keep their last value.
+    let most = tally.copies.keys().max().copied().unwrap_or(0).max(8);
+    for copies in 0..=most {
+        let tablets = tally.copies.get(&copies).copied().unwrap_or(0);
+        metrics::gauge!("stele_tablets_by_copies", "copies" => copies.to_string()).set(tablets as f64);
+    }
+    metrics::gauge!("stele_tablets_inconsistent").set(tally.inconsistent as f64);
+    metrics::gauge!("stele_tables").set(world.tables.len() as f64);
+    metrics::gauge!("stele_tasks", "state" => "running").set(world.tasks.len() as f64);
+    metrics::gauge!("stele_tasks", "state" => "pending").set(tasks_pending as f64);
+    metrics::gauge!("stele_tasks_history").set(world.history.len() as f64);
+    metrics::gauge!("stele_loads_open").set(view::loads_open(world) as f64);
+    metrics::gauge!("stele_strays").set(world.strays.len() as f64);
+    let (used, total) = view::bytes(world);
+    metrics::gauge!("stele_bytes_used").set(used as f64);
+    metrics::gauge!("stele_bytes_total").set(total as f64);
+    drains(published, at);
+    leases(world, at);
+}
+
+/// Who is there.
+fn cluster(world: &World, at: Tick) {
     metrics::gauge!("stele_epoch").set(world.epoch.0 as f64);
     metrics::gauge!("stele_uptime_seconds").set(at.0 as f64 / 1000.0);
     let in_force = stele_coordinator_rules::level::in_force(world);
@@ -25,22 +56,40 @@ pub fn set(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) {
         let disks = view::in_use(world).filter(|disk| disk.state == state).count();
         metrics::gauge!("stele_disks", "state" => label).set(disks as f64);
     }
-    for status in TabletStatus::ALL {
-        let tablets = tally.verdicts.get(&status).copied().unwrap_or(0);
-        metrics::gauge!("stele_tablets", "status" => status.as_str()).set(tablets as f64);
+}
+
+/// What nodes and disks that are being emptied still hold, all of them together. `stele node show` tells them apart.
+fn drains(published: &Published, at: Tick) {
+    let world = &*published.world;
+    let (mut draining, mut drained) = (0_u64, 0_u64);
+    let (mut tablets, mut bytes, mut rate, mut copies) = (0, 0, 0, 0);
+    for drain in world.drains.values() {
+        let progress = progress::of(world, drain, at, published.wall_ms);
+        match progress.state {
+            DrainState::Draining => draining += 1,
+            DrainState::Drained => drained += 1,
+        }
+        tablets += progress.tablets_left();
+        bytes += progress.bytes_left();
+        rate += progress.bytes_per_s;
+        copies += progress.copies_running;
     }
-    // Numbers that no tablet has any more must not keep their last value.
-    let most = tally.copies.keys().max().copied().unwrap_or(0).max(8);
-    for copies in 0..=most {
-        let tablets = tally.copies.get(&copies).copied().unwrap_or(0);
-        metrics::gauge!("stele_tablets_by_copies", "copies" => copies.to_string()).set(tablets as f64);
+    metrics::gauge!("stele_drains", "state" => "draining").set(draining as f64);
+    metrics::gauge!("stele_drains", "state" => "drained").set(drained as f64);
+    metrics::gauge!("stele_drain_tablets_left").set(tablets as f64);
+    metrics::gauge!("stele_drain_bytes_left").set(bytes as f64);
+    metrics::gauge!("stele_drain_bytes_per_second").set(rate as f64);
+    metrics::gauge!("stele_drain_copies_running").set(copies as f64);
+}
+
+fn leases(world: &World, at: Tick) {
+    let (mut maintenance, mut urgent) = (0_u64, 0_u64);
+    for lease in world.leases.values().filter(|lease| !lease.is_over(at)) {
+        match lease.scope {
+            LeaseScope::Maintenance { .. } => maintenance += 1,
+            LeaseScope::Urgent { .. } | LeaseScope::UrgentTablet { .. } => urgent += 1,
+        }
     }
-    metrics::gauge!("stele_tables").set(world.tables.len() as f64);
-    metrics::gauge!("stele_tasks", "state" => "running").set(world.tasks.len() as f64);
-    metrics::gauge!("stele_tasks", "state" => "pending").set(tasks_pending as f64);
-    metrics::gauge!("stele_loads_open").set(view::loads_open(world) as f64);
-    metrics::gauge!("stele_strays").set(world.strays.len() as f64);
-    let (used, total) = view::bytes(world);
-    metrics::gauge!("stele_bytes_used").set(used as f64);
-    metrics::gauge!("stele_bytes_total").set(total as f64);
+    metrics::gauge!("stele_leases", "kind" => "maintenance").set(maintenance as f64);
+    metrics::gauge!("stele_leases", "kind" => "urgent").set(urgent as f64);
 }

@@ -21,6 +21,8 @@ pub struct Tally {
     /// Tablets by number of complete copies.
     pub copies: BTreeMap<u32, u64>,
     pub tables: BTreeMap<TableId, TableTally>,
+    /// Tablets whose replicas do not agree about a version, or differ from its record.
+    pub inconsistent: u64,
     pub margin: Margin,
     pub problems: Vec<Problem>,
 }
@@ -44,6 +46,7 @@ impl Tally {
             let verdict = verdict_on(world, tablet, &counts, at);
             problems.add(world, tablet, &counts, verdict, at);
             tally.margin.add(world, tablet, &counts);
+            tally.inconsistent += u64::from(tablet.is_inconsistent());
             *tally.verdicts.entry(verdict.status).or_default() += 1;
             *tally.copies.entry(verdict.complete).or_default() += 1;
             let table = tally.tables.entry(tablet.table).or_default();
