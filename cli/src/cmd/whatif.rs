@@ -38,8 +38,10 @@ pub struct WhatIfArgs {
     net_mbps: u64,
 }
 
-/// Above this many tablets healing is not forecast: it would take minutes.
+/// More tablets are not forecast, it would take minutes: those that the loss touches are, or one of so many of them.
 const FORECAST_MAX: usize = 50_000;
+/// Nothing runs for this long beyond the waits of repair: nothing more will. Above the longest back-off of a refusal.
+const PATIENCE_MS: u64 = 120_000;
 /// Healing that takes longer than this is not waited for.
 const FORECAST_MS: u64 = 48 * 3_600_000;
 
@@ -51,8 +53,8 @@ pub fn run(global: &Global, args: &WhatIfArgs) -> Outcome {
     let losses = args.lose.iter().map(|loss| inside(&mut reading, loss)).collect::<Result<Vec<Loss>, Failure>>()?;
     let lost = whatif::named(&reading.world, &losses).map_err(Failure::not_found)?;
     let mut answer = whatif::whatif(&reading.world, &lost, reading.at);
-    if answer.copies > 0 && reading.world.tablets.len() <= FORECAST_MAX {
-        answer.heal_s = heal_s(args, &reading, &lost);
+    if answer.copies > 0 {
+        (answer.heal_s, answer.heal_note) = heal(args, &reading, &lost);
     }
     outside(&mut answer, &reading.names);
     global.printer().one(&answer, shapes::whatif)?;
@@ -78,23 +80,48 @@ fn inside(reading: &mut Reading, loss: &Loss) -> Result<Loss, Failure> {
     }
 }
 
-/// Seconds from the loss until everything that is left is healthy: at these bandwidths, and at half of them.
-fn heal_s(args: &WhatIfArgs, reading: &Reading, lost: &Leaving) -> Option<(u64, u64)> {
+/// Seconds from the loss until everything that finds a place is healthy, at these bandwidths and at half of them; and
+/// what that leaves out, or how it was reckoned.
+fn heal(args: &WhatIfArgs, reading: &Reading, lost: &Leaving) -> (Option<(u64, u64)>, Option<String>) {
     let disks = Leaving { disks: lost.disks.clone(), ..Leaving::default() };
     let without_disks = whatif::without(&reading.world, &disks);
+    let (part, one_of) = match without_disks.tablets.len() > FORECAST_MAX {
+        true => whatif::touched_by(&without_disks, lost, FORECAST_MAX),
+        false => (without_disks, 1),
+    };
     let happenings: Vec<_> = lost.nodes.iter().map(|node| (0, Happening::Kill(*node))).collect();
+    let knobs = &reading.world.knobs;
+    let patience_ms = knobs.assign_delay_ms.max(knobs.assign_delay_below_majority_ms) + knobs.lost_ms + PATIENCE_MS;
+    // Of so many tablets one is forecast, so of so much bandwidth one part is theirs.
     let at = |share: u64| {
         let plan = Plan {
             happenings: happenings.clone(),
             for_ms: FORECAST_MS,
-            disk_mbps: (args.disk_mbps / share).max(1),
-            net_mbps: (args.net_mbps / share).max(1),
+            disk_mbps: (args.disk_mbps / share / one_of).max(1),
+            net_mbps: (args.net_mbps / share / one_of).max(1),
             ..Plan::default()
         };
-        let told = Forecast::new(without_disks.clone(), reading.at, plan).run();
-        told.healthy_at_ms.map(|ms| ms.div_ceil(1000))
+        Forecast::new(part.clone(), reading.at, plan).run_until_calm(patience_ms)
     };
-    Some((at(1)?, at(2)?))
+    let (fast, slow) = (at(1), at(2));
+    let heal_s = fast.last_healed_ms.zip(slow.last_healed_ms).map(|(fast, slow)| (seconds(fast), seconds(slow)));
+    (heal_s, note(slow.ill_count * one_of, one_of))
+}
+
+fn seconds(ms: u64) -> u64 {
+    ms.div_ceil(1000)
+}
+
+fn note(ill: u64, one_of: u64) -> Option<String> {
+    let mut notes = Vec::new();
+    if ill > 0 {
+        let about = if one_of > 1 { "about " } else { "" };
+        notes.push(format!("of what finds a place: {about}{ill} tablets stay ill"));
+    }
+    if one_of > 1 {
+        notes.push(format!("reckoned from one of {one_of} tablets"));
+    }
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 /// The answer in the file's ids.

@@ -99,6 +99,7 @@ pub fn whatif(cost: &WhatIf) -> String {
         }
     };
     let heal = |(from, to): (u64, u64)| format!("{} to {}", duration(from * 1000), duration(to * 1000));
+    let note = cost.heal_note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
     let fullest = |disk: &FullestDisk| format!("{:.1} %: {} on {}", disk.used_percent, disk.path, disk.host);
     let margin = |margin: &Margin| format!("{} more hosts, {} more disks", margin.hosts, margin.disks);
     let next = cost.next.as_ref().map_or_else(
@@ -110,7 +111,7 @@ pub fn whatif(cost: &WhatIf) -> String {
         ("degraded", degraded),
         ("to copy", copies),
         ("fullest after", cost.fullest.as_ref().map(fullest).unwrap_or_default()),
-        ("healthy after", cost.heal_s.map(heal).unwrap_or_default()),
+        ("healthy after", cost.heal_s.map(heal).unwrap_or_default() + &note),
         ("margin then", cost.margin.as_ref().map(margin).unwrap_or_default()),
         ("next loss", next),
     ]);

@@ -32,8 +32,11 @@ pub struct WhatIf {
     pub margin: Option<Margin>,
     /// The host whose loss after that, and before any repair, would take most tablets; null: none would take any.
     pub next: Option<NextLoss>,
-    /// Seconds until everything would be healthy again, from and to; null: nothing to do, or not reckoned.
+    /// Seconds until everything that finds a place would be healthy again, from and to; null: nothing would heal.
     pub heal_s: Option<(u64, u64)>,
+    /// What the time leaves out, or how it was reckoned.
+    #[serde(default)]
+    pub heal_note: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

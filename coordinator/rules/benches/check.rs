@@ -1,16 +1,19 @@
 //! Times of the law book on a large house: a full check of 1 000 000 tablets with three replicas, a node's death, and
-//! rounds of the scheduler with 100 000 tablets pending. `cargo bench -p stele-coordinator-rules`.
+//! rounds of the scheduler with 100 000 tablets pending, explanations, leases. `cargo bench -p stele-coordinator-rules`.
 
 use std::time::{Duration, Instant};
 use stele_common::{
-    Ballot, DiskId, Liveness, LoadId, Medium, NodeId, PartitionId, ReplicaId, ReplicaState, TableId, TabletId,
-    TabletStatus, Tick, Version,
+    Ballot, DiskId, Liveness, LoadId, Medium, NodeId, PartitionId, Priority, ReplicaId, ReplicaState, TableId,
+    TabletId, TabletStatus, Tick, Version,
 };
 use stele_coordinator_rules::Change;
 use stele_coordinator_rules::checkup::verdict;
+use stele_coordinator_rules::explain;
 use stele_coordinator_rules::sample::{Sample, hash_of};
 use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
-use stele_coordinator_rules::world::{Partition, Replica, SeenReplica, Table, Tablet, VersionRecord};
+use stele_coordinator_rules::world::{
+    Lease, LeaseScope, Partition, Replica, SeenReplica, Table, Tablet, VersionRecord,
+};
 
 const HOSTS: u64 = 250;
 const DISKS: u64 = 4;
@@ -38,7 +41,42 @@ fn main() {
         let tablets = piece.iter().filter_map(|id| sample.world.tablets.get(*id));
         tablets.map(|tablet| verdict(&sample.world, tablet, sample.at)).filter(|v| v.priority.is_some()).count()
     });
-    rounds(&mut sample);
+    let desk = rounds(&mut sample);
+    explanations(&sample, &desk);
+    urgent(&mut sample);
+}
+
+/// What `tablet explain`, `node explain` and `status` cost in this house, with all that is pending.
+fn explanations(sample: &Sample, desk: &Desk) {
+    let (world, at) = (&sample.world, sample.at);
+    let ids: Vec<TabletId> = world.tablets.iter().step_by(TABLETS as usize / 100).map(|tablet| tablet.id).collect();
+    let mut slowest = Duration::ZERO;
+    for id in &ids {
+        let began = Instant::now();
+        let why = explain::tablet(world, desk, *id, at, 0).expect("it is there");
+        assert_eq!(why.candidates.len(), (HOSTS * DISKS) as usize);
+        slowest = slowest.max(began.elapsed());
+    }
+    println!("slowest of {} explanations of a tablet: {:.2} ms", ids.len(), ms(slowest));
+    let node = sample.nodes()[20];
+    timed("explanation of a node", || explain::node(world, desk, node, at).expect("it is there").replicas.len());
+    timed("problems of everything, as `status` sums them", || explain::problems(world, at).len());
+}
+
+/// Ten thousand tablets are urgent, one by one: a verdict finds out at once, whatever it is about.
+fn urgent(sample: &mut Sample) {
+    for id in 0..10_000 {
+        let scope = LeaseScope::UrgentTablet { tablet: TabletId(10_000_000 + id * 7) };
+        let (owner, reason) = (String::new(), String::new());
+        let lease = Lease { id, scope, owner, reason, until_wall_ms: None, until: None };
+        sample.apply(Change::LeaseGranted { lease, at: sample.at, wall_ms: 0 });
+    }
+    let (world, at) = (&sample.world, sample.at);
+    let first = timed("full check, with 10 000 leases", || {
+        let urgent = |tablet: &&Tablet| verdict(world, tablet, at).priority == Some(Priority::VeryHigh);
+        world.tablets.iter().filter(urgent).count()
+    });
+    println!("    {first} tablets first");
 }
 
 /// What one change costs in a house of this size, from the report to the published snapshot with its new verdict.
@@ -61,7 +99,7 @@ fn one_change(tablets: u64) {
 }
 
 /// Takes further nodes away until enough is pending, then times rounds: full of grants, and with no slot left.
-fn rounds(sample: &mut Sample) {
+fn rounds(sample: &mut Sample) -> Desk {
     std::sync::Arc::make_mut(&mut sample.world.knobs).queue_max = 1_000_000;
     for node in sample.nodes().into_iter().take(9) {
         sample.turn(node, Liveness::Lost);
@@ -78,6 +116,7 @@ fn rounds(sample: &mut Sample) {
         let granted = actions.iter().filter(|action| matches!(action, DeskAction::Propose(_))).count();
         println!("    {granted} granted, {} in flight", desk.in_flight());
     }
+    desk
 }
 
 fn check(sample: &Sample, status: TabletStatus) -> usize {

@@ -94,6 +94,23 @@ pub fn without(world: &World, lost: &Leaving) -> World {
     after
 }
 
+/// The tablets that the loss touches, or one of so many of them where there are more than `most`: what a forecast of the
+/// repair needs. The others only fill disks, and what the disks say of that stays.
+pub fn touched_by(world: &World, lost: &Leaving, most: usize) -> (World, u64) {
+    let touches = |tablet: &&Tablet| tablet.replicas.iter().any(|replica| lost.has(replica));
+    let touched = world.tablets.iter().filter(touches).count();
+    let one_of = touched.div_ceil(most.max(1)).max(1);
+    let kept = world.tablets.iter().filter(touches).step_by(one_of);
+    let tablets = kept.fold(crate::world::Tablets::default(), |mut kept, tablet| {
+        kept.insert(tablet.clone());
+        kept
+    });
+    let mut part = world.clone();
+    part.tasks.retain(|tablet, _| tablets.get(*tablet).is_some());
+    part.tablets = tablets;
+    (part, one_of as u64)
+}
+
 /// What losing all of this at once would cost.
 pub fn whatif(world: &World, lost: &Leaving, at: Tick) -> WhatIf {
     let after = without(world, lost);

@@ -281,7 +281,9 @@ impl Forecast {
             };
             self.told.min_complete_copies = self.told.min_complete_copies.min(counts.complete);
             if verdict.status == TabletStatus::Healthy {
-                self.ill.remove(&id);
+                if self.ill.remove(&id) {
+                    self.told.last_healed_ms = Some(self.now);
+                }
             } else {
                 self.ill.insert(id);
             }

@@ -61,6 +61,8 @@ impl Default for Plan {
 pub struct Told {
     /// Since when every tablet has been healthy; `None` when some is not at the end.
     pub healthy_at_ms: Option<u64>,
+    /// When the last tablet became healthy that had not been; others may be ill for good.
+    pub last_healed_ms: Option<u64>,
     pub bytes_copied: u64,
     /// Copies that made a replica where there was none.
     pub moves: u64,
@@ -71,6 +73,8 @@ pub struct Told {
     pub curve: Vec<Sample>,
     /// Tablets that are not healthy at the end, with the sentence of the checker.
     pub ill: Vec<(TabletId, String)>,
+    /// How many there are.
+    pub ill_count: u64,
 }
 
 /// What comes next.
@@ -189,6 +193,29 @@ impl Forecast {
         self.finish()
     }
 
+    /// Runs until everything is healthy, or until for so long nothing has run: what is ill then stays so. At most to the
+    /// end of the plan.
+    pub fn run_until_calm(mut self, patience_ms: u64) -> Told {
+        let mut calm_since = 0;
+        while self.now < self.plan.for_ms {
+            self.run_until((self.now + SLICE_MS).min(self.plan.for_ms));
+            let is_well = self.ill.is_empty() && self.now >= self.last_happening();
+            if !self.world.tasks.is_empty() {
+                calm_since = self.now;
+            }
+            if is_well || self.now - calm_since >= patience_ms {
+                break;
+            }
+        }
+        self.finish()
+    }
+
+    /// When the last of what is planned happens, and its effects show.
+    fn last_happening(&self) -> u64 {
+        let last = self.plan.happenings.iter().map(|(at, _)| *at).max().unwrap_or(0);
+        last + self.world.knobs.lost_ms + SLICE_MS
+    }
+
     fn finish(mut self) -> Told {
         self.check_everything();
         let mut told = self.told;
@@ -202,6 +229,7 @@ impl Forecast {
             let tablet = self.world.tablets.get(*id)?;
             Some((*id, stele_coordinator_rules::checkup::verdict::because(&self.world, tablet, at).join("; ")))
         };
+        told.ill_count = self.ill.len() as u64;
         told.ill = self.ill.iter().take(ILL_MAX).filter_map(sentence).collect();
         if self.task_lines > TASK_LINES {
             let more = self.task_lines - TASK_LINES;
@@ -232,6 +260,8 @@ impl Forecast {
     }
 }
 
+/// Virtual time between two looks at whether anything is going to happen.
+const SLICE_MS: u64 = 10_000;
 /// Lines about single tasks in a timeline: enough for a small case, bearable for a large one.
 const TASK_LINES: u64 = 200;
 /// Ill tablets named at the end.

@@ -67,3 +67,33 @@ fn bandwidth_counts() {
     let (slow, fast) = (took(1), took(2));
     assert!(slow > fast * 3 / 2 && slow < fast * 5 / 2, "{slow} ms and {fast} ms");
 }
+
+/// Where some find no place, the forecast ends when nothing runs any more, and tells when the last of the others healed.
+#[test]
+fn what_heals_and_what_does_not() {
+    let mut sample = house(4, 8);
+    let wide = sample.table(4, 2);
+    wide.iter().for_each(|tablet| _ = sample.load_all(*tablet));
+    let node = sample.nodes()[0];
+    let plan = Plan { happenings: vec![(0, Happening::Kill(node))], for_ms: 48 * 3_600_000, ..Plan::default() };
+    let knobs = sample.world.knobs.clone();
+    let patience = knobs.assign_delay_ms + knobs.lost_ms + 120_000;
+    let told = Forecast::new(sample.world.clone(), sample.at, plan.clone()).run_until_calm(patience);
+    let lost = knobs.lost_ms + knobs.assign_delay_ms;
+    let healed = told.last_healed_ms.expect("three of four hosts are left for three copies");
+    assert!((lost..lost + 30_000).contains(&healed), "{told:#?}");
+    assert_eq!((told.healthy_at_ms, told.ill_count), (None, 2), "four copies find no place on three hosts");
+    let end = told.curve.last().expect("it was sampled").at_ms;
+    assert!(end < healed + 2 * patience + plan.for_ms / 60, "it does not go on for ever: {end}");
+
+    let (part, one_of) = stele_coordinator_rules::whatif::touched_by(&sample.world, &leaving(node), 3);
+    let touched = sample.world.tablets.iter().filter(|t| t.replicas.iter().any(|r| r.node == node)).count();
+    assert_eq!(one_of as usize, touched.div_ceil(3));
+    assert_eq!(part.tablets.len(), touched.div_ceil(one_of as usize));
+    assert_eq!(part.disks, sample.world.disks, "disks stay as full as they are");
+}
+
+fn leaving(node: NodeId) -> stele_coordinator_rules::evacuation::Leaving {
+    let nodes = BTreeSet::from([node]);
+    stele_coordinator_rules::evacuation::Leaving { nodes, ..Default::default() }
+}

@@ -113,6 +113,17 @@ async fn an_empty_cluster() {
     let (status, text) = scene.get("/metrics").await;
     let text = text.as_str().unwrap_or_default().to_string();
     assert!(status.is_success() && text.contains("# HELP stele_events_total"), "{text}");
+    for line in [
+        "stele_drains{state=\"draining\"} 0",
+        "stele_drain_tablets_left 0",
+        "stele_drain_bytes_left 0",
+        "stele_drain_bytes_per_second 0",
+        "stele_leases{kind=\"maintenance\"} 0",
+        "stele_leases{kind=\"urgent\"} 0",
+        "stele_tablets_inconsistent 0",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line} is not in {text}");
+    }
     scene.house.close().await;
 }
 
