@@ -217,6 +217,16 @@ impl Sample {
         }
     }
 
+    /// All its replicas report their version with this size.
+    pub fn resize(&mut self, tablet: TabletId, size: u64) {
+        for replica in self.tablet(tablet).replicas.clone() {
+            let Some(seen) = &replica.seen else { continue };
+            let (node, boot, seq, at) = (replica.node, seen.boot, seen.seq, self.at);
+            let fact = ReplicaFact { size, ..fact_of(tablet, replica.id, replica.disk, seen.version) };
+            self.apply(Change::ReplicaSeen { fact, node, boot, seq, at });
+        }
+    }
+
     /// One more replica of the tablet, in this state and not yet reported.
     pub fn replica_on(&mut self, tablet: TabletId, disk: DiskId, state: ReplicaState) -> ReplicaId {
         let replica = ReplicaId(self.id());

@@ -1,7 +1,9 @@
 //! The forecast against figures that can be reckoned by hand.
 
 use super::*;
+use stele_coordinator_rules::evacuation::progress;
 use stele_coordinator_rules::sample::{REPLICA_BYTES, Sample as World3};
+use stele_coordinator_rules::world::Leaver;
 
 /// `hosts` hosts with one disk, `buckets` tablets with three copies at version 1.
 fn house(hosts: u64, buckets: u32) -> World3 {
@@ -96,4 +98,50 @@ fn what_heals_and_what_does_not() {
 fn leaving(node: NodeId) -> stele_coordinator_rules::evacuation::Leaving {
     let nodes = BTreeSet::from([node]);
     stele_coordinator_rules::evacuation::Leaving { nodes, ..Default::default() }
+}
+
+/// The interval that a drain gives for its end holds it: at four of five moments, whatever the sizes and however many
+/// drain together; and it is not so wide that it says nothing.
+#[test]
+fn the_time_left_is_told_rightly() {
+    for (name, hosts, leaving, large) in
+        [("one of six", 6, 1, 1), ("two of six", 6, 2, 1), ("three of six", 6, 3, 1), ("one large one", 6, 1, 400)]
+    {
+        let mut sample = house(hosts, 120);
+        let first = sample.world.tablets.iter().next().expect("there are some").id;
+        let size = |at: usize| if at == 0 { large << 30 } else { (64 << 20) + (at as u64 % 7) * (32 << 20) };
+        let ids: Vec<_> = sample.world.tablets.iter().map(|tablet| tablet.id).collect();
+        for (index, id) in ids.into_iter().enumerate() {
+            sample.resize(id, size(if id == first { 0 } else { index + 1 }));
+        }
+        let nodes: Vec<NodeId> = sample.nodes().into_iter().take(leaving).collect();
+        let plan = Plan { happenings: vec![(0, Happening::Drain(nodes.clone()))], ..Plan::default() };
+        let mut forecast = Forecast::new(sample.world.clone(), sample.at, plan);
+        let mut told: Vec<(NodeId, u64, u64, u64)> = Vec::new();
+        let mut ends: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for second in 1..7_200 {
+            forecast.run_until(second * 1_000);
+            let (world, at) = (&forecast.world, forecast.at());
+            for (of, drain) in &world.drains {
+                let Leaver::Node(node) = *of else { continue };
+                if drain.done_wall_ms.is_some() {
+                    ends.entry(node).or_insert(second);
+                } else if let Some((from, to)) = progress::of(world, drain, at, at.0).eta_s {
+                    told.push((node, second, from, to));
+                }
+            }
+            if ends.len() == leaving {
+                break;
+            }
+        }
+        assert_eq!(ends.len(), leaving, "{name}: all of them end");
+        let is_inside =
+            |(node, second, from, to): &&(NodeId, u64, u64, u64)| (*from..=*to + 1).contains(&(ends[node] - second));
+        let inside = told.iter().filter(is_inside).count();
+        println!("{name}: ends {ends:?}, inside {inside} of {}", told.len());
+        for one in told.iter().step_by(told.len() / 12 + 1) {
+            println!("  {} s were left, told {} to {}", ends[&one.0] - one.1, one.2, one.3);
+        }
+        assert!(inside * 5 >= told.len() * 4, "{name}: the end lay inside {inside} of {}", told.len());
+    }
 }

@@ -4,7 +4,8 @@
 //! only at the tablets that the drain is about, so asking often costs little.
 
 use crate::World;
-use crate::world::{Drain, Tablet, Work};
+use crate::catalog::evidence::complete_others;
+use crate::world::{Drain, Replica, Tablet, Work};
 use stele_common::api::DrainState;
 use stele_common::{TabletId, Tick};
 
@@ -37,48 +38,89 @@ impl Progress {
 
 /// How far it is. `wall_ms` only serves to say how long it has taken.
 pub fn of(world: &World, drain: &Drain, at: Tick, wall_ms: u64) -> Progress {
-    let (mut left, mut tablets_left, mut bytes_left, mut bytes_moved) = (Vec::new(), 0_u64, 0_u64, 0_u64);
-    let (mut rate, mut running) = (0_u64, 0_u64);
-    for (id, bytes) in &drain.held {
-        let Some(size) = size_there(world, drain, *id) else {
-            bytes_moved += bytes;
-            continue;
-        };
-        tablets_left += 1;
-        bytes_left += size;
-        if left.len() < NAMED_MAX {
-            left.push(*id);
-        }
-        if let Some(task) = world.tasks.get(id)
-            && matches!(task.work, Work::Clone { .. })
-        {
-            running += 1;
-            rate += task.bytes_done.saturating_mul(1000) / at.since(task.started).max(1);
-        }
-    }
-    let tablets = drain.held.len() as u64;
-    let state = match drain.done_wall_ms {
+    let Sums { tablets_left, bytes_left, bytes_moved, rate, running, left, steps, .. } = sum(world, drain, at);
+    let (tablets, done) = (drain.held.len() as u64, drain.done_wall_ms);
+    let state = match done {
         Some(_) if tablets_left == 0 => DrainState::Drained,
         Some(_) | None => DrainState::Draining,
     };
-    let pace = Pace {
-        elapsed_ms: wall_ms.saturating_sub(drain.began_wall_ms),
-        tablets_moved: tablets - tablets_left,
-        tablets_left,
-        bytes_moved,
-        bytes_left,
-        bytes_per_s: rate,
+    let elapsed_ms = wall_ms.saturating_sub(drain.began_wall_ms);
+    let eta_s = match state {
+        DrainState::Drained => None,
+        DrainState::Draining => eta(&Pace { elapsed_ms, steps, beside: beside(world, drain, at) }),
     };
-    let eta_s = if state == DrainState::Drained { None } else { eta(&pace) };
-    let bytes = bytes_moved + bytes_left;
-    let (tablets_moved, bytes_per_s) = (tablets - tablets_left, rate);
-    Progress { state, tablets, tablets_moved, bytes, bytes_moved, bytes_per_s, copies_running: running, eta_s, left }
+    let (bytes, tablets_moved) = (bytes_moved + bytes_left, tablets - tablets_left);
+    let (bytes_per_s, copies_running) = (rate, running);
+    Progress { state, tablets, tablets_moved, bytes, bytes_moved, bytes_per_s, copies_running, eta_s, left }
 }
 
-/// Bytes of the tablet's replica there; `None`: it has none there any more.
-fn size_there(world: &World, drain: &Drain, id: TabletId) -> Option<u64> {
-    let replica = world.tablets.get(id)?.replicas.iter().find(|replica| drain.of.has(replica))?;
-    Some(replica.seen.as_ref().map_or(0, |seen| seen.size))
+/// What one walk over a drain's tablets comes to.
+#[derive(Default)]
+struct Sums {
+    tablets_left: u64,
+    bytes_left: u64,
+    bytes_moved: u64,
+    rate: u64,
+    running: u64,
+    left: Vec<TabletId>,
+    steps: Steps,
+}
+
+/// Work done and left. Each tablet takes two steps: others become complete without the replica there, and that one
+/// leaves. The bytes are those of the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Steps {
+    done: u64,
+    left: u64,
+    bytes_done: u64,
+    bytes_left: u64,
+}
+
+fn sum(world: &World, drain: &Drain, at: Tick) -> Sums {
+    let mut sums = Sums::default();
+    for (id, bytes) in &drain.held {
+        let Some((tablet, replica)) = there(world, drain, *id) else {
+            sums.bytes_moved += bytes;
+            (sums.steps.done, sums.steps.bytes_done) = (sums.steps.done + 2, sums.steps.bytes_done + bytes);
+            continue;
+        };
+        let size = replica.seen.as_ref().map_or(0, |seen| seen.size);
+        (sums.tablets_left, sums.bytes_left) = (sums.tablets_left + 1, sums.bytes_left + size);
+        if sums.left.len() < NAMED_MAX {
+            sums.left.push(*id);
+        }
+        let mut copied = 0;
+        if let Some(task) = world.tasks.get(id)
+            && matches!(task.work, Work::Clone { .. })
+        {
+            sums.running += 1;
+            sums.rate += task.bytes_done.saturating_mul(1000) / at.since(task.started).max(1);
+            copied = task.bytes_done.min(size);
+        }
+        let is_copied = complete_others(world, tablet, Some(replica.id)).len() as u32 >= tablet.wanted;
+        let (steps, bytes) = if is_copied { (1, size) } else { (0, copied) };
+        (sums.steps.done, sums.steps.left) = (sums.steps.done + steps, sums.steps.left + 2 - steps);
+        sums.steps.bytes_done += bytes;
+        sums.steps.bytes_left += size - bytes;
+    }
+    sums
+}
+
+/// What is done and left of the other drains under way: they want the same slots.
+fn beside(world: &World, drain: &Drain, at: Tick) -> Steps {
+    let others = world.drains.values().filter(|other| other.of != drain.of && other.done_wall_ms.is_none());
+    others.map(|other| sum(world, other, at).steps).fold(Steps::default(), |all, one| Steps {
+        done: all.done + one.done,
+        left: all.left + one.left,
+        bytes_done: all.bytes_done + one.bytes_done,
+        bytes_left: all.bytes_left + one.bytes_left,
+    })
+}
+
+/// The tablet and its replica there; `None`: it has none there any more.
+fn there<'a>(world: &'a World, drain: &Drain, id: TabletId) -> Option<(&'a Tablet, &'a Replica)> {
+    let tablet = world.tablets.get(id)?;
+    tablet.replicas.iter().find(|replica| drain.of.has(replica)).map(|replica| (tablet, replica))
 }
 
 /// Whether the tablet has a replica there.
@@ -90,31 +132,35 @@ pub fn is_there(drain: &Drain, tablet: &Tablet) -> bool {
 #[derive(Clone, Copy, Debug)]
 struct Pace {
     elapsed_ms: u64,
-    tablets_moved: u64,
-    tablets_left: u64,
-    bytes_moved: u64,
-    bytes_left: u64,
-    bytes_per_s: u64,
+    steps: Steps,
+    beside: Steps,
 }
 
 /// The last ones leave on evidence, which is asked for again after 5 s where an answer was lost.
 const TAIL_S: u64 = 5;
+/// Steps without which nothing is said: the first copies start together and say little about the rest.
+const STEPS_MIN: u64 = 4;
 
-/// Seconds to the end, from and to: between the most and the least hopeful of three measures (bytes at the rate of now,
-/// bytes at the rate so far, tablets at the rate so far), a quarter wider at either end, and the tail. `None` before anything moved.
+/// Seconds to the end, from and to. The measures are steps and bytes at the rate so far; where other drains go on, the
+/// same for all of them together, as they share slots: one may end with the other, or hurry when the other has ended. Half of the least to twice the most, and the
+/// tail: rates change by as much when slots are few or one disk takes most. `None` before anything is known.
 fn eta(pace: &Pace) -> Option<(u64, u64)> {
-    let so_far = |left: u64, moved: u64| {
-        let ms = u128::from(pace.elapsed_ms) * u128::from(left);
-        ms.checked_div(u128::from(moved)).map(|ms| ms as u64 / 1000)
+    let Pace { elapsed_ms, steps, beside } = pace;
+    let so_far = |left: u64, done: u64| {
+        let ms = u128::from(*elapsed_ms) * u128::from(left);
+        ms.checked_div(u128::from(done)).map(|ms| ms as u64 / 1000)
     };
-    let measures = [
-        pace.bytes_left.checked_div(pace.bytes_per_s),
-        so_far(pace.bytes_left, pace.bytes_moved),
-        so_far(pace.tablets_left, pace.tablets_moved),
+    let total = steps.done + steps.left;
+    if steps.done < STEPS_MIN.min(total) && steps.bytes_done < steps.bytes_left {
+        return None;
+    }
+    let own = [so_far(steps.left, steps.done), so_far(steps.bytes_left, steps.bytes_done)];
+    let all = [
+        so_far(steps.left + beside.left, steps.done + beside.done),
+        so_far(steps.bytes_left + beside.bytes_left, steps.bytes_done + beside.bytes_done),
     ];
-    let known: Vec<u64> = measures.into_iter().flatten().collect();
-    let (least, most) = (known.iter().min()?, known.iter().max()?);
-    Some((least - least / 4, most + most / 4 + TAIL_S))
+    let (least, most) = (own.iter().chain(&all).flatten().min()?, own.iter().chain(&all).flatten().max()?);
+    Some((least / 2, most * 2 + TAIL_S))
 }
 
 #[cfg(test)]
@@ -124,19 +170,19 @@ mod tests {
     /// The interval holds every measure there is; nothing is said before anything is known.
     #[test]
     fn estimates() {
-        let none = Pace {
-            elapsed_ms: 10_000,
-            tablets_moved: 0,
-            tablets_left: 10,
-            bytes_moved: 0,
-            bytes_left: 1000,
-            bytes_per_s: 0,
-        };
-        assert_eq!(eta(&none), None);
-        assert_eq!(eta(&Pace { bytes_per_s: 10, ..none }), Some((75, 130)));
-        // Half of the tablets in 10 s, a fifth of the bytes: 10 s to 40 s.
-        let half = Pace { tablets_moved: 10, bytes_moved: 250, bytes_per_s: 50, ..none };
-        assert_eq!(eta(&half), Some((8, 55)));
-        assert_eq!(eta(&Pace { tablets_left: 0, bytes_left: 0, ..half }), Some((0, 5)));
+        let none = Steps { done: 0, left: 40, bytes_done: 0, bytes_left: 1000 };
+        let pace = |steps: Steps| Pace { elapsed_ms: 10_000, steps, beside: Steps::default() };
+        assert_eq!(eta(&pace(none)), None);
+        assert_eq!(eta(&pace(Steps { done: 3, left: 37, ..none })), None, "three steps of forty say nothing");
+        // One large tablet, half copied: its bytes say enough.
+        let large = Steps { done: 0, left: 2, bytes_done: 500, bytes_left: 500 };
+        assert_eq!(eta(&pace(large)), Some((5, 25)));
+        // Half of the steps in 10 s, a fifth of the bytes: 10 s to 40 s.
+        let half = Steps { done: 20, left: 20, bytes_done: 200, bytes_left: 800 };
+        assert_eq!(eta(&pace(half)), Some((5, 85)));
+        let beside = Steps { done: 0, left: 40, bytes_done: 0, bytes_left: 1000 };
+        assert_eq!(eta(&Pace { beside, ..pace(half) }), Some((5, 185)), "it may end with the other");
+        let end = Steps { done: 40, left: 0, bytes_done: 1000, bytes_left: 0 };
+        assert_eq!(eta(&pace(end)), Some((0, 5)));
     }
 }
