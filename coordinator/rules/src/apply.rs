@@ -342,7 +342,7 @@ fn tasks(world: &mut World, change: &Change) {
         }
         TaskEnded { tablet, task, outcome, end } => {
             if world.tasks.get(tablet).is_some_and(|running| running.id == *task) {
-                let task = world.tasks.remove(tablet).expect("it was looked at just now").as_ordered();
+                let task = world.tasks.remove(tablet).expect("it was looked at just now").into_ordered();
                 world.history.push(Past { task, outcome: outcome.clone(), end: *end }, world.knobs.history_max);
                 touch(world, *tablet);
             }

@@ -87,6 +87,7 @@ impl History {
 mod tests {
     use super::*;
     use crate::world::Work;
+    use stele_common::status::TaskType;
     use stele_common::{LoadId, NodeId, Priority, ReplicaId, TabletStatus, TaskId, Tick};
 
     fn past(number: u64) -> Past {
@@ -96,6 +97,7 @@ mod tests {
             tablet: TabletId(number % 3),
             status: TabletStatus::Redundant,
             priority: Priority::High,
+            task_type: TaskType::Repair,
             work: Work::Delete { replica: ReplicaId(number), node, nonce, watermark },
             started: Tick(0),
             bytes_done: 0,

@@ -59,7 +59,7 @@ pub fn as_changes(world: &World) -> Vec<Change> {
         changes.push(Change::LoadCommitted { load, versions: Vec::new(), at: Default::default() });
     }
     for task in world.tasks.values() {
-        changes.push(Change::TaskStarted { task: task.clone().as_ordered() });
+        changes.push(Change::TaskStarted { task: task.clone().into_ordered() });
     }
     put_history(&mut changes, world);
     let sequences = world.sequences.iter().map(|(epoch, sequence)| (*epoch, *sequence)).collect();

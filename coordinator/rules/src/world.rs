@@ -341,7 +341,7 @@ pub struct Task {
 
 impl Task {
     /// Without what is not stored of it: as it was when it was ordered.
-    pub(crate) fn as_ordered(self) -> Task {
+    pub(crate) fn into_ordered(self) -> Task {
         let at = Tick(0);
         Task { started: at, bytes_done: 0, bytes_total: 0, progressed: at, agent_done: false, ..self }
     }

@@ -191,8 +191,7 @@ fn one_of_two_on_a_host() {
         full.into_iter().for_each(|index: usize| row.sample.fill(disks[index], 2 << 40, 4 << 40));
         let (world, at) = (&row.sample.world, row.sample.at);
         let counts = count(world, row.sample.tablet(tablet));
-        let chosen =
-            choose_victim(world, row.sample.tablet(tablet), &counts, at, Purpose::Surplus, None, &Scores::default());
+        let chosen = choose_victim(world, row.sample.tablet(tablet), &counts, at, Purpose::Surplus, &Scores::default());
         assert_eq!(chosen, Some(pair[expected]), "{full:?}");
     }
 }
