@@ -15,6 +15,7 @@ use crate::actors::messages::JobDone;
 use crate::clock::wall_ms;
 use crate::disk::{DiskDir, OpContext};
 use crate::net::peer_client::TcpPeers;
+use crate::pace::Pacer;
 use crate::telemetry;
 use actix::Recipient;
 use crossbeam_channel::{Sender, TrySendError, bounded};
@@ -76,6 +77,7 @@ pub struct Job {
     pub dir: Arc<DiskDir>,
     pub gauge: Arc<CopyGauge>,
     pub peers: Arc<TcpPeers>,
+    pub pacer: Arc<Pacer>,
 }
 
 /// The threads of one disk.
@@ -133,6 +135,7 @@ fn run(job: &Job) -> OpResult {
         cancelled: &gauge.cancelled,
         progress: &progress,
         peers: job.peers.as_ref(),
+        pacer: &job.pacer,
         now_wall_ms: wall_ms(),
     };
     let guarded =

@@ -30,6 +30,7 @@ pub mod lease;
 pub mod load_stream;
 pub mod medium;
 pub mod net;
+pub mod pace;
 pub mod settle;
 pub mod shelf;
 pub mod store_mark;

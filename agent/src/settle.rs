@@ -374,6 +374,7 @@ async fn open(
         dir,
         book,
         peers: Arc::new(peers),
+        pacer: Arc::clone(&shared.pacer),
         shelf: Arc::clone(&shared.shelf),
         reporter: reporter.recipient(),
         clock,

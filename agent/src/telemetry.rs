@@ -28,6 +28,7 @@ pub const REPLICAS: &str = "stele_agent_replicas";
 pub const REPLICAS_BAD: &str = "stele_agent_replicas_bad";
 pub const COPIES: &str = "stele_agent_copies_running";
 pub const COPIED_BYTES: &str = "stele_agent_copied_bytes_total";
+pub const THROTTLED_MS: &str = "stele_agent_copy_throttled_ms_total";
 pub const REUSED_BYTES: &str = "stele_agent_reused_bytes_total";
 pub const SCRUBBED_BYTES: &str = "stele_agent_scrubbed_bytes_total";
 pub const DAMAGED: &str = "stele_agent_damage_found_total";

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::lease::Lease;
 use crate::medium::{HostGauge, host_name};
 use crate::net::{http, link, peers};
+use crate::pace::Pacer;
 use crate::settle::Settler;
 use crate::shelf::Shelf;
 use crate::store_mark::Remembered;
@@ -68,6 +69,8 @@ pub struct Shared {
     pub addresses: Addresses,
     pub shelf: Arc<Shelf>,
     pub lease: Lease,
+    /// How fast copies may be.
+    pub pacer: Arc<Pacer>,
     /// How far the coordinator's store was, as it told.
     pub store_mark: Remembered,
     /// Who the coordinator says that we are.
@@ -149,6 +152,7 @@ pub fn run_until(mut config: AgentConfig, ready: impl FnOnce(Running)) -> anyhow
         addresses,
         shelf: Arc::new(Shelf::default()),
         lease: Lease::new(clock),
+        pacer: Arc::default(),
         store_mark: Remembered::new(clock),
         identity: RwLock::new(None),
         connected: AtomicBool::new(false),

@@ -33,6 +33,55 @@ pub enum ToAgent {
         #[serde(default)]
         sequence: u64,
     },
+    /// How fast copies may be from now on; told at the beginning of a session and at each change.
+    Limits {
+        epoch: Epoch,
+        limits: CopyLimits,
+    },
+}
+
+/// What a copy is for: each purpose has slots and limits of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Purpose {
+    #[default]
+    Repair,
+    Balance,
+}
+
+impl Purpose {
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Purpose::Repair => "repair",
+            Purpose::Balance => "balance",
+        }
+    }
+}
+
+/// How fast copies may be, all of one purpose together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyLimits {
+    pub repair: CopyLimit,
+    pub balance: CopyLimit,
+}
+
+/// Bytes a second at most; 0 = no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyLimit {
+    /// Read from and written to one disk, together.
+    pub disk: u64,
+    /// Sent by one agent, and the same received by it.
+    pub node: u64,
+}
+
+impl CopyLimits {
+    pub fn of(&self, purpose: Purpose) -> CopyLimit {
+        match purpose {
+            Purpose::Repair => self.repair,
+            Purpose::Balance => self.balance,
+        }
+    }
 }
 
 /// What is to be done.
@@ -107,6 +156,8 @@ pub struct CloneOrder {
     pub sources: Vec<Source>,
     /// Ends the copy when no byte moved for this long, milliseconds.
     pub stall_ms: u64,
+    #[serde(default)]
+    pub purpose: Purpose,
 }
 
 /// A replica that may give files.

@@ -13,7 +13,8 @@
 //! ```
 
 use crate::{
-    Ballot, ClusterId, Delta, Digest, Entry, Epoch, LoadId, NodeId, RelPath, ReplicaId, TabletId, Version, VersionHash,
+    Ballot, ClusterId, Delta, Digest, Entry, Epoch, LoadId, NodeId, Purpose, RelPath, ReplicaId, TabletId, Version,
+    VersionHash,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
@@ -44,6 +45,8 @@ pub enum PeerRequest {
         tablet: TabletId,
         replica: ReplicaId,
         files: Vec<Wanted>,
+        #[serde(default)]
+        purpose: Purpose,
     },
     /// The bytes that came for this file failed their digest. Never answered and never believed: the callee reads the file itself.
     Doubt {

@@ -254,6 +254,8 @@ impl Sim {
             }
             DownBody::Message(ToAgent::SendFullReport { .. }) => self.report_in_full(agent),
             DownBody::Message(ToAgent::Order(order)) => self.follow(agent, order),
+            // The coordinator's link tells limits, and here there is none; the network has its own speed.
+            DownBody::Message(ToAgent::Limits { .. }) => {}
         }
     }
 

@@ -132,6 +132,8 @@ impl PeerHost for Host {
         Ok(())
     }
     fn tell(&self, _: DiskId, _: EventBody) {}
+    fn passed(&self, _: stele_common::Purpose, _: DiskId, _: u64) {}
+
     fn count(&self, _: PeerCounter, _: u64) {}
 }
 
@@ -162,7 +164,16 @@ fn label(replica: ReplicaId) -> TabletLabel {
 
 fn run(disk: &DiskDir, peers: &TcpPeers, op: &Op) -> OpResult {
     let cancelled = AtomicBool::new(false);
-    disk.run(op, &OpContext { cancelled: &cancelled, progress: &|_, _| {}, peers, now_wall_ms: 0 })
+    disk.run(
+        op,
+        &OpContext {
+            cancelled: &cancelled,
+            progress: &|_, _| {},
+            peers,
+            pacer: &stele_agent::pace::Pacer::default(),
+            now_wall_ms: 0,
+        },
+    )
 }
 
 fn peers() -> TcpPeers {
@@ -230,6 +241,7 @@ fn stele(stage: &Stage, to: &Path) -> Duration {
         hash: stage.hash,
         sources: vec![Source { node: NodeId(1), replica: SOURCE, peer: stage.peer.clone() }],
         stall_ms: 60_000,
+        purpose: stele_common::Purpose::Repair,
     };
     let start = Instant::now();
     let fetched = run(&disk, &peers(), &Op::Fetch { order, mend: false });

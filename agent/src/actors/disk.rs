@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::disk::DiskDir;
 use crate::lanes::{CopyGauge, Job, Lane, Lanes};
 use crate::net::peer_client::TcpPeers;
+use crate::pace::Pacer;
 use crate::shelf::{OpenDisk, Shelf, View};
 use crate::telemetry;
 use crate::watch::{self, Command, DiskPlace, Listener};
@@ -54,6 +55,7 @@ pub struct Opening {
     pub dir: Arc<DiskDir>,
     pub book: Book,
     pub peers: Arc<TcpPeers>,
+    pub pacer: Arc<Pacer>,
     pub shelf: Arc<Shelf>,
     pub reporter: Recipient<DiskNews>,
     pub clock: Clock,
@@ -89,6 +91,7 @@ pub struct Disk {
 
 struct Parts {
     peers: Arc<TcpPeers>,
+    pacer: Arc<Pacer>,
     shelf: Arc<Shelf>,
     reporter: Recipient<DiskNews>,
     clock: Clock,
@@ -100,7 +103,7 @@ struct Parts {
 impl Disk {
     /// Starts the actor on the arbiter that runs this, its threads beside it, and puts the disk on the shelf.
     pub fn begin(opening: Opening, context: &mut Context<Disk>) -> std::io::Result<Disk> {
-        let Opening { place, fact, dir, book, peers, shelf, reporter, clock, config } = opening;
+        let Opening { place, fact, dir, book, peers, pacer, shelf, reporter, clock, config } = opening;
         dir.set_pace(config.scrub.rate_max);
         let address = actix::AsyncContext::address(context);
         let lanes = Lanes::start(place.disk, config.limits.copies_per_disk, &address.clone().recipient())?;
@@ -129,6 +132,7 @@ impl Disk {
             news_cost: Duration::ZERO,
             parts: Parts {
                 peers,
+                pacer,
                 shelf,
                 reporter,
                 clock,
@@ -192,7 +196,8 @@ impl Disk {
                     Op::Verify { replica, urgent, .. } => Some((*replica, (Arc::clone(&gauge), *urgent))),
                     _ => None,
                 };
-                let job = Job { op, dir: Arc::clone(dir), gauge, peers: Arc::clone(&self.parts.peers) };
+                let (peers, pacer) = (Arc::clone(&self.parts.peers), Arc::clone(&self.parts.pacer));
+                let job = Job { op, dir: Arc::clone(dir), gauge, peers, pacer };
                 match self.lanes.try_give(lane, job) {
                     Ok(()) => {
                         *self.running.entry(lane).or_default() += 1;

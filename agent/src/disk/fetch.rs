@@ -18,6 +18,7 @@ use super::run::OpContext;
 use super::source::{FetchFailure, PeerFailure};
 use super::survey::{self, Kept, Own};
 use super::tree::Tree;
+use crate::pace::Way;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, Read};
@@ -247,6 +248,8 @@ impl<'a> Copy<'a> {
             }
             incoming.write(&bytes[..taken])?;
             body.consume(taken);
+            let (purpose, disk, cancelled) = (self.order.purpose, self.disk.disk(), self.ctx.cancelled);
+            self.ctx.pacer.passed(purpose, Way::In, disk, taken as u64, cancelled);
             self.progress(entry.size - incoming.left());
         }
         let digest = self.tree.end(incoming)?;

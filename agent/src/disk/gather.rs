@@ -16,7 +16,7 @@ use super::error::DiskError;
 use super::fetch::Copy;
 use super::papers::OpenVersion;
 use super::run::OpContext;
-use super::source::{FetchFailure, FileSink, Patience, PeerFailure, PeerSession};
+use super::source::{FetchFailure, FileSink, PeerFailure, PeerSession, Terms};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::BufRead;
 use std::sync::atomic::Ordering;
@@ -157,8 +157,9 @@ impl<'a> Givers<'a> {
         if let Some(session) = giver.session.take() {
             return Ok(session);
         }
-        let patience = Patience { stall_ms: self.order.stall_ms, cancelled: self.ctx.cancelled };
-        let connected = self.ctx.peers.connect(giver.source, self.order.label.tablet, patience);
+        let (purpose, stall_ms) = (self.order.purpose, self.order.stall_ms);
+        let terms = Terms { purpose, stall_ms, cancelled: self.ctx.cancelled };
+        let connected = self.ctx.peers.connect(giver.source, self.order.label.tablet, terms);
         if connected.is_err() {
             // Nobody there: waiting for it again would only hold up the others.
             giver.calls = CALLS_MAX;

@@ -45,4 +45,4 @@ pub use identity::{FORMAT, IDENTITY, Identity, format, inspect, store_mark};
 pub use load::LoadWriter;
 pub use papers::OpenVersion;
 pub use run::OpContext;
-pub use source::{FetchFailure, FileSink, Patience, PeerFailure, PeerSession, PeerSource};
+pub use source::{FetchFailure, FileSink, PeerFailure, PeerSession, PeerSource, Terms};

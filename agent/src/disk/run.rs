@@ -6,6 +6,7 @@ use super::dir::DiskDir;
 use super::error::DiskError;
 use super::install::LoadInstall;
 use super::source::PeerSource;
+use crate::pace::Pacer;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use stele_agent_rules::{Op, OpFailure, OpResult};
@@ -18,6 +19,7 @@ pub struct OpContext<'a> {
     /// Bytes done and in all.
     pub progress: &'a dyn Fn(u64, u64),
     pub peers: &'a dyn PeerSource,
+    pub pacer: &'a Pacer,
     /// Wall clock, milliseconds since 1970: for names in the trash and for people.
     pub now_wall_ms: u64,
 }

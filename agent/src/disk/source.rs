@@ -4,7 +4,7 @@ use super::error::DiskError;
 use std::io::BufRead;
 use std::sync::atomic::AtomicBool;
 use stele_common::peer::{FileHeader, PeerError, Wanted};
-use stele_common::{RelPath, Source, TabletId, Version};
+use stele_common::{Purpose, RelPath, Source, TabletId, Version};
 
 /// Where copies come from.
 pub trait PeerSource: Send + Sync {
@@ -13,13 +13,14 @@ pub trait PeerSource: Send + Sync {
         &self,
         source: &Source,
         tablet: TabletId,
-        patience: Patience<'a>,
+        terms: Terms<'a>,
     ) -> Result<Box<dyn PeerSession + 'a>, PeerFailure>;
 }
 
-/// How long a silent peer is waited for.
+/// What a source is asked for, and how long it is waited for while it is silent.
 #[derive(Clone, Copy)]
-pub struct Patience<'a> {
+pub struct Terms<'a> {
+    pub purpose: Purpose,
     pub stall_ms: u64,
     /// Set: give up at once.
     pub cancelled: &'a AtomicBool,

@@ -7,7 +7,7 @@ mod removal;
 mod salvage;
 
 use super::beneath::Beneath;
-use super::source::{FetchFailure, FileSink, Patience, PeerFailure, PeerSession, PeerSource};
+use super::source::{FetchFailure, FileSink, PeerFailure, PeerSession, PeerSource, Terms};
 use super::{DiskDir, DiskError, OpContext, format};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -100,7 +100,16 @@ impl Bench {
             assert!(done >= last.get().0, "progress goes back");
             last.set((done, total));
         };
-        self.disk.run(op, &OpContext { cancelled: &cancelled, progress: &progress, peers, now_wall_ms: 1_000 })
+        self.disk.run(
+            op,
+            &OpContext {
+                cancelled: &cancelled,
+                progress: &progress,
+                peers,
+                pacer: &crate::pace::Pacer::default(),
+                now_wall_ms: 1_000,
+            },
+        )
     }
 
     pub fn begin(&self, load: u64, files: &[(&str, &str)], mode: LoadMode) -> LoadBegin {
@@ -204,6 +213,7 @@ impl Bench {
             hash,
             sources: from.iter().map(source).collect(),
             stall_ms: 1_000,
+            purpose: stele_common::Purpose::Repair,
         }
     }
 }
@@ -250,7 +260,7 @@ impl PeerSource for Local {
         &self,
         source: &Source,
         _: TabletId,
-        _: Patience<'a>,
+        _: Terms<'a>,
     ) -> Result<Box<dyn PeerSession + 'a>, PeerFailure> {
         let Some((disk, replica)) = self.disks.get(&source.replica.0) else {
             return Err(PeerFailure::Lost { detail: "nobody there".into() });

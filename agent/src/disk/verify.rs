@@ -8,17 +8,16 @@ use super::error::{DiskError, Tried};
 use super::papers::{OpenVersion, read_bad, read_head_version, replica_dir};
 use super::run::OpContext;
 use super::survey::digest_of;
+use crate::pace::{Meter, rest};
 use rustix::fs::Advice;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use stele_agent_rules::OpResult;
 use stele_common::manifest::data_name;
 use stele_common::{Entry, RelPath, ReplicaId, TabletId};
 
 /// Damaged files named in a cause; the rest are counted.
 const NAMED_MAX: usize = 3;
-/// A sleeping verification looks up this often whether it is to stop.
-const NAP: Duration = Duration::from_millis(100);
 
 impl DiskDir {
     /// Reads every byte of the head past the page cache.
@@ -42,14 +41,14 @@ impl DiskDir {
         }
         let (mut damages, mut last) = (Vec::new(), LastDir::default());
         let total = head.manifest.bytes();
-        let mut pace = Pace::new(if urgent { 0 } else { self.pace.load(Ordering::Relaxed) });
-        let mut done = 0;
+        let rate = if urgent { 0 } else { self.pace.load(Ordering::Relaxed) };
+        let (mut meter, began, mut done) = (Meter::default(), Instant::now(), 0);
         for (path, entry) in &head.manifest.entries {
             let name = format!("{dir}/{}", data_name(entry.added, path));
             let cause = self.read_through(&mut last, &name, entry, ctx.cancelled, |bytes| {
                 done += bytes;
                 (ctx.progress)(done, total);
-                pace.after(bytes, ctx);
+                rest(meter.passed(began.elapsed(), bytes, rate), ctx.cancelled);
             })?;
             if ctx.cancelled.load(Ordering::Relaxed) {
                 return Err(DiskError::Busy {
@@ -176,33 +175,5 @@ impl DiskDir {
         }
         self.quarantine(tablet, replica, &cause);
         Ok(OpResult::Damaged { cause })
-    }
-}
-
-/// Keeps a reader at a rate.
-struct Pace {
-    bytes_per_s: u64,
-    began: Instant,
-    bytes: u64,
-}
-
-impl Pace {
-    fn new(bytes_per_s: u64) -> Pace {
-        Pace { bytes_per_s, began: Instant::now(), bytes: 0 }
-    }
-
-    /// After reading `bytes`: sleeps until the rate allows the next read.
-    fn after(&mut self, bytes: u64, ctx: &OpContext) {
-        if self.bytes_per_s == 0 {
-            return;
-        }
-        self.bytes += bytes;
-        let due = Duration::from_secs_f64(self.bytes as f64 / self.bytes_per_s as f64);
-        while let Some(wait) = due.checked_sub(self.began.elapsed()).filter(|wait| !wait.is_zero()) {
-            if ctx.cancelled.load(Ordering::Relaxed) {
-                return;
-            }
-            std::thread::sleep(wait.min(NAP));
-        }
     }
 }

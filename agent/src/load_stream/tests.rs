@@ -24,7 +24,7 @@ impl disk::PeerSource for NoPeers {
         &self,
         _: &stele_common::Source,
         _: TabletId,
-        _: disk::Patience<'a>,
+        _: disk::Terms<'a>,
     ) -> Result<Box<dyn disk::PeerSession + 'a>, disk::PeerFailure> {
         Err(disk::PeerFailure::Lost { detail: "there are no peers in this test".to_string() })
     }
@@ -52,8 +52,13 @@ fn disk_with_replica() -> (tempfile::TempDir, Arc<DiskDir>) {
         epoch: Epoch(1),
         ballot: Ballot(1),
     };
-    let context =
-        disk::OpContext { cancelled: &AtomicBool::new(false), progress: &|_, _| {}, peers: &NoPeers, now_wall_ms: 0 };
+    let context = disk::OpContext {
+        cancelled: &AtomicBool::new(false),
+        progress: &|_, _| {},
+        peers: &NoPeers,
+        pacer: &crate::pace::Pacer::default(),
+        now_wall_ms: 0,
+    };
     assert_eq!(dir.run(&Op::Create { label }, &context), OpResult::Created);
     (directory, dir)
 }

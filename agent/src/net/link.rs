@@ -240,6 +240,10 @@ where
             }
             Ok(ToAgent::SendFullReport { .. }) => reporter.do_send(FullWanted { session }),
             Ok(ToAgent::Order(order)) => hand_out(order, shared).await,
+            Ok(ToAgent::Limits { epoch, limits }) => {
+                tracing::info!(%epoch, ?limits, "limits of copies");
+                shared.pacer.set(limits);
+            }
             Err(error) => {
                 metrics::counter!(telemetry::BAD_FRAMES).increment(1);
                 return Ended::Garbage(error.to_string());

@@ -4,7 +4,7 @@
 //! order's patience, and ends at once when the copy is cancelled.
 
 use super::peer_line::{Credentials, HANDSHAKE_WAIT, HandshakeError, Line, dial, introduce};
-use crate::disk::{FetchFailure, FileSink, Patience, PeerFailure, PeerSession, PeerSource};
+use crate::disk::{FetchFailure, FileSink, PeerFailure, PeerSession, PeerSource, Terms};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use stele_common::peer::{
     FileHeader, FrameError, LoadBegin, PEER_FRAME_MAX, PeerReply, PeerRequest, Wanted, read_frame, write_frame,
 };
-use stele_common::{ClusterId, ReplicaId, Source, TabletId, Version, VersionHash};
+use stele_common::{ClusterId, Purpose, ReplicaId, Source, TabletId, Version, VersionHash};
 
 /// Bytes read from the socket at a time: with less, a fast stream costs more in system calls than in hashing.
 const READ_BYTES: usize = 1024 * 1024;
@@ -28,7 +28,7 @@ const REASON_WAIT: Duration = Duration::from_secs(1);
 pub struct TcpPeers {
     pub token: Option<[u8; 32]>,
     pub cluster: ClusterId,
-    /// Patience where an order names none.
+    /// Terms where an order names none.
     pub idle: Duration,
 }
 
@@ -55,15 +55,16 @@ impl PeerSource for TcpPeers {
         &self,
         source: &Source,
         tablet: TabletId,
-        patience: Patience<'a>,
+        terms: Terms<'a>,
     ) -> Result<Box<dyn PeerSession + 'a>, PeerFailure> {
-        if patience.cancelled.load(Ordering::Relaxed) {
+        if terms.cancelled.load(Ordering::Relaxed) {
             return Err(PeerFailure::Cancelled);
         }
-        let idle = if patience.stall_ms > 0 { Duration::from_millis(patience.stall_ms) } else { self.idle };
-        let line = self.line(&source.peer, idle, Some(patience.cancelled))?;
+        let Terms { purpose, stall_ms, cancelled } = terms;
+        let idle = if stall_ms > 0 { Duration::from_millis(stall_ms) } else { self.idle };
+        let line = self.line(&source.peer, idle, Some(cancelled))?;
         let reader = BufReader::with_capacity(READ_BYTES, line);
-        Ok(Box::new(Session { reader, tablet, replica: source.replica, idle, cancelled: patience.cancelled }))
+        Ok(Box::new(Session { reader, tablet, replica: source.replica, purpose, idle, cancelled }))
     }
 }
 
@@ -72,6 +73,7 @@ struct Session<'a> {
     reader: BufReader<Line<'a>>,
     tablet: TabletId,
     replica: ReplicaId,
+    purpose: Purpose,
     idle: Duration,
     cancelled: &'a AtomicBool,
 }
@@ -113,8 +115,8 @@ impl PeerSession for Session<'_> {
             let count = rest.iter().take_while(fits).count().max(1);
             let (now, later) = rest.split_at(count);
             rest = later;
-            let (tablet, replica) = (self.tablet, self.replica);
-            self.ask(&PeerRequest::Fetch { tablet, replica, files: now.to_vec() })?;
+            let (tablet, replica, purpose) = (self.tablet, self.replica, self.purpose);
+            self.ask(&PeerRequest::Fetch { tablet, replica, files: now.to_vec(), purpose })?;
             self.reader.get_mut().lively();
             loop {
                 match self.answer()? {

@@ -228,7 +228,7 @@ impl Conversation<'_> {
                 let reply = self.manifest(tablet, replica, version).unwrap_or_else(PeerReply::Error);
                 Ok(self.sender.say(&reply)?)
             }
-            PeerRequest::Fetch { tablet, replica, files } => self.send(tablet, replica, &files),
+            PeerRequest::Fetch { tablet, replica, files, purpose } => self.send(tablet, replica, &files, purpose),
             PeerRequest::Doubt { tablet, replica, file } => {
                 self.doubted(tablet, replica, &file);
                 Ok(())

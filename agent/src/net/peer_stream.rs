@@ -12,7 +12,7 @@ const SMALL_BYTES: u64 = 64 * 1024;
 /// The write buffer. Larger saves little; half of it doubles the writes of a stream of small files.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Bytes given to one sendfile; the taker's pace is looked at between two.
-const SENDFILE_BYTES: u64 = 8 * 1024 * 1024;
+const SENDFILE_BYTES: u64 = 4 * 1024 * 1024;
 /// A taker that accepts fewer bytes than this in one idle time is cut off.
 const LIVELY_BYTES: u64 = 64 * 1024;
 
@@ -52,6 +52,13 @@ impl Taking {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing, or too slowly"));
         }
         Ok(())
+    }
+
+    /// Lets somebody pause; the taker is not blamed for the time.
+    fn pause(&mut self, pause: impl FnOnce()) {
+        let began = Instant::now();
+        pause();
+        self.deadline += began.elapsed();
     }
 
     fn send_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -103,12 +110,13 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends a file's header and its bytes; the file has been found to be `header.size` long.
-    pub fn file(&mut self, header: &FileHeader, file: &mut File) -> Result<(), SendError> {
+    /// Sends a file's header and its bytes; the file has been found to be `header.size` long. `passed` hears of each piece
+    /// that has gone out and may pause.
+    pub fn file(&mut self, header: &FileHeader, file: &mut File, passed: &mut dyn FnMut(u64)) -> Result<(), SendError> {
         if header.size > SMALL_BYTES {
             self.queue(&PeerReply::File(header.clone())).map_err(SendError::Line)?;
             self.flush().map_err(SendError::Line)?;
-            return self.large(file, header.size);
+            return self.large(file, header.size, passed);
         }
         // A small file is read before its header goes out.
         self.scratch.clear();
@@ -119,10 +127,11 @@ impl Sender {
         }
         self.queue(&PeerReply::File(header.clone())).map_err(SendError::Line)?;
         self.buffer.extend_from_slice(&self.scratch);
+        passed(header.size);
         if self.buffer.len() >= BUFFER_BYTES { self.flush().map_err(SendError::Line) } else { Ok(()) }
     }
 
-    fn large(&mut self, file: &File, size: u64) -> Result<(), SendError> {
+    fn large(&mut self, file: &File, size: u64, passed: &mut dyn FnMut(u64)) -> Result<(), SendError> {
         let mut left = size;
         while left > 0 {
             match rustix::fs::sendfile(&self.taking.stream, file, None, left.min(SENDFILE_BYTES) as usize) {
@@ -130,6 +139,7 @@ impl Sender {
                 Ok(n) => {
                     left -= n as u64;
                     self.taking.took(n as u64).map_err(SendError::Line)?;
+                    self.taking.pause(|| passed(n as u64));
                 }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::IO) => return Err(SendError::File(rustix::io::Errno::IO.into())),

@@ -7,14 +7,16 @@ use crate::net::host::{PeerCounter, PeerHost};
 use crate::net::http::has_room;
 use crate::net::peer_client::{LoadForward, TcpPeers};
 use crate::net::peer_server::{self, PeerServer};
+use crate::pace::Way;
 use crate::telemetry;
 use crate::wiring::Shared;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use stele_agent_rules::event::EventBody;
 use stele_common::peer::{FileHeader, LoadBegin, Member, PeerError, PeerErrorCode};
-use stele_common::{ClusterId, DiskId, ReplicaId, VersionHash};
+use stele_common::{ClusterId, DiskId, Purpose, ReplicaId, VersionHash};
 
 /// Serves the peer port.
 pub fn start(listener: TcpListener, shared: &Arc<Shared>) -> io::Result<PeerServer> {
@@ -109,6 +111,11 @@ impl PeerHost for Port {
         if let Some(disk) = self.0.shelf.disk(disk) {
             disk.tell(event);
         }
+    }
+
+    fn passed(&self, purpose: Purpose, disk: DiskId, bytes: u64) {
+        // Whoever hangs up is noticed at the next write: no pause is longer than one piece takes.
+        self.0.pacer.passed(purpose, Way::Out, disk, bytes, &AtomicBool::new(false));
     }
 
     fn count(&self, counter: PeerCounter, by: u64) {

@@ -80,7 +80,16 @@ fn source(agent: &Agent, replica: u64) -> Source {
 fn clone_order(task: u64, replica: u64, disk: DiskId, version: (u64, VersionHash), sources: Vec<Source>) -> OrderBody {
     let (version, hash) = (Version(version.0), version.1);
     let label = label(replica);
-    OrderBody::Clone(CloneOrder { task: TaskId(task), disk, label, version, hash, sources, stall_ms: 10_000 })
+    OrderBody::Clone(CloneOrder {
+        task: TaskId(task),
+        disk,
+        label,
+        version,
+        hash,
+        sources,
+        stall_ms: 10_000,
+        purpose: stele_common::Purpose::Repair,
+    })
 }
 
 fn clone_to_b(stage: &Stage, task: u64, replica: u64, version: u64, hash: VersionHash) {

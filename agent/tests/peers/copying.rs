@@ -106,7 +106,13 @@ fn cancelling_wakes_a_waiting_copy() {
     let (done, ended) = unbounded();
     std::thread::spawn(move || {
         let peers = peers(TOKEN);
-        let ctx = OpContext { cancelled: &flag, progress: &|_, _| {}, peers: &peers, now_wall_ms: 0 };
+        let ctx = OpContext {
+            cancelled: &flag,
+            progress: &|_, _| {},
+            peers: &peers,
+            pacer: &stele_agent::pace::Pacer::default(),
+            now_wall_ms: 0,
+        };
         done.send(disk.run(&Op::Fetch { order, mend: false }, &ctx)).unwrap();
     });
     let _connected = silent.accept().unwrap();

@@ -89,6 +89,8 @@ impl PeerHost for Host {
         assert_eq!(disk, self.disk.disk());
         self.events.send(event).unwrap();
     }
+    fn passed(&self, _: stele_common::Purpose, _: DiskId, _: u64) {}
+
     fn count(&self, counter: PeerCounter, by: u64) {
         *self.counts.lock().unwrap().entry(format!("{counter:?}")).or_default() += by;
         self.counted.0.send(counter).unwrap();
@@ -129,7 +131,16 @@ impl Agent {
     fn run(&self, op: &Op) -> OpResult {
         let cancelled = AtomicBool::new(false);
         let peers = peers(TOKEN);
-        self.disk.run(op, &OpContext { cancelled: &cancelled, progress: &|_, _| {}, peers: &peers, now_wall_ms: 1 })
+        self.disk.run(
+            op,
+            &OpContext {
+                cancelled: &cancelled,
+                progress: &|_, _| {},
+                peers: &peers,
+                pacer: &stele_agent::pace::Pacer::default(),
+                now_wall_ms: 1,
+            },
+        )
     }
 
     fn begin(&self, load: u64, files: &[(String, Vec<u8>)]) -> LoadBegin {
@@ -198,6 +209,7 @@ impl Agent {
             hash,
             sources,
             stall_ms: 5_000,
+            purpose: stele_common::Purpose::Repair,
         }
     }
 

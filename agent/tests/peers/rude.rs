@@ -3,7 +3,7 @@
 use super::*;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use stele_agent::disk::{Patience, PeerFailure, PeerSource};
+use stele_agent::disk::{PeerFailure, PeerSource, Terms};
 use stele_agent::net::peer_line::{Credentials, introduce};
 use stele_common::peer::{PEER_FRAME_MAX, PeerErrorCode, PeerReply, PeerRequest, read_frame, write_frame};
 
@@ -41,7 +41,7 @@ fn garbage_is_cut_off() {
 fn strangers_are_refused() {
     let agent = Agent::with_replica(1);
     let cancelled = AtomicBool::new(false);
-    let patience = Patience { stall_ms: 2_000, cancelled: &cancelled };
+    let patience = Terms { purpose: stele_common::Purpose::Repair, stall_ms: 2_000, cancelled: &cancelled };
     // It does not believe us either: the callee's proof comes first.
     assert!(peers([8; 32]).connect(&agent.source(), TABLET, patience).is_err());
     let other = TcpPeers { cluster: ClusterId("other".into()), ..peers(TOKEN) };

@@ -78,7 +78,11 @@ fn damaged_everywhere() {
 #[test]
 fn a_doubt_is_not_believed() {
     let ([first, ..], _) = three();
-    let patience = stele_agent::disk::Patience { stall_ms: 5_000, cancelled: &AtomicBool::new(false) };
+    let patience = stele_agent::disk::Terms {
+        purpose: stele_common::Purpose::Repair,
+        stall_ms: 5_000,
+        cancelled: &AtomicBool::new(false),
+    };
     let mut session = peers(TOKEN).connect(&first.source(), TABLET, patience).unwrap();
     let head = first.disk.manifest(TABLET, first.replica, None).unwrap();
     let (path, entry) = head.manifest.entries.iter().next().unwrap();

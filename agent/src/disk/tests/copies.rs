@@ -219,7 +219,13 @@ fn what_is_not_installed() {
     let (bench, peers) = (Bench::new(), Local::of(&[(1, &source, REPLICA)]));
     let order = bench.clone_order(1, MINE, 1, hash_one, &[1]);
     let cancelled = AtomicBool::new(true);
-    let ctx = OpContext { cancelled: &cancelled, progress: &|_, _| {}, peers: &peers, now_wall_ms: 0 };
+    let ctx = OpContext {
+        cancelled: &cancelled,
+        progress: &|_, _| {},
+        peers: &peers,
+        pacer: &crate::pace::Pacer::default(),
+        now_wall_ms: 0,
+    };
     let result = bench.disk.run(&Op::Fetch { order: order.clone(), mend: false }, &ctx);
     assert_eq!(result, OpResult::Failed(OpFailure::Copy(TaskFailure::Cancelled)));
     let install = |version: u64, hash| {

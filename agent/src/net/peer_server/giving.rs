@@ -11,7 +11,7 @@ use crate::net::peer_stream::SendError;
 use std::io;
 use stele_agent_rules::event::EventBody;
 use stele_common::peer::{FileHeader, PeerError, PeerErrorCode, PeerReply, Wanted};
-use stele_common::{RelPath, ReplicaId, TabletId, Version};
+use stele_common::{Purpose, RelPath, ReplicaId, TabletId, Version};
 
 impl Conversation<'_> {
     /// The papers of a version, which is pinned from now on.
@@ -32,7 +32,14 @@ impl Conversation<'_> {
     }
 
     /// Streams files of a replica; what cannot be given is said, and does not hold up what can.
-    pub(super) fn send(&mut self, tablet: TabletId, replica: ReplicaId, files: &[Wanted]) -> Result<(), Ended> {
+    pub(super) fn send(
+        &mut self,
+        tablet: TabletId,
+        replica: ReplicaId,
+        files: &[Wanted],
+        purpose: Purpose,
+    ) -> Result<(), Ended> {
+        let host = self.host;
         let disk = match self.disk_of(replica) {
             Ok(disk) => disk,
             Err(error) => return Ok(self.sender.say(&PeerReply::Error(error))?),
@@ -44,6 +51,7 @@ impl Conversation<'_> {
                 return Ok(self.sender.say(&PeerReply::Error(error))?);
             }
         };
+        let mut passed = |bytes| host.passed(purpose, disk.disk(), bytes);
         let (mut bytes, mut sent) = (0, 0);
         // What cannot be read is said of each file, and once of the disk.
         let mut unread: Option<String> = None;
@@ -62,7 +70,7 @@ impl Conversation<'_> {
                 }
             };
             let header = FileHeader { path: path.clone(), size: entry.size, digest: entry.digest };
-            match self.sender.file(&header, &mut file) {
+            match self.sender.file(&header, &mut file, &mut passed) {
                 Ok(()) => {}
                 Err(SendError::Line(error)) => return Err(Ended::Line(error)),
                 Err(SendError::Unread(error)) => {

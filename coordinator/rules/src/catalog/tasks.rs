@@ -187,8 +187,9 @@ pub fn order_copy(draft: &mut Draft, task: &Task) {
         peer: draft.world.nodes.get(&other.node).map_or(String::new(), |node| node.peer.clone()),
     });
     let (mut sources, stall_ms) = (sources.collect(), draft.world.knobs.task_stall_ms);
+    let purpose = Purpose::Repair;
     salvage::add_others(draft.world, tablet, *replica, &mut sources);
-    let order = CloneOrder { task: task.id, disk: *disk, label, version, hash, sources, stall_ms };
+    let order = CloneOrder { task: task.id, disk: *disk, label, version, hash, sources, stall_ms, purpose };
     draft.send(*node, OrderBody::Clone(order));
 }
 
