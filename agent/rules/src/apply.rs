@@ -139,7 +139,7 @@ fn with_load(book: &mut Book, key: (LoadId, TabletId), change: impl FnOnce(&mut 
 
 fn of_copy(book: &mut Book, task: TaskId, step: &CopyStep) {
     if let CopyStep::Queued { order } = step {
-        book.copies.insert(task, Copying::new(order.clone()));
+        book.copies.insert(task, Copying::new(order.as_ref().clone()));
         return;
     }
     let Some(copy) = book.copies.get_mut(&task) else { return };

@@ -326,7 +326,7 @@ pub enum LoadStep {
 /// What may become of a copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum CopyStep {
-    Queued { order: CloneOrder },
+    Queued { order: Box<CloneOrder> },
     Progress { bytes_done: u64, bytes_total: u64 },
     Fetched { version: Version, hash: VersionHash, bytes_copied: u64, bytes_reused: u64 },
     Cancelled,

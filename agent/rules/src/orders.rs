@@ -96,7 +96,7 @@ fn clone(book: &Book, order: &CloneOrder) -> Followed {
     if matches!(book.busy.get(&replica), Some(Op::Create { .. })) {
         return Err(Refused::TabletBusy);
     }
-    actions.push(Change::copy(order.task, CopyStep::Queued { order: order.clone() }));
+    actions.push(Change::copy(order.task, CopyStep::Queued { order: Box::new(order.clone()) }));
     Ok(actions)
 }
 
