@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use stele_common::{CopyLimit, CopyLimits, DiskId, Purpose};
+use stele_common::{CopyLimit, CopyLimits, DiskId, TaskType};
 
 /// Who sleeps here looks up this often whether to stop.
 const NAP: Duration = Duration::from_millis(100);
@@ -54,8 +54,8 @@ pub enum Way {
 /// What has a meter: a disk for both ways together, the agent for each way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Gate {
-    Disk(DiskId, Purpose),
-    Agent(Way, Purpose),
+    Disk(DiskId, TaskType),
+    Agent(Way, TaskType),
 }
 
 /// The limits in force and the meters of all copies of this agent.
@@ -83,16 +83,16 @@ impl Pacer {
     }
 
     /// What holds for a purpose.
-    pub fn limit(&self, purpose: Purpose) -> CopyLimit {
+    pub fn limit(&self, purpose: TaskType) -> CopyLimit {
         let (disk, node) = match purpose {
-            Purpose::Repair => (&self.rates[0], &self.rates[1]),
-            Purpose::Balance => (&self.rates[2], &self.rates[3]),
+            TaskType::Repair => (&self.rates[0], &self.rates[1]),
+            TaskType::Balance => (&self.rates[2], &self.rates[3]),
         };
         CopyLimit { disk: disk.load(Relaxed), node: node.load(Relaxed) }
     }
 
     /// Bytes of a copy have gone from or to this disk: sleeps until the next may follow.
-    pub fn passed(&self, purpose: Purpose, way: Way, disk: DiskId, bytes: u64, cancelled: &AtomicBool) {
+    pub fn passed(&self, purpose: TaskType, way: Way, disk: DiskId, bytes: u64, cancelled: &AtomicBool) {
         let limit = self.limit(purpose);
         if limit == CopyLimit::default() {
             return;
@@ -104,7 +104,7 @@ impl Pacer {
             of_disk.max(meters.entry(Gate::Agent(way, purpose)).or_default().passed(now, bytes, limit.node))
         };
         if !wait.is_zero() {
-            metrics::counter!(telemetry::THROTTLED_MS, "purpose" => purpose.name()).increment(wait.as_millis() as u64);
+            metrics::counter!(telemetry::THROTTLED_MS, "type" => purpose.as_str()).increment(wait.as_millis() as u64);
             rest(wait, cancelled);
         }
     }
@@ -149,15 +149,15 @@ mod tests {
         let pacer = Pacer::default();
         let limit = CopyLimit { disk: 1 << 40, node: 0 };
         pacer.set(CopyLimits { repair: CopyLimit::default(), balance: limit });
-        assert_eq!((pacer.limit(Purpose::Repair).disk, pacer.limit(Purpose::Balance).disk), (0, 1 << 40));
+        assert_eq!((pacer.limit(TaskType::Repair).disk, pacer.limit(TaskType::Balance).disk), (0, 1 << 40));
         let stopped = AtomicBool::new(true);
         for way in [Way::In, Way::Out] {
-            pacer.passed(Purpose::Balance, way, DiskId(1), 1 << 40, &stopped);
+            pacer.passed(TaskType::Balance, way, DiskId(1), 1 << 40, &stopped);
         }
-        pacer.passed(Purpose::Repair, Way::In, DiskId(1), 1 << 40, &stopped);
+        pacer.passed(TaskType::Repair, Way::In, DiskId(1), 1 << 40, &stopped);
         let meters = pacer.meters.lock().unwrap();
-        let due = meters[&Gate::Disk(DiskId(1), Purpose::Balance)].due;
+        let due = meters[&Gate::Disk(DiskId(1), TaskType::Balance)].due;
         assert!(due >= ms(1_900), "two seconds' bytes less a burst, {due:?}");
-        assert!(!meters.contains_key(&Gate::Disk(DiskId(1), Purpose::Repair)));
+        assert!(!meters.contains_key(&Gate::Disk(DiskId(1), TaskType::Repair)));
     }
 }

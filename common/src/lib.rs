@@ -36,9 +36,7 @@ pub use ids::{
     TabletId, TaskId,
 };
 pub use manifest::{Delta, Entry, LoadMode, Manifest, Meta, NewFile};
-pub use order::{
-    CloneOrder, CopyLimit, CopyLimits, Evidence, Order, OrderBody, Purpose, Source, TabletLabel, ToAgent, Witness,
-};
+pub use order::{CloneOrder, CopyLimit, CopyLimits, Evidence, Order, OrderBody, Source, TabletLabel, ToAgent, Witness};
 pub use path::RelPath;
 pub use report::{
     Fact, LoadFact, LoadState, ReplicaFact, Report, ReportKind, TaskFact, TaskFailure, TaskProgress, ToCoordinator,

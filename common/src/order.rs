@@ -3,7 +3,7 @@
 
 use crate::{
     Ballot, ClusterId, DatabaseId, DiskId, Epoch, LoadId, NodeId, PartitionId, ReplicaId, TableId, TabletId, TaskId,
-    Version, VersionHash,
+    TaskType, Version, VersionHash,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,25 +40,6 @@ pub enum ToAgent {
     },
 }
 
-/// What a copy is for: each purpose has slots and limits of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Purpose {
-    #[default]
-    Repair,
-    Balance,
-}
-
-impl Purpose {
-    /// Its name in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Purpose::Repair => "repair",
-            Purpose::Balance => "balance",
-        }
-    }
-}
-
 /// How fast copies may be, all of one purpose together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyLimits {
@@ -76,10 +57,10 @@ pub struct CopyLimit {
 }
 
 impl CopyLimits {
-    pub fn of(&self, purpose: Purpose) -> CopyLimit {
+    pub fn of(&self, purpose: TaskType) -> CopyLimit {
         match purpose {
-            Purpose::Repair => self.repair,
-            Purpose::Balance => self.balance,
+            TaskType::Repair => self.repair,
+            TaskType::Balance => self.balance,
         }
     }
 }
@@ -157,7 +138,7 @@ pub struct CloneOrder {
     /// Ends the copy when no byte moved for this long, milliseconds.
     pub stall_ms: u64,
     #[serde(default)]
-    pub purpose: Purpose,
+    pub purpose: TaskType,
 }
 
 /// A replica that may give files.

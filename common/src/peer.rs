@@ -13,7 +13,7 @@
 //! ```
 
 use crate::{
-    Ballot, ClusterId, Delta, Digest, Entry, Epoch, LoadId, NodeId, Purpose, RelPath, ReplicaId, TabletId, Version,
+    Ballot, ClusterId, Delta, Digest, Entry, Epoch, LoadId, NodeId, RelPath, ReplicaId, TabletId, TaskType, Version,
     VersionHash,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -46,7 +46,7 @@ pub enum PeerRequest {
         replica: ReplicaId,
         files: Vec<Wanted>,
         #[serde(default)]
-        purpose: Purpose,
+        purpose: TaskType,
     },
     /// The bytes that came for this file failed their digest. Never answered and never believed: the callee reads the file itself.
     Doubt {

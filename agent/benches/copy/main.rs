@@ -132,7 +132,7 @@ impl PeerHost for Host {
         Ok(())
     }
     fn tell(&self, _: DiskId, _: EventBody) {}
-    fn passed(&self, _: stele_common::Purpose, _: DiskId, _: u64) {}
+    fn passed(&self, _: stele_common::TaskType, _: DiskId, _: u64) {}
 
     fn count(&self, _: PeerCounter, _: u64) {}
 }
@@ -241,7 +241,7 @@ fn stele(stage: &Stage, to: &Path) -> Duration {
         hash: stage.hash,
         sources: vec![Source { node: NodeId(1), replica: SOURCE, peer: stage.peer.clone() }],
         stall_ms: 60_000,
-        purpose: stele_common::Purpose::Repair,
+        purpose: stele_common::TaskType::Repair,
     };
     let start = Instant::now();
     let fetched = run(&disk, &peers(), &Op::Fetch { order, mend: false });

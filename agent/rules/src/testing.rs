@@ -75,7 +75,7 @@ pub fn clone_order(task: u64, replica: u64, tablet: u64, version: u64) -> CloneO
         hash: hash(version),
         sources: vec![Source { node: NodeId(9), replica: ReplicaId(99), peer: "127.0.0.1:1".into() }],
         stall_ms: 60_000,
-        purpose: stele_common::Purpose::Repair,
+        purpose: stele_common::TaskType::Repair,
     }
 }
 

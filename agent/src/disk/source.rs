@@ -4,7 +4,7 @@ use super::error::DiskError;
 use std::io::BufRead;
 use std::sync::atomic::AtomicBool;
 use stele_common::peer::{FileHeader, PeerError, Wanted};
-use stele_common::{Purpose, RelPath, Source, TabletId, Version};
+use stele_common::{RelPath, Source, TabletId, TaskType, Version};
 
 /// Where copies come from.
 pub trait PeerSource: Send + Sync {
@@ -20,7 +20,7 @@ pub trait PeerSource: Send + Sync {
 /// What a source is asked for, and how long it is waited for while it is silent.
 #[derive(Clone, Copy)]
 pub struct Terms<'a> {
-    pub purpose: Purpose,
+    pub purpose: TaskType,
     pub stall_ms: u64,
     /// Set: give up at once.
     pub cancelled: &'a AtomicBool,

@@ -213,7 +213,7 @@ impl Bench {
             hash,
             sources: from.iter().map(source).collect(),
             stall_ms: 1_000,
-            purpose: stele_common::Purpose::Repair,
+            purpose: stele_common::TaskType::Repair,
         }
     }
 }

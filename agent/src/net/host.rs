@@ -7,7 +7,7 @@ use crate::disk::DiskDir;
 use std::sync::Arc;
 use stele_agent_rules::event::EventBody;
 use stele_common::peer::{LoadBegin, PeerError};
-use stele_common::{ClusterId, DiskId, Purpose, ReplicaId};
+use stele_common::{ClusterId, DiskId, ReplicaId, TaskType};
 
 /// The agent as its peer port sees it.
 pub trait PeerHost: Send + Sync + 'static {
@@ -22,7 +22,7 @@ pub trait PeerHost: Send + Sync + 'static {
     /// hears that it is prepared, so that no commit can overtake it.
     fn tell(&self, disk: DiskId, event: EventBody);
     /// Bytes of a copy have gone from this disk to a peer: sleeps while the limits want it.
-    fn passed(&self, purpose: Purpose, disk: DiskId, bytes: u64);
+    fn passed(&self, purpose: TaskType, disk: DiskId, bytes: u64);
     /// Adds to a counter.
     fn count(&self, counter: PeerCounter, by: u64);
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use stele_common::peer::{
     FileHeader, FrameError, LoadBegin, PEER_FRAME_MAX, PeerReply, PeerRequest, Wanted, read_frame, write_frame,
 };
-use stele_common::{ClusterId, Purpose, ReplicaId, Source, TabletId, Version, VersionHash};
+use stele_common::{ClusterId, ReplicaId, Source, TabletId, TaskType, Version, VersionHash};
 
 /// Bytes read from the socket at a time: with less, a fast stream costs more in system calls than in hashing.
 const READ_BYTES: usize = 1024 * 1024;
@@ -73,7 +73,7 @@ struct Session<'a> {
     reader: BufReader<Line<'a>>,
     tablet: TabletId,
     replica: ReplicaId,
-    purpose: Purpose,
+    purpose: TaskType,
     idle: Duration,
     cancelled: &'a AtomicBool,
 }

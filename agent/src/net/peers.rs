@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use stele_agent_rules::event::EventBody;
 use stele_common::peer::{FileHeader, LoadBegin, Member, PeerError, PeerErrorCode};
-use stele_common::{ClusterId, DiskId, Purpose, ReplicaId, VersionHash};
+use stele_common::{ClusterId, DiskId, ReplicaId, TaskType, VersionHash};
 
 /// Serves the peer port.
 pub fn start(listener: TcpListener, shared: &Arc<Shared>) -> io::Result<PeerServer> {
@@ -113,7 +113,7 @@ impl PeerHost for Port {
         }
     }
 
-    fn passed(&self, purpose: Purpose, disk: DiskId, bytes: u64) {
+    fn passed(&self, purpose: TaskType, disk: DiskId, bytes: u64) {
         // Whoever hangs up is noticed at the next write: no pause is longer than one piece takes.
         self.0.pacer.passed(purpose, Way::Out, disk, bytes, &AtomicBool::new(false));
     }

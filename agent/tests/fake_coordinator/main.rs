@@ -88,7 +88,7 @@ fn clone_order(task: u64, replica: u64, disk: DiskId, version: (u64, VersionHash
         hash,
         sources,
         stall_ms: 10_000,
-        purpose: stele_common::Purpose::Repair,
+        purpose: stele_common::TaskType::Repair,
     })
 }
 

@@ -89,7 +89,7 @@ impl PeerHost for Host {
         assert_eq!(disk, self.disk.disk());
         self.events.send(event).unwrap();
     }
-    fn passed(&self, _: stele_common::Purpose, _: DiskId, _: u64) {}
+    fn passed(&self, _: stele_common::TaskType, _: DiskId, _: u64) {}
 
     fn count(&self, counter: PeerCounter, by: u64) {
         *self.counts.lock().unwrap().entry(format!("{counter:?}")).or_default() += by;
@@ -209,7 +209,7 @@ impl Agent {
             hash,
             sources,
             stall_ms: 5_000,
-            purpose: stele_common::Purpose::Repair,
+            purpose: stele_common::TaskType::Repair,
         }
     }
 

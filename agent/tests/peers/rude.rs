@@ -41,7 +41,7 @@ fn garbage_is_cut_off() {
 fn strangers_are_refused() {
     let agent = Agent::with_replica(1);
     let cancelled = AtomicBool::new(false);
-    let patience = Terms { purpose: stele_common::Purpose::Repair, stall_ms: 2_000, cancelled: &cancelled };
+    let patience = Terms { purpose: stele_common::TaskType::Repair, stall_ms: 2_000, cancelled: &cancelled };
     // It does not believe us either: the callee's proof comes first.
     assert!(peers([8; 32]).connect(&agent.source(), TABLET, patience).is_err());
     let other = TcpPeers { cluster: ClusterId("other".into()), ..peers(TOKEN) };

@@ -79,7 +79,7 @@ fn damaged_everywhere() {
 fn a_doubt_is_not_believed() {
     let ([first, ..], _) = three();
     let patience = stele_agent::disk::Terms {
-        purpose: stele_common::Purpose::Repair,
+        purpose: stele_common::TaskType::Repair,
         stall_ms: 5_000,
         cancelled: &AtomicBool::new(false),
     };

@@ -11,7 +11,7 @@ use crate::net::peer_stream::SendError;
 use std::io;
 use stele_agent_rules::event::EventBody;
 use stele_common::peer::{FileHeader, PeerError, PeerErrorCode, PeerReply, Wanted};
-use stele_common::{Purpose, RelPath, ReplicaId, TabletId, Version};
+use stele_common::{RelPath, ReplicaId, TabletId, TaskType, Version};
 
 impl Conversation<'_> {
     /// The papers of a version, which is pinned from now on.
@@ -37,7 +37,7 @@ impl Conversation<'_> {
         tablet: TabletId,
         replica: ReplicaId,
         files: &[Wanted],
-        purpose: Purpose,
+        purpose: TaskType,
     ) -> Result<(), Ended> {
         let host = self.host;
         let disk = match self.disk_of(replica) {

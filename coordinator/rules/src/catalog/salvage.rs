@@ -289,7 +289,7 @@ pub fn order(draft: &mut Draft, task: &Task) {
         }),
     );
     let (hash, stall_ms) = (record.hash, draft.world.knobs.task_stall_ms);
-    let purpose = Purpose::Repair;
+    let purpose = TaskType::Repair;
     let order = CloneOrder { task: task.id, disk: *disk, label, version: *version, hash, sources, stall_ms, purpose };
     draft.send(*node, OrderBody::Clone(order));
 }

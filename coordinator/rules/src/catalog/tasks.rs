@@ -187,7 +187,7 @@ pub fn order_copy(draft: &mut Draft, task: &Task) {
         peer: draft.world.nodes.get(&other.node).map_or(String::new(), |node| node.peer.clone()),
     });
     let (mut sources, stall_ms) = (sources.collect(), draft.world.knobs.task_stall_ms);
-    let purpose = Purpose::Repair;
+    let purpose = task.task_type;
     salvage::add_others(draft.world, tablet, *replica, &mut sources);
     let order = CloneOrder { task: task.id, disk: *disk, label, version, hash, sources, stall_ms, purpose };
     draft.send(*node, OrderBody::Clone(order));
