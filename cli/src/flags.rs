@@ -94,6 +94,8 @@ pub enum Verb {
     Verify(cmd::verify::VerifyArgs),
     /// Repair a table's sick tablets before all others, for a time
     Repair(cmd::lease::RepairArgs),
+    /// How fast copies may be
+    Throttle(cmd::throttle::ThrottleArgs),
     /// Single copies
     #[command(subcommand)]
     Replica(cmd::replica::ReplicaVerb),

@@ -95,6 +95,7 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Config(verb) => cmd::config::run(global, verb),
         Verb::Snapshot(verb) => cmd::snapshot::run(global, verb),
         Verb::Sim(verb) => cmd::sim::run(global, verb),
+        Verb::Throttle(args) => cmd::throttle::run(global, args),
         Verb::WhatIf(args) => cmd::whatif::run(global, args),
         Verb::Token(args) => cmd::token::run(args),
         Verb::Completions(args) => cmd::completions::run(args),

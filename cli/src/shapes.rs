@@ -229,6 +229,7 @@ pub fn status(status: &Status) -> String {
             },
         ),
         ("level", level),
+        ("limits", settings::limits_line(&status.limits)),
         ("leases", status.leases.iter().map(lease_line).collect::<Vec<_>>().join("\n")),
         ("up", duration(status.uptime_s * 1000)),
         ("nodes", count(&[("ALIVE", nodes.alive), ("SILENT", nodes.silent), ("LOST", nodes.lost)])),

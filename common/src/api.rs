@@ -46,6 +46,9 @@ pub struct Status {
     /// The tablet that has been ill for longest.
     #[serde(default)]
     pub oldest: Option<Sick>,
+    /// How fast copies may be, and since when.
+    #[serde(default)]
+    pub limits: Limits,
     /// What holds for a time: maintenance, urgency.
     #[serde(default)]
     pub leases: Vec<LeaseInfo>,

@@ -1,7 +1,7 @@
 //! Every knob: its unit, its default, and the one rule that reads it. A file is TOML; `STELE__SECTION__KEY`
 //! overrides it, flags come last; an unknown key is an error.
 
-use crate::Medium;
+use crate::{CopyLimit, CopyLimits, Medium, TaskType};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -91,6 +91,13 @@ pub struct RepairKnobs {
     pub task_rate_alive: u64,
     /// No byte for this long ends a copy.
     pub task_stall_ms: u64,
+    /// Bytes a second that repair reads from and writes to one disk at most; 0 = no limit.
+    pub repair_disk_rate: u64,
+    /// Bytes a second that one agent sends, and as many that it receives, for repair; 0 = no limit.
+    pub repair_node_rate: u64,
+    /// The same for balance. Half of what a spinning disk can do is left to its readers.
+    pub balance_disk_rate: u64,
+    pub balance_node_rate: u64,
     /// A deletion whose evidence does not come in this time is undone.
     pub evidence_timeout_ms: u64,
     /// Content receipts older than this are not proof.
@@ -137,6 +144,10 @@ impl Default for RepairKnobs {
             task_timeout_max_ms: 7_200_000,
             task_rate_alive: 1 << 20,
             task_stall_ms: 60_000,
+            repair_disk_rate: 0,
+            repair_node_rate: 0,
+            balance_disk_rate: 100 << 20,
+            balance_node_rate: 200 << 20,
             evidence_timeout_ms: 60_000,
             scrub_period_ms: 7 * 24 * 3_600_000,
             queue_max: 10_000,
@@ -166,12 +177,31 @@ impl RepairKnobs {
         (self.balance_threshold.clamp(0.0, 1.0) * 1e6).round() as u64
     }
 
+    /// How fast copies may be.
+    pub fn copy_limits(&self) -> CopyLimits {
+        CopyLimits {
+            repair: CopyLimit { disk: self.repair_disk_rate, node: self.repair_node_rate },
+            balance: CopyLimit { disk: self.balance_disk_rate, node: self.balance_node_rate },
+        }
+    }
+
+    /// A copy past its timeout that is slower than this, bytes a second, is ended. Where a limit is in force it shares
+    /// that with others, so less is expected of it.
+    pub fn alive_rate(&self, task_type: TaskType) -> u64 {
+        let CopyLimit { disk, node } = self.copy_limits().of(task_type);
+        let limits = [disk, node].into_iter().filter(|limit| *limit > 0).map(|limit| limit / LIMIT_SHARERS);
+        limits.fold(self.task_rate_alive, u64::min)
+    }
+
     /// How long a copy of `size` bytes may take, milliseconds: 1 GiB 204.8 s, 100 MiB the least, 100 GiB the most.
     pub fn task_timeout_ms(&self, size: u64) -> u64 {
         let by_rate = size.saturating_mul(1000) / self.task_rate_min.max(1);
         by_rate.clamp(self.task_timeout_min_ms, self.task_timeout_max_ms)
     }
 }
+
+/// Copies that may share one limit: disks of an agent times slots of a disk, and more.
+const LIMIT_SHARERS: u64 = 64;
 
 fn reserve(total: u64, watermark: f64, headroom: u64) -> u64 {
     (((1.0 - watermark) * total as f64) as u64).min(headroom)

@@ -329,6 +329,7 @@ async fn read(
     place: &Place,
     own: mpsc::WeakSender<ToAgent>,
 ) -> End {
+    let mut limits_told = None;
     loop {
         // No frame for so long ends a session.
         let silence = Duration::from_millis(link.snapshots.borrow().world.knobs.lost_ms);
@@ -345,6 +346,12 @@ async fn read(
                 // When too much waits for it already, the next beat is a second away.
                 let sequence = link.snapshots.borrow().world.sequence_to_tell();
                 outbound.try_send(ToAgent::Heard { epoch: session.epoch, sequence }).ok();
+                let limits = link.snapshots.borrow().world.knobs.copy_limits();
+                if limits_told != Some(limits)
+                    && outbound.try_send(ToAgent::Limits { epoch: session.epoch, limits }).is_ok()
+                {
+                    limits_told = Some(limits);
+                }
                 if link.roster.send(Beat { node, boot, kind: BeatKind::Beat }).await.is_err() {
                     return End::Ending;
                 }

@@ -27,6 +27,7 @@ pub mod status;
 pub mod tables;
 pub mod tablet;
 pub mod task;
+pub mod throttle;
 pub mod token;
 pub mod up;
 pub mod verify;

@@ -1,7 +1,8 @@
 //! How knobs and the level read on a terminal.
 
-use crate::table::{Rows, pairs};
-use stele_common::api::{KnobHistory, KnobInfo, Knobs, LevelInfo};
+use crate::table::{Rows, pairs, size};
+use stele_common::CopyLimit;
+use stele_common::api::{KnobHistory, KnobInfo, Knobs, LevelInfo, Limits, Preset};
 
 rows!(
     Knobs,
@@ -58,4 +59,26 @@ pub fn level(info: &LevelInfo) -> String {
         ("why", info.set_reason.clone().unwrap_or_default()),
         ("at", info.set_at.clone().unwrap_or_default()),
     ])
+}
+
+/// Limits of copies in one line: what is in force, and why.
+pub fn limits_line(limits: &Limits) -> String {
+    let one = |limit: CopyLimit| match (limit.disk, limit.node) {
+        (0, 0) => "none".to_string(),
+        (disk, 0) => format!("{}/s a disk", size(disk)),
+        (0, node) => format!("{}/s an agent", size(node)),
+        (disk, node) => format!("{}/s a disk, {}/s an agent", size(disk), size(node)),
+    };
+    let preset = limits.preset.map_or("set one by one", Preset::as_str);
+    let by = match (&limits.set_by, &limits.set_reason) {
+        (Some(by), Some(reason)) if !reason.is_empty() => format!(", by {by}: {reason}"),
+        (Some(by), _) => format!(", by {by}"),
+        (None, _) => String::new(),
+    };
+    format!("repair {}; balance {} ({preset}{by})", one(limits.rates.repair), one(limits.rates.balance))
+}
+
+/// Limits of copies.
+pub fn limits(limits: &Limits) -> String {
+    pairs(&[("limits", limits_line(limits)), ("since", limits.set_at.clone().unwrap_or_default())])
 }

@@ -99,6 +99,10 @@ pub(super) const KNOBS: &[Knob] = &[
     },
     rate("task_rate_alive", "a copy past its timeout goes on while it is faster than this"),
     ms("task_stall_ms", 1, YEAR, "no byte for this long ends a copy"),
+    limit("repair_disk_rate", "repair reads from and writes to one disk at most this; 0 = no limit"),
+    limit("repair_node_rate", "one agent sends at most this for repair, and receives as much; 0 = no limit"),
+    limit("balance_disk_rate", "balance reads from and writes to one disk at most this; 0 = no limit"),
+    limit("balance_node_rate", "one agent sends at most this for balance, and receives as much; 0 = no limit"),
     ms("evidence_timeout_ms", 1, YEAR, "a deletion whose evidence does not come in this time is undone"),
     ms("scrub_period_ms", 1, YEAR, "content receipts older than twice this are no proof"),
     // versions, trash, loads
@@ -124,6 +128,12 @@ const fn bytes(name: &'static str, meaning: &'static str) -> Knob {
 
 const fn rate(name: &'static str, meaning: &'static str) -> Knob {
     let kind = Kind::Whole { unit: Unit::BytesPerSecond, min: 1, max: u64::MAX };
+    Knob { name, kind, live: true, meaning, aliases: &[] }
+}
+
+/// 0 stands for none.
+const fn limit(name: &'static str, meaning: &'static str) -> Knob {
+    let kind = Kind::Whole { unit: Unit::BytesPerSecond, min: 0, max: u64::MAX };
     Knob { name, kind, live: true, meaning, aliases: &[] }
 }
 

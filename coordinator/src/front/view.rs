@@ -57,6 +57,7 @@ pub fn status(published: &Published, tally: &Tally, pending: Pending, at: Tick) 
         strays: world.strays.len() as u64,
         margin: tally.margin.shown(world),
         oldest: pending.oldest,
+        limits: settings::limits(world),
         leases: operate::leases(world, at).leases,
         problems: tally.problems.clone(),
     }

@@ -86,7 +86,7 @@ fn slow(world: &World, task: &Task, at: Tick) -> Option<Reason> {
     let started = task.started.max(world.began);
     let ran = at.since(started);
     let rate = task.bytes_done.saturating_mul(1000) / ran.max(1);
-    if ran > task.timeout_ms && rate < knobs.task_rate_alive {
+    if ran > task.timeout_ms && rate < knobs.alive_rate(task.task_type) {
         return Some(Reason::TimedOut { ms: task.timeout_ms });
     }
     let stood = at.since(task.progressed.max(started));

@@ -1,7 +1,7 @@
 //! The shapes of knobs and the level out of a snapshot. Pure functions; what is in force is the law book's word.
 
 use crate::clock::rfc3339;
-use stele_common::api::{KnobHistory, KnobInfo, KnobSetting, Knobs, LevelInfo};
+use stele_common::api::{KnobHistory, KnobInfo, KnobSetting, Knobs, LevelInfo, Limits, Preset, rate_knobs};
 use stele_common::config::RepairKnobs;
 use stele_common::config::knobs::Knob;
 use stele_coordinator_rules::settings::{Setting, Source};
@@ -35,6 +35,20 @@ fn one(world: &World, knob: &Knob) -> KnobInfo {
         set_by: set.map(|setting| setting.by.clone()),
         set_reason: set.map(|setting| setting.reason.clone()),
         set_at: set.map(|setting| rfc3339(setting.wall_ms)),
+    }
+}
+
+/// How fast copies may be, and who said so.
+pub fn limits(world: &World) -> Limits {
+    let rates = world.knobs.copy_limits();
+    let set = rate_knobs(rates).into_iter().filter_map(|(name, _)| world.settings.live.get(name));
+    let latest = set.max_by_key(|setting| setting.wall_ms);
+    Limits {
+        rates,
+        preset: Preset::of(rates),
+        set_by: latest.map(|setting| setting.by.clone()),
+        set_reason: latest.map(|setting| setting.reason.clone()),
+        set_at: latest.map(|setting| rfc3339(setting.wall_ms)),
     }
 }
 
