@@ -1,19 +1,17 @@
 //! Times of the law book on a large house: a full check of 1 000 000 tablets with three replicas, a node's death, and
 //! rounds of the scheduler with 100 000 tablets pending, explanations, leases. `cargo bench -p stele-coordinator-rules`.
 
+mod house;
+
+use house::{fill, ms, resident_mib, scattered, timed};
 use std::time::{Duration, Instant};
-use stele_common::{
-    Ballot, DiskId, Liveness, LoadId, Medium, NodeId, PartitionId, Priority, ReplicaId, ReplicaState, TableId,
-    TabletId, TabletStatus, Tick, Version,
-};
+use stele_common::{Liveness, NodeId, Priority, ReplicaId, TabletId, TabletStatus, Tick};
 use stele_coordinator_rules::Change;
 use stele_coordinator_rules::checkup::verdict;
 use stele_coordinator_rules::explain;
-use stele_coordinator_rules::sample::{Sample, hash_of};
+use stele_coordinator_rules::sample::Sample;
 use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
-use stele_coordinator_rules::world::{
-    Lease, LeaseScope, Partition, Replica, SeenReplica, Table, Tablet, VersionRecord,
-};
+use stele_coordinator_rules::world::{Lease, LeaseScope, Tablet};
 
 const HOSTS: u64 = 250;
 const DISKS: u64 = 4;
@@ -25,7 +23,7 @@ fn main() {
         one_change(tablets);
     }
     let mut sample = Sample::new(HOSTS, DISKS);
-    fill(&mut sample, TABLETS);
+    fill(&mut sample, TABLETS, scattered);
     println!("{TABLETS} tablets x 3 on {} disks of {HOSTS} hosts; resident {} MiB", HOSTS * DISKS, resident_mib());
 
     let healthy = timed("full check, all healthy", || check(&sample, TabletStatus::Healthy));
@@ -82,7 +80,7 @@ fn urgent(sample: &mut Sample) {
 /// What one change costs in a house of this size, from the report to the published snapshot with its new verdict.
 fn one_change(tablets: u64) {
     let mut sample = Sample::new(HOSTS, DISKS);
-    fill(&mut sample, tablets);
+    fill(&mut sample, tablets, scattered);
     let changed: Vec<(TabletId, ReplicaId)> =
         sample.world.tablets.iter().step_by(tablets as usize / 1_000).map(|t| (t.id, t.replicas[0].id)).collect();
     let mut published = std::sync::Arc::new(sample.world.clone());
@@ -126,117 +124,4 @@ fn check(sample: &Sample, status: TabletStatus) -> usize {
 
 fn has(tablet: &Tablet, node: NodeId) -> bool {
     tablet.replicas.iter().any(|replica| replica.node == node)
-}
-
-fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    let (began, cpu) = (Instant::now(), on_cpu());
-    let found = work();
-    let (took, cpu) = (began.elapsed(), on_cpu().saturating_sub(cpu));
-    println!("{what}: {:.2} ms, of which on the processor {:.2} ms", ms(took), ms(cpu));
-    found
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-/// Processor time of this thread, so that a busy machine does not blur the figure. Linux only; 0 elsewhere.
-fn on_cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(stat.split_whitespace().next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
-}
-
-/// One table, its tablets spread over all disks, each at version 1.
-fn fill(sample: &mut Sample, tablets: u64) {
-    let disks: Vec<(NodeId, DiskId)> = sample.world.disks.values().map(|disk| (disk.node, disk.id)).collect();
-    let (table, partition) = (TableId(1_000_000), PartitionId(1_000_001));
-    let first = 10_000_000;
-    let ids: Vec<TabletId> = (0..tablets).map(|index| TabletId(first + index)).collect();
-    let parts =
-        Partition { id: partition, name: "p0".into(), medium: Medium::Hdd, replication: 3, tablets: ids.clone() };
-    let (db, db_id, name) = ("d".to_string(), stele_common::DatabaseId(999_999), "t".to_string());
-    let (tag, group, state) = ("default".into(), None, stele_coordinator_rules::policy::TableState::Normal);
-    let (buckets, partitions) = (tablets as u32, vec![parts]);
-    let table_of = Table { id: table, db, db_id, name, buckets, tag, group, state, partitions };
-    sample.apply(Change::TableAdded { table: table_of, tablets: Vec::new() });
-    for chunk in ids.chunks(10_000) {
-        let tablets = chunk.iter().map(|id| tablet(*id, table, partition, &disks)).collect();
-        sample.apply(Change::TabletsAdded { tablets });
-    }
-}
-
-fn tablet(id: TabletId, table: TableId, partition: PartitionId, disks: &[(NodeId, DiskId)]) -> Tablet {
-    let hash = hash_of(id, Version(1));
-    let places = places(id.0, disks);
-    let replica = |index: u64| {
-        let (node, disk) = places[index as usize];
-        let seen = SeenReplica {
-            boot: stele_common::BootId(node.0),
-            seq: 1,
-            version: Version(1),
-            hash,
-            pending: Version(1),
-            failed: None,
-            size: 1 << 20,
-            files: 1,
-            oldest: Version(1),
-            verified: None,
-            confirmed: None,
-            bad: None,
-            behind: None,
-        };
-        let (id, state) = (ReplicaId(20_000_000 + id.0 * 3 + index), ReplicaState::Normal);
-        Replica {
-            id,
-            node,
-            disk,
-            state,
-            bad: None,
-            version: Version(1),
-            replaced_by: None,
-            seen: Some(seen),
-            further_repair: None,
-        }
-    };
-    let replicas: Vec<Replica> = (0..3).map(replica).collect();
-    let holders = replicas.iter().map(|replica| replica.id).collect();
-    let (version, parent, load) = (Version(1), Version::EMPTY, LoadId(1));
-    Tablet {
-        id,
-        table,
-        partition,
-        bucket: 0,
-        wanted: 3,
-        medium: Medium::Hdd,
-        visible: version,
-        committed: version,
-        versions: vec![VersionRecord { version, parent, hash, load, holders, superseded: None }],
-        ballot: Ballot(1),
-        primary: Some(replicas[0].id),
-        replicas,
-        revision: 1,
-        load: None,
-        unhealthy_since: None,
-    }
-}
-
-/// Three disks of different hosts, scattered by the tablet's id.
-fn places(seed: u64, disks: &[(NodeId, DiskId)]) -> Vec<(NodeId, DiskId)> {
-    let mut places: Vec<(NodeId, DiskId)> = Vec::with_capacity(3);
-    let mut scattered = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    while places.len() < 3 {
-        scattered = (scattered ^ (scattered >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9).wrapping_add(1);
-        let place = disks[(scattered >> 33) as usize % disks.len()];
-        if places.iter().all(|(node, _)| *node != place.0) {
-            places.push(place);
-        }
-    }
-    places
-}
-
-/// Linux only; 0 elsewhere.
-fn resident_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
-    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
 }

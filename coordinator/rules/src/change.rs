@@ -3,8 +3,8 @@
 
 use crate::Reason;
 use crate::world::{
-    Drain, Group, Lease, Leaver, LevelSetting, Load, Outcome, Past, Salvage, Setting, Stray, Table, Tablet, Task, TaskEnd,
-    VersionRecord,
+    Drain, Group, Lease, Leaver, LevelSetting, Load, Outcome, Past, Salvage, Setting, Stray, Table, Tablet, Task,
+    TaskEnd, VersionRecord,
 };
 use serde::{Deserialize, Serialize};
 use stele_common::report::{HostFact, TrashFact};

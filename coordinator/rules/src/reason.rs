@@ -142,6 +142,8 @@ pub enum Reason {
     // balance
     #[error("used parts of disks differ by {} at most, balance begins at {}; counts are as fair as may be", percent(*.spread_ppm), percent(*.threshold_ppm))]
     BalanceIdle { spread_ppm: u64, threshold_ppm: u64 },
+    #[error("used parts of disks differ by {} at most, balance begins at {}, but no move that may be made lowers it", percent(*.spread_ppm), percent(*.threshold_ppm))]
+    NothingEvens { spread_ppm: u64, threshold_ppm: u64 },
     #[error("balance keeps its hands off {what} for now")]
     BalanceHeld { what: String },
     #[error("tablet {tablet} is {status} or has a task: only what is healthy and at rest is moved for evenness")]
@@ -242,6 +244,7 @@ impl Reason {
             Unsalvaged { .. } => "unsalvaged",
             Inconsistent { .. } => "inconsistent",
             BalanceIdle { .. } => "balance_idle",
+            NothingEvens { .. } => "nothing_evens",
             BalanceHeld { .. } => "balance_held",
             RepairFirst { .. } => "repair_first",
             NotWorth { .. } => "not_worth",

@@ -82,6 +82,7 @@ impl Reason {
                 "bring the other replicas back; nothing is deleted before they are proven"
             }
             AgentFailed { .. } => "see the agent's log; the copy is tried again",
+            NothingEvens { .. } => "add hosts or disks; only healthy tablets move, and no two copies to one host",
             LoadAborted
             | AlreadyCommitted { .. }
             | RevisionMoved { .. }

@@ -5,8 +5,21 @@
 //! | how busy is a node, per medium? | [`score`] |
 //! | what must a move lower? | [`worth`]; counts of one table: [`counts`] |
 //! | what is a move, is it still worth it, which come next? | [`moves`] |
+//! | which moves lead to the end, and what do they cost? | [`mod@plan`] |
+//! | how does a planner see the world? | [`picture`]; counts of tables in it: [`tally`] |
+//! | which bytes go where? | [`usage`], within the [`band`]; what is left: [`chains`] |
+//! | which copies go where for the sake of counts? | [`fair`] |
+//! | what is the least that any plan must move? | [`bound`] |
 
+pub mod band;
+pub mod bound;
+pub mod chains;
 pub mod counts;
+pub mod fair;
 pub mod moves;
+pub mod picture;
+pub mod plan;
 pub mod score;
+pub mod tally;
+pub mod usage;
 pub mod worth;

@@ -13,8 +13,8 @@ use crate::schedule::target::{beside_refusal, place_refusal, takes_nothing_new};
 use crate::world::{Disk, Replica, Tablet};
 use crate::{Reason, World};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use stele_common::{DiskId, Medium, NodeId, ReplicaId, TableId, TabletId, TabletStatus, Tick};
+use std::collections::BTreeSet;
+use stele_common::{DiskId, NodeId, ReplicaId, TableId, TabletId, TabletStatus, Tick};
 
 /// One replica that is to stand elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,64 +145,12 @@ pub fn filled(ledger: &Ledger, disk: &Disk) -> Filled {
     Filled { used: ledger.settled(disk), total: disk.space.total }
 }
 
-/// The next moves, best first, at most `limit`; or why there is none.
+/// The next moves, best first, at most `limit`; or why there is none. The beginning of a [`super::plan::plan`].
 pub fn next_moves(world: &World, scope: &Scope, limit: usize) -> Result<Vec<Move>, Reason> {
-    let ledger = Ledger::of(world, std::iter::empty());
-    let threshold = world.knobs.balance_threshold_ppm();
-    let mut by_medium: BTreeMap<Medium, Vec<(Filled, &Disk)>> = BTreeMap::new();
-    for disk in world.disks.values().filter(|disk| takes_part(world, scope, disk).is_ok()) {
-        by_medium.entry(disk.medium).or_default().push((filled(&ledger, disk), disk));
+    let mut plan = super::plan::plan(world, scope);
+    plan.moves.truncate(limit);
+    match plan.idle {
+        Some(reason) => Err(reason),
+        None => Ok(plan.moves),
     }
-    let mut moves = Vec::new();
-    let mut spread_max = 0;
-    for disks in by_medium.values_mut() {
-        disks.sort_by_key(|(filled, disk)| (std::cmp::Reverse(filled.ppm()), disk.id));
-        let (Some(first), Some(last)) = (disks.first(), disks.last()) else { continue };
-        let spread = first.0.ppm() - last.0.ppm();
-        spread_max = spread_max.max(spread);
-        if spread >= threshold {
-            moves.extend(evening(world, scope, &ledger, disks, limit - moves.len()));
-        }
-    }
-    match moves.is_empty() {
-        true => Err(Reason::BalanceIdle { spread_ppm: spread_max, threshold_ppm: threshold }),
-        false => Ok(moves),
-    }
-}
-
-/// From the fullest disks to the emptiest that may take it, largest replica first.
-fn evening(world: &World, scope: &Scope, ledger: &Ledger, disks: &[(Filled, &Disk)], limit: usize) -> Vec<Move> {
-    let mut on_disk: BTreeMap<DiskId, Vec<(u64, &Tablet, &Replica)>> = BTreeMap::new();
-    for tablet in world.tablets.iter() {
-        for replica in &tablet.replicas {
-            on_disk.entry(replica.disk).or_default().push((bytes_of(replica), tablet, replica));
-        }
-    }
-    let mut now: BTreeMap<DiskId, Filled> = disks.iter().map(|(filled, disk)| (disk.id, *filled)).collect();
-    let (mut moves, mut moved) = (Vec::new(), BTreeSet::new());
-    for (_, from) in disks {
-        let mut here = on_disk.remove(&from.id).unwrap_or_default();
-        here.sort_by_key(|(bytes, tablet, _)| (std::cmp::Reverse(*bytes), tablet.id));
-        for (bytes, tablet, replica) in here {
-            if moves.len() == limit {
-                return moves;
-            }
-            let fits = |to: &&Disk| {
-                lowers_usage(now[&from.id], now[&to.id], bytes)
-                    && may_go(world, scope, ledger, tablet, replica, from, to).is_ok()
-            };
-            if moved.contains(&tablet.id) || may_move(world, scope, tablet).is_err() {
-                continue;
-            }
-            if let Some(to) = disks.iter().rev().map(|(_, disk)| *disk).find(fits) {
-                now.entry(from.id).and_modify(|filled| filled.used -= bytes);
-                now.entry(to.id).and_modify(|filled| filled.used += bytes);
-                moved.insert(tablet.id);
-                let (from_node, to_node, why) = (from.node, to.node, Why::Usage);
-                let (tablet, replica) = (tablet.id, replica.id);
-                moves.push(Move { tablet, replica, from_node, from: from.id, to_node, to: to.id, bytes, why });
-            }
-        }
-    }
-    moves
 }

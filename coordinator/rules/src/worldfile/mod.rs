@@ -10,10 +10,12 @@
 //! | what world is that, and when? | [`mod@read`]; ids: [`names`]; `config`: [`knobs`] |
 //! | how is a world written down? | [`mod@write`] |
 //! | what is ill, how busy is who, what would be done now? | [`answers`] |
+//! | which moves lead to evenness? | [`mod@balance`] |
 //!
 //! The format is in `docs/WORLD_FILE.md`. The answers come from the very rules that the coordinator runs.
 
 pub mod answers;
+pub mod balance;
 pub mod format;
 pub mod knobs;
 pub mod names;

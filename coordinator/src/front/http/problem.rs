@@ -113,6 +113,7 @@ fn status(reason: &Reason) -> StatusCode {
         | NotAdopted
         | TableDropped
         | BalanceIdle { .. }
+        | NothingEvens { .. }
         | BalanceHeld { .. }
         | RepairFirst { .. }
         | NotWorth { .. }
