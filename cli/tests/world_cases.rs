@@ -34,9 +34,9 @@ fn text(answers: &Map<String, Value>) -> String {
             .as_object()
             .expect("an object")
             .iter()
-            .map(|(key, list)| {
-                let rows: Vec<String> =
-                    list.as_array().expect("a list").iter().map(|row| format!("      {row}")).collect();
+            .map(|(key, value)| {
+                let Some(list) = value.as_array() else { return format!("    \"{key}\": {value}") };
+                let rows: Vec<String> = list.iter().map(|row| format!("      {row}")).collect();
                 match rows.is_empty() {
                     true => format!("    \"{key}\": []"),
                     false => format!("    \"{key}\": [\n{}\n    ]", rows.join(",\n")),
@@ -66,9 +66,11 @@ fn the_answers_beside_the_cases() {
     for path in &names {
         let case: Value = serde_json::from_slice(&fs::read(path).expect("it can be read")).expect("it is JSON");
         assert!(case["note"].as_str().is_some_and(|note| note.len() > 20), "{}: what does it prove?", path.display());
-        let verbs: &[&str] = match path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("score-")) {
-            true => &["score"],
-            false => &["check", "schedule"],
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let verbs: &[&str] = match name.split('-').next() {
+            Some("score") => &["score"],
+            Some("balance") => &["balance"],
+            _ => &["check", "schedule"],
         };
         let answers: Map<String, Value> = verbs.iter().map(|verb| (verb.to_string(), answer(verb, path))).collect();
         let beside = path.with_extension("expected.json");
@@ -83,6 +85,34 @@ fn the_answers_beside_the_cases() {
         }
     }
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), names.len(), wrong.join("\n"));
+}
+
+/// Every case of the planner ends even, moves no tablet twice, and costs at most 5 % more than its bound; where bytes
+/// are even from the beginning and only counts move, the spread stays below the threshold.
+#[test]
+fn plans_end_even_and_cost_little() {
+    let all = fs::read_dir(cases()).expect("tests/cases/world").map(|entry| entry.expect("an entry").path());
+    let is_case = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.starts_with("balance-") && !name.ends_with(".expected.json")
+    };
+    let cases: Vec<PathBuf> = all.filter(is_case).collect();
+    assert!(cases.len() >= 11, "{} cases", cases.len());
+    for path in cases {
+        let (plan, place) = (answer("balance", &path), path.display());
+        let moves = plan["moves"].as_array().expect("a list");
+        let tablets: std::collections::BTreeSet<u64> = moves.iter().filter_map(|mv| mv["tablet"].as_u64()).collect();
+        assert_eq!(tablets.len(), moves.len(), "{place}: a tablet moves twice");
+        for (medium, after) in plan["after"].as_object().expect("by medium") {
+            let part = |name: &str| after[name].as_f64().expect("a part");
+            let spread = part("used_percent_max") - part("used_percent_min");
+            assert!(spread < 0.1, "{place}: {medium} ends at {spread}");
+        }
+        let figure = |name: &str| plan[name].as_u64().expect("bytes") as f64;
+        let (bytes, usage, bound) = (figure("bytes"), figure("bytes_usage"), figure("bytes_lower_bound"));
+        assert!(bound <= bytes && (usage == 0.0 || bytes <= bound * 1.05), "{place}: {bytes} bytes, bound {bound}");
+        assert_eq!(moves.is_empty(), plan["idle"].is_object(), "{place}: idle has a reason, and only idle has");
+    }
 }
 
 /// Standard input, a file that is not there, one that makes no sense, a flag that is none: the right exit codes, and
@@ -105,7 +135,7 @@ fn files_that_cannot_be_answered() {
     let broken = dir.path().join("broken.json");
     let text = String::from_utf8(healthy).expect("utf-8").replacen("\"version\": 10, ", "", 1);
     fs::write(&broken, text).expect("written");
-    for verb in ["check", "score", "schedule"] {
+    for verb in ["check", "score", "schedule", "balance"] {
         let output = sim(verb, &[broken.to_str().expect("utf-8")]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");

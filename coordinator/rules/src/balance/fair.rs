@@ -4,14 +4,14 @@
 //! In: a picture after stage one. Out: moves drawn into it. Of places with more than their share the one with most
 //! above it gives first, to the one with most below, and only while the count potential of the table falls. At both
 //! ends the best disk is taken at once, so that nothing has to move again inside the node. Among places that are
-//! equally far from their share the fuller gives and the emptier takes; of a disk's copies the smallest goes.
+//! equally far from their share the fuller gives and the emptier takes; of a disk's copies the smallest goes, so
+//! that counts cost the fewest bytes.
 //!
 //! A move must never bring the medium's spread to the threshold, nor widen one that is above it; above it, none may
 //! raise the usage potential either. So this stage undoes nothing of the first.
 
 use super::picture::{Picture, part};
 use super::worth::{Peopled, count_gap, lowers_count};
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 /// Keeps the used parts of a medium's disks in bounds.
@@ -61,7 +61,7 @@ impl Guard<'_> {
 struct Table<'a, 'w, 'g> {
     picture: &'a mut Picture<'w>,
     guard: &'a mut Guard<'g>,
-    /// By seat of the picture: this table's copies there, largest first.
+    /// By seat of the picture: this table's copies there, smallest first.
     here: &'a mut [Vec<u32>],
     /// By seat: how many stand there.
     counts: &'a mut [u32],
@@ -121,7 +121,7 @@ fn gather(picture: &Picture, table: usize, pool: u32, here: &mut [Vec<u32>], cou
         }
     }
     for seat in &touched {
-        here[*seat as usize].sort_by_key(|copy| (Reverse(picture.copies[*copy as usize].bytes), Reverse(*copy)));
+        here[*seat as usize].sort_by_key(|copy| (picture.copies[*copy as usize].bytes, *copy));
     }
     touched
 }
@@ -201,29 +201,34 @@ impl Table<'_, '_, '_> {
     /// One copy from the best disk of the one place to the best of the other.
     fn move_one(&mut self, from: &[u32], to: &[u32]) -> bool {
         let (from, to) = (self.order(from, true), self.order(to, false));
-        for source in from {
-            let mut index = self.here[source as usize].len();
-            while index > 0 {
-                index -= 1;
-                let copy = self.here[source as usize][index];
-                if !self.picture.may_leave(copy) {
-                    self.here[source as usize].remove(index);
-                    continue;
-                }
-                let picture = &*self.picture;
-                let guard = &mut *self.guard;
-                let target = to.iter().find(|to| picture.may_come(copy, **to) && guard.allows(picture, copy, **to));
-                if let Some(target) = target.copied() {
-                    self.here[source as usize].remove(index);
-                    self.picture.draw(copy, target);
-                    self.guard.drawn(self.picture, source, target);
-                    self.counts[source as usize] -= 1;
-                    self.counts[target as usize] += 1;
-                    return true;
-                }
+        from.into_iter().any(|source| self.move_from(source, &to))
+    }
+
+    /// The smallest copy that may go.
+    fn move_from(&mut self, source: u32, targets: &[u32]) -> bool {
+        let mut index = 0;
+        while let Some(copy) = self.here[source as usize].get(index).copied() {
+            if !self.picture.may_leave(copy) {
+                self.here[source as usize].remove(index);
+            } else if self.move_to(copy, source, targets) {
+                self.here[source as usize].remove(index);
+                return true;
+            } else {
+                index += 1;
             }
         }
         false
+    }
+
+    fn move_to(&mut self, copy: u32, source: u32, targets: &[u32]) -> bool {
+        let (picture, guard) = (&*self.picture, &mut *self.guard);
+        let target = targets.iter().find(|to| picture.may_come(copy, **to) && guard.allows(picture, copy, **to));
+        let Some(target) = target.copied() else { return false };
+        self.picture.draw(copy, target);
+        self.guard.drawn(self.picture, source, target);
+        self.counts[source as usize] -= 1;
+        self.counts[target as usize] += 1;
+        true
     }
 
     /// Disks of a place: those furthest above their share of the place's copies first, or furthest below.

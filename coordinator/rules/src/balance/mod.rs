@@ -23,3 +23,6 @@ pub mod score;
 pub mod tally;
 pub mod usage;
 pub mod worth;
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ pub struct Seat {
     pub total: u64,
     pub start: u64,
     pub used: u64,
+    /// Copies that stand on it, of all tables.
+    pub copies: u32,
     /// Index of its file system, whose room it shares.
     device: u32,
 }
@@ -55,6 +57,8 @@ pub struct Pool {
     pub medium: Medium,
     pub seats: Vec<u32>,
     pub nodes: Vec<u32>,
+    /// Copies for each byte of capacity: moves do not change it.
+    copies_share: f64,
 }
 
 /// A node's seats in its one pool of a medium.
@@ -144,7 +148,18 @@ impl<'a> Picture<'a> {
         let hosts = hosts(world);
         let seat_of = picture.seat_all(ledger, &hosts);
         picture.place_tablets(ledger, &hosts, &seat_of);
+        picture.share_out();
         picture
+    }
+
+    fn share_out(&mut self) {
+        for pool in &mut self.pools {
+            let seats = pool.seats.iter().map(|seat| &self.seats[*seat as usize]);
+            let (copies, capacity) = seats.fold((0.0, 0.0), |(copies, capacity), seat| {
+                (copies + f64::from(seat.copies), capacity + seat.total as f64)
+            });
+            pool.copies_share = copies / capacity;
+        }
     }
 
     fn seat_all(&mut self, ledger: &Ledger, hosts: &BTreeMap<NodeId, u32>) -> BTreeMap<DiskId, u32> {
@@ -155,7 +170,8 @@ impl<'a> Picture<'a> {
             let Some(node) = world.nodes.get(&disk.node).filter(|_| disk.space.total > 0) else { continue };
             let seat = self.seats.len() as u32;
             let pool = *pools.entry((disk.medium, node.tag.as_str())).or_insert_with(|| {
-                self.pools.push(Pool { medium: disk.medium, seats: Vec::new(), nodes: Vec::new() });
+                let (medium, seats, nodes) = (disk.medium, Vec::new(), Vec::new());
+                self.pools.push(Pool { medium, seats, nodes, copies_share: 0.0 });
                 self.pools.len() as u32 - 1
             });
             let place = *places.entry((disk.node, disk.medium)).or_insert_with(|| {
@@ -178,7 +194,18 @@ impl<'a> Picture<'a> {
             at.capacity = at.capacity.saturating_add(disk.space.total);
             let (used, total, host) = (ledger.settled(disk), disk.space.total, hosts[&disk.node]);
             let (disk, node_id) = (disk.id, disk.node);
-            self.seats.push(Seat { disk, node_id, node: place, host, pool, total, start: used, used, device });
+            self.seats.push(Seat {
+                disk,
+                node_id,
+                node: place,
+                host,
+                pool,
+                total,
+                start: used,
+                used,
+                copies: 0,
+                device,
+            });
             seat_of.insert(disk, seat);
         }
         self.on = vec![Vec::new(); self.seats.len()];
@@ -217,6 +244,7 @@ impl<'a> Picture<'a> {
                 let (seat, host) = (seat.unwrap_or(NONE), host.unwrap_or(NONE));
                 if let Some(on) = self.on.get_mut(seat as usize) {
                     on.push(self.copies.len() as u32);
+                    self.seats[seat as usize].copies += 1;
                 }
                 self.copies.push(Copy { piece, seat, host, bytes: bytes_of(replica), is_there, moved: false });
             }
@@ -277,8 +305,10 @@ impl<'a> Picture<'a> {
         piece.moves += 1;
         let source = &mut self.seats[from as usize];
         source.used = source.used.saturating_sub(bytes);
+        source.copies -= 1;
         let target = &mut self.seats[to as usize];
         target.used = target.used.saturating_add(bytes);
+        target.copies += 1;
         let room = &mut self.room[target.device as usize];
         *room = room.saturating_sub(piece.size);
         self.on[to as usize].push(copy);
@@ -300,6 +330,23 @@ impl<'a> Picture<'a> {
             to: to.disk,
             bytes: copy.bytes,
             why,
+        }
+    }
+
+    /// Copies that a seat has above its share, of all tables; below zero: what it lacks.
+    pub fn copies_above(&self, seat: u32) -> f64 {
+        let seat = &self.seats[seat as usize];
+        f64::from(seat.copies) - self.pools[seat.pool as usize].copies_share * seat.total as f64
+    }
+
+    /// Of copies in order of their bytes, the place of the one nearest to so many, of those up to `most`.
+    pub fn nearest(&self, copies: &[u32], wanted: f64, most: f64) -> Option<usize> {
+        let bytes = |index: usize| self.copies[copies[index] as usize].bytes as f64;
+        let end = copies.partition_point(|copy| self.copies[*copy as usize].bytes as f64 <= most);
+        let above = copies[..end].partition_point(|copy| (self.copies[*copy as usize].bytes as f64) < wanted);
+        match above.checked_sub(1) {
+            Some(below) if above == end || wanted - bytes(below) < bytes(above) - wanted => Some(below),
+            Some(_) | None => (above < end).then_some(above),
         }
     }
 

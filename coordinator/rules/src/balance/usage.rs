@@ -1,8 +1,8 @@
 //! Stage one of a plan: the bytes of a medium's disks within a band, with the fewest bytes moved.
 //!
 //! In: a picture, the band's width. Out: moves drawn into it. Disks above the band give little more than what is too
-//! much; disks below it take. Of what a disk could give, copies of tables that it has too many of go first, the largest
-//! that are not too large before smaller ones; of those that could take it, disks of the same node, then those whose
+//! much; disks below it take. Of what a disk could give, copies of tables that it has too many of go first, of such a
+//! size that the bytes and the copies that are too many go together; of those that could take it, disks of the same node, then those whose
 //! node has fewest of the table. What is still out of the band after that is evened pair by pair, fullest and emptiest
 //! first, and at last by chains ([`super::chains`]).
 //!
@@ -33,7 +33,7 @@ pub fn even_usage(picture: &mut Picture, tally: &mut Tally, seats: &[u32], basin
 }
 
 /// A table whose copies could be given: field order is the policy.
-type Rank = (i32, u64, Reverse<u32>);
+type Rank = (i32, Reverse<u32>);
 
 impl Evening<'_, '_> {
     fn part(&self, seat: u32) -> f64 {
@@ -71,33 +71,34 @@ impl Evening<'_, '_> {
 
     fn give_from(&mut self, from: u32, takers: &mut Vec<u32>) {
         let mut by_table = self.by_table(from);
-        let ranked = by_table.iter().filter_map(|(table, copies)| self.rank(from, *table, copies));
-        let mut heap: BinaryHeap<Rank> = ranked.collect();
-        let mut too_large: Vec<u32> = Vec::new();
+        let mut heap: BinaryHeap<Rank> = by_table.keys().map(|table| self.rank(*table, from)).collect();
         while let Some(rank) = heap.pop() {
             let excess = self.over(from, self.high);
             if excess <= 0.0 {
                 return;
             }
-            let (_, bytes, Reverse(table)) = rank;
+            let Reverse(table) = rank.1;
             let Some(copies) = by_table.get_mut(&table) else { continue };
             // Others of the table have left since it was ranked.
-            let now = self.rank(from, table, copies);
-            if now.is_some_and(|now| now < rank) {
-                heap.extend(now);
+            let now = self.rank(table, from);
+            if now < rank {
+                heap.push(now);
                 continue;
             }
-            let Some(copy) = copies.pop() else { continue };
-            if bytes as f64 > excess {
-                too_large.push(copy);
-            } else if self.picture.may_leave(copy) {
+            // With as many copies as it has too many, as many bytes as it has too many.
+            let wanted = excess / self.picture.copies_above(from).max(1.0);
+            // A table whose copies are all too large for the rest waits for the end.
+            let Some(index) = self.picture.nearest(copies, wanted, excess) else { continue };
+            let copy = copies.remove(index);
+            if self.picture.may_leave(copy) {
                 self.send(copy, takers);
             }
-            heap.extend(self.rank(from, table, &by_table[&table]));
+            heap.push(rank);
         }
         // Nothing that is left fits the rest: the smallest of them ends it.
-        too_large.sort_by_key(|copy| (self.picture.copies[*copy as usize].bytes, *copy));
-        for copy in too_large {
+        let mut left: Vec<u32> = by_table.into_values().flatten().collect();
+        left.sort_by_key(|copy| (self.picture.copies[*copy as usize].bytes, *copy));
+        for copy in left {
             if self.over(from, self.high) <= 0.0 {
                 return;
             }
@@ -108,7 +109,7 @@ impl Evening<'_, '_> {
         }
     }
 
-    /// Copies on a seat that have bytes, by table, largest last.
+    /// Copies on a seat that have bytes, by table, smallest first.
     fn by_table(&self, seat: u32) -> BTreeMap<u32, Vec<u32>> {
         let mut by_table: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for copy in self.picture.standing(seat) {
@@ -123,10 +124,9 @@ impl Evening<'_, '_> {
         by_table
     }
 
-    /// Copies that the node has above its share of the table, whole ones; then the bytes of the next of them.
-    fn rank(&self, from: u32, table: u32, copies: &[u32]) -> Option<Rank> {
-        let bytes = self.picture.copies[*copies.last()? as usize].bytes;
-        Some((self.urgency(table, from), bytes, Reverse(table)))
+    /// Copies that the node has above its share of the table, whole ones.
+    fn rank(&self, table: u32, from: u32) -> Rank {
+        (self.urgency(table, from), Reverse(table))
     }
 
     fn urgency(&self, table: u32, seat: u32) -> i32 {

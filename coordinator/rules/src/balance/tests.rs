@@ -1,0 +1,120 @@
+//! Whole plans: named houses, random ones, and tiny ones in which every other plan is tried.
+
+mod house;
+mod property;
+
+use super::moves::{Scope, next_moves, still_worth};
+use super::plan::{Method, Plan, plan};
+use crate::schedule::slots::Ledger;
+use house::House;
+use std::collections::BTreeSet;
+use stele_common::{Medium, TabletId};
+
+/// The threshold of these houses.
+const THRESHOLD: f64 = 0.1;
+
+fn spread(plan: &Plan) -> f64 {
+    plan.after.values().map(|after| after.spread()).fold(0.0, f64::max)
+}
+
+fn is_once(plan: &Plan) -> bool {
+    let tablets: BTreeSet<TabletId> = plan.moves.iter().map(|mv| mv.tablet).collect();
+    tablets.len() == plan.moves.len()
+}
+
+/// `nodes` nodes of one host and disk each.
+fn plain(nodes: usize, total: u64) -> House {
+    let node = |index| (index as u64, "default", vec![(false, total, 0)]);
+    House { nodes: (0..nodes).map(node).collect(), ..House::default() }
+}
+
+fn one_empty() -> House {
+    let mut house = plain(3, 1_000);
+    house.tables = vec![(2, false, "default")];
+    house.tablets = (0..60).map(|_| (0, 10, vec![(0, 0), (1, 0)])).collect();
+    house
+}
+
+/// A third moves to the empty node, and the first step of it is what the live balancer does first.
+#[test]
+fn to_an_empty_node() {
+    let house = one_empty();
+    let found = house.plan();
+    assert_eq!((found.moves.len(), found.bytes, found.bytes_lower_bound, spread(&found)), (40, 400, 400, 0.0));
+    assert!(is_once(&found));
+    let reading = house.reading();
+    let scope = Scope::all(reading.at);
+    assert_eq!(next_moves(&reading.world, &scope, 3).expect("it is uneven"), found.moves[..3]);
+    let after = house.after(&found).reading();
+    let idle = next_moves(&after.world, &scope, 3).expect_err("it is even");
+    assert_eq!(idle.code(), "balance_idle");
+    assert!(idle.detail().contains("differ by 0.0 %") && idle.detail().contains("10.0 %"), "{}", idle.detail());
+}
+
+/// What the plan says first is worth it now; afterwards neither that nor the way back is.
+#[test]
+fn worth_and_no_longer() {
+    let house = one_empty();
+    let reading = house.reading();
+    let (scope, ledger) = (Scope::all(reading.at), Ledger::default());
+    let found = plan(&reading.world, &scope);
+    let first = &found.moves[0];
+    assert_eq!(still_worth(&reading.world, &scope, &ledger, first), Ok(()));
+    let after = house.after(&found).reading();
+    let gone = still_worth(&after.world, &scope, &ledger, first).expect_err("it has moved");
+    assert_eq!(gone.code(), "not_worth");
+    let mut back = first.clone();
+    (back.from_node, back.from, back.to_node, back.to) = (first.to_node, first.to, first.from_node, first.from);
+    let back = still_worth(&after.world, &scope, &ledger, &back).expect_err("nothing moves back");
+    assert_eq!(back.code(), "not_worth");
+    let held = Scope { held_nodes: [first.to_node].into(), ..scope.clone() };
+    assert_eq!(still_worth(&reading.world, &held, &ledger, first).expect_err("it is held").code(), "balance_held");
+    assert!(plan(&reading.world, &held).moves.iter().all(|mv| mv.to_node != first.to_node));
+    let table = reading.world.tablets.get(first.tablet).expect("it is there").table;
+    let held = Scope { held_tables: [table].into(), ..scope };
+    assert_eq!(plan(&reading.world, &held).idle.expect("nothing may move").code(), "nothing_evens");
+}
+
+/// Every tablet on the full node has its other copy on the empty one's host, so a third node has to be gone over.
+#[test]
+fn over_a_third_disk() {
+    let mut house = plain(3, 1_000);
+    house.tables = vec![(2, false, "default")];
+    // The first is full; what it holds stands on the third as well, which is the emptiest.
+    house.tablets = (0..60).map(|_| (0, 10, vec![(0, 0), (2, 0)])).collect();
+    house.nodes[1].2[0].2 = 650;
+    house.nodes[0].2[0].2 = 200;
+    house.tablets.extend((0..4).map(|_| (0, 10, vec![(0, 0), (1, 0)])));
+    let found = house.plan();
+    assert!(spread(&found) < spread(&Plan { after: found.before.clone(), ..found.clone() }));
+}
+
+/// Colocated, ill and altered tablets stay; so does everything on a medium that is even.
+#[test]
+fn media_are_apart() {
+    let mut house = plain(3, 1_000);
+    house.nodes.iter_mut().for_each(|node| node.2.push((true, 500, 0)));
+    house.tables = vec![(2, false, "default"), (1, true, "default")];
+    house.tablets = (0..60).map(|_| (0, 10, vec![(0, 0), (1, 0)])).collect();
+    house.tablets.extend((0..30).map(|index| (1, 10, vec![(index % 3, 1)])));
+    let found = house.plan();
+    assert!(found.moves.iter().all(|mv| mv.tablet.0 < 100_060), "the even medium is left alone");
+    assert_eq!(found.after[&Medium::Ssd], found.before[&Medium::Ssd]);
+    assert_eq!((found.moves.len(), found.method), (40, Method::Greedy));
+}
+
+/// Tables with opposite skew change places although bytes are even, as far as the spread lets each go.
+#[test]
+fn opposite_skews() {
+    let mut house = plain(4, 1_000);
+    house.tables = vec![(2, false, "default"), (2, false, "default")];
+    house.tablets = (0..20).map(|_| (0, 10, vec![(0, 0), (1, 0)])).collect();
+    house.tablets.extend((0..20).map(|_| (1, 10, vec![(2, 0), (3, 0)])));
+    let found = house.plan();
+    assert_eq!((found.bytes_usage, found.bytes_lower_bound), (0, 0));
+    let again = house.after(&found).plan();
+    assert_eq!(again.moves, vec![], "it went to the end");
+    let after = house.after(&found);
+    let on_first = after.tablets.iter().flat_map(|(table, _, at)| at.iter().map(move |at| (*table, *at)));
+    assert_eq!(on_first.filter(|(table, at)| (*table, at.0) == (0, 0)).count(), 10);
+}
