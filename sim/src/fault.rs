@@ -5,6 +5,7 @@ use crate::Rng;
 use crate::net::Place;
 use crate::options::{HOUR, MINUTE};
 use std::collections::BTreeMap;
+use stele_common::{ReplicaId, TabletId};
 
 /// What may go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +38,6 @@ pub enum Fault {
     Replication,
     Storm,
     SetBad,
-    SetOk,
     NodeTag,
     TableTag,
     Remove,
@@ -92,6 +92,11 @@ pub enum Undo {
         agent: usize,
         until: u64,
     },
+    /// Somebody says of a replica that was called bad that it is good.
+    Pardon {
+        tablet: TabletId,
+        replica: ReplicaId,
+    },
     /// A node that was removed may join again.
     Admit {
         agent: usize,
@@ -121,14 +126,13 @@ impl Fault {
     ];
 
     /// The same of what was added later: drawn from a source of its own, so that seeds keep what they had.
-    const DRAWN_LATER: [(Fault, u64, u64); 10] = [
+    const DRAWN_LATER: [(Fault, u64, u64); 9] = [
         (Fault::Scatter, 400, 2 * HOUR),
         (Fault::Rival, 300, 3 * HOUR),
         (Fault::TwinDisk, 300, 5 * HOUR),
         (Fault::TwinNode, 200, 4 * HOUR),
         (Fault::Flap, 250, 7 * HOUR),
         (Fault::SetBad, 300, 3 * HOUR),
-        (Fault::SetOk, 300, HOUR),
         (Fault::NodeTag, 300, 4 * HOUR),
         (Fault::TableTag, 300, 6 * HOUR),
         (Fault::Remove, 300, 5 * HOUR),
@@ -160,7 +164,6 @@ impl Fault {
             Fault::Replication => "replication",
             Fault::Storm => "storm",
             Fault::SetBad => "set_bad",
-            Fault::SetOk => "set_ok",
             Fault::NodeTag => "node_tag",
             Fault::TableTag => "table_tag",
             Fault::Remove => "remove",

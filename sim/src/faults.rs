@@ -63,7 +63,6 @@ impl Sim {
             Fault::Replication => self.change_replication(),
             Fault::Storm => self.storm(),
             Fault::SetBad => self.set_bad(agent, disk),
-            Fault::SetOk => self.set_ok(),
             Fault::NodeTag => self.tag_node(agent),
             Fault::TableTag => self.tag_table(),
             Fault::Remove => self.remove_node(agent),
@@ -206,6 +205,7 @@ impl Sim {
             Undo::Rival => self.end_rival(),
             Undo::TwinDisk { agent } => self.end_twin(agent),
             Undo::Flap { agent, until } => self.flap(agent, until),
+            Undo::Pardon { tablet, replica } => self.set_ok(tablet, replica),
             Undo::Admit { agent } => self.admit_node(agent),
         }
     }

@@ -24,17 +24,19 @@ impl Sim {
             dir.damaged = Some(now);
         }
         self.say(tablet, replica, ReplicaWord::Bad);
+        let most = if self.fate.coin() { SECOND } else { MINUTE };
+        let after = self.fate.below(most);
+        self.undo_later(after, Undo::Pardon { tablet, replica });
         true
     }
 
-    /// Somebody says of a bad replica, rightly or wrongly, that it is good.
-    pub fn set_ok(&mut self) -> bool {
-        let Some(life) = &self.coordinator.life else { return false };
-        let replicas = life.world.tablets.iter().flat_map(|tablet| tablet.replicas.iter().map(move |r| (tablet.id, r)));
-        let bad: Vec<_> = replicas.filter(|(_, r)| r.bad.is_some()).map(|(tablet, r)| (tablet, r.id)).collect();
-        let Some((tablet, replica)) = self.fate.pick(&bad) else { return false };
-        self.say(tablet, replica, ReplicaWord::Ok);
-        true
+    /// Somebody says of it, rightly or wrongly, that it is good.
+    pub fn set_ok(&mut self, tablet: TabletId, replica: ReplicaId) {
+        let known = self.coordinator.life.as_ref().and_then(|life| life.world.tablets.get(tablet));
+        if known.is_some_and(|known| known.replicas.iter().any(|other| other.id == replica && other.bad.is_some())) {
+            *self.stats.faults.entry("set_ok").or_default() += 1;
+            self.say(tablet, replica, ReplicaWord::Ok);
+        }
     }
 
     fn say(&mut self, tablet: TabletId, replica: ReplicaId, state: ReplicaWord) {

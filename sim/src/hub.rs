@@ -71,10 +71,12 @@ impl Sim {
                 }
                 *latest = conn;
                 let asker = Asker::Agent { agent, conn, boot: hello.boot };
-                let told = hello.store_seen;
+                let (told, boot) = (hello.store_seen, hello.boot);
+                let first = life.world.nodes.values().find(|node| node.host == hello.host).cloned();
                 self.coordinate(EventBody::Hello { hello: *hello, proof: [0; 32] }, asker);
                 if !self.is_rival {
                     self.check_blind(told);
+                    self.check_first_stays(first, boot);
                 }
             }
             UpBody::Beat { node, boot } => {

@@ -4,12 +4,12 @@
 use crate::sim::Sim;
 use crate::truth::find;
 use stele_common::ReplicaState::Normal;
-use stele_common::{Evidence, Liveness, NodeId, ReplicaId, TabletId, TabletStatus, Tick};
+use stele_common::{BootId, Evidence, Liveness, NodeId, ReplicaId, TabletId, TabletStatus, Tick};
 use stele_coordinator_rules::checkup::count::host_of;
 use stele_coordinator_rules::checkup::verdict::is_marked;
 use stele_coordinator_rules::checkup::{Flaw, count};
 use stele_coordinator_rules::event::Target;
-use stele_coordinator_rules::world::{Replica, Tablet, Task, Work};
+use stele_coordinator_rules::world::{Node, Replica, Tablet, Task, Work};
 use stele_coordinator_rules::{Change, Proposal};
 
 impl Sim {
@@ -124,6 +124,19 @@ impl Sim {
         }
         if status == TabletStatus::ColocateRedundant && is_inside && !is_useless {
             self.violate("colocation", || format!("{victim} of tablet {id} leaves, which stands in its bucket"));
+        }
+    }
+
+    /// An agent that is there is not pushed out by another of its name.
+    pub fn check_first_stays(&mut self, before: Option<Node>, boot: BootId) {
+        let Some(before) = before.filter(|node| node.liveness == Liveness::Alive && node.boot != Some(boot)) else {
+            return;
+        };
+        let Some(life) = &self.coordinator.life else { return };
+        *self.stats.checks.entry("twin node").or_default() += 1;
+        let id = before.id;
+        if before.boot.is_some() && life.world.nodes.get(&id).is_some_and(|node| node.boot == Some(boot)) {
+            self.violate("twin node", || format!("a second agent is taken for node {id}, whose first one is there"));
         }
     }
 

@@ -30,20 +30,36 @@ impl Sim {
         true
     }
 
-    /// The operator takes the copy away.
+    /// The operator takes one of the two away: mostly the copy, sometimes what it was made from.
     pub fn end_twin(&mut self, agent: usize) {
         let Some(place) = self.agents[agent].disks.iter().position(|model| model.twin) else { return };
-        self.agent_crash(agent);
-        self.agents[agent].disks.remove(place);
-        self.queue.put(self.now + SECOND, Next::AgentStart { agent });
-        for owner in 0..self.agents.len() {
-            for disk in 0..self.agents[owner].disks.len() {
-                if self.agents[owner].disks[disk].doubled {
-                    self.agents[owner].disks[disk].doubled = false;
-                    self.touch_disk(owner, disk);
-                }
-            }
+        let owners = self.agents.iter().enumerate().flat_map(|(owner, host)| {
+            let doubled = host.disks.iter().enumerate().filter(|(_, model)| model.doubled);
+            doubled.map(move |(disk, _)| (owner, disk)).collect::<Vec<_>>()
+        });
+        let owner = owners.last();
+        let is_same = |(owner, disk): &(usize, usize)| {
+            let model = &self.agents[*owner].disks[*disk];
+            !self.agents[*owner].gone && model.mounted && model.identity == self.agents[agent].disks[place].identity
+        };
+        let keeps_copy =
+            self.agents[agent].life.is_some() && !self.agents[agent].removed && owner.as_ref().is_some_and(is_same);
+        if keeps_copy && self.fate.below(3) == 0 {
+            self.agents[agent].disks[place].twin = false;
+            self.touch_disk(agent, place);
+        } else {
+            self.agents[agent].disks.remove(place);
+            self.restart(agent);
         }
+        let Some((owner, disk)) = owner else { return };
+        let is_kept = self.agents[agent].disks.get(place).is_none();
+        let model = &mut self.agents[owner].disks[disk];
+        model.doubled = false;
+        if is_kept {
+            return self.touch_disk(owner, disk);
+        }
+        *model = ModelDisk::blank(model.total);
+        self.restart(owner);
     }
 
     fn restart(&mut self, agent: usize) {

@@ -46,10 +46,20 @@ fn two_hundred_seeds_of_24_hours() {
         "I9 surplus",
         "I10 rest",
         "I11 recovery",
+        "I1 put together",
+        "salvaged files",
+        "I16 blind",
+        "drain",
+        "maintenance",
+        "twin node",
+        "victims",
         "coordinator invariants",
         "agent invariants",
     ] {
         assert!(checks.get(law).is_some_and(|count| *count > 0), "{law} was never put to the test");
+    }
+    for fault in ["scatter", "rival", "twin_disk", "flap", "set_bad", "set_ok", "node_tag", "table_tag", "remove"] {
+        assert!(faults.get(fault).is_some_and(|count| *count > 0), "{fault} never happened");
     }
     assert!(sum(|stats| stats.loads_acked) > 1_000 && sum(|stats| stats.drops) > 100, "the cluster was idle");
 }
