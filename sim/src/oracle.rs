@@ -10,7 +10,7 @@ use crate::truth::{TabletTruth, find};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use stele_agent_rules::{Op, OpResult};
-use stele_common::{DiskId, LoadKey, ReplicaId, ReplicaState, TabletId, Version};
+use stele_common::{BootId, DiskId, LoadKey, ReplicaFact, ReplicaId, ReplicaState, TabletId, Version};
 use stele_coordinator_rules::schedule::slots;
 use stele_coordinator_rules::world::{Load, Task, VersionRecord, Work};
 use stele_coordinator_rules::{Change, World, invariants};
@@ -140,8 +140,9 @@ impl Sim {
         match change {
             Change::ReplicaAdded { tablet, replica, node, .. } => self.check_place(*tablet, *replica, *node),
             Change::ReplicaBad { replica, cause, .. } => self.check_bad(*replica, cause),
-            Change::ReplicaSeen { fact, .. } => {
+            Change::ReplicaSeen { fact, boot, .. } => {
                 self.held("I8 report");
+                self.check_head(fact, *boot);
                 let is_true = self.truth.installed.contains(&(fact.replica, fact.version));
                 if fact.version > Version::EMPTY && !is_true {
                     let (replica, version) = (fact.replica, fact.version);
@@ -159,6 +160,16 @@ impl Sim {
             Change::LoadCommitted { load, versions, .. } => self.check_commit(load, versions),
             Change::LoadVisible { key, .. } => self.check_visible(key),
             _ => {}
+        }
+    }
+
+    /// Within one life of an agent no head goes back: what it has told of is there.
+    fn check_head(&mut self, fact: &ReplicaFact, boot: BootId) {
+        let Some((spot, _, dir)) = find(&self.agents, fact.replica) else { return };
+        let is_now = self.agents[spot.agent].life.as_ref().is_some_and(|life| life.boot == boot);
+        let (head, told, replica) = (dir.head, fact.version, fact.replica);
+        if is_now && head < told {
+            self.violate("I8 report", || format!("replica {replica} counts at {told}, and is at {head}"));
         }
     }
 
