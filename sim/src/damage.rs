@@ -68,8 +68,9 @@ impl Sim {
         let Some(tablet) = self.fate.pick(&tablets).filter(|tablet| self.may_scatter(*tablet)) else { return false };
         let now = self.now;
         let mut place = self.fate.below(8) as usize;
-        let dirs =
-            self.agents.iter_mut().flat_map(|host| &mut host.disks).flat_map(|model| model.replicas.values_mut());
+        let models = self.agents.iter_mut().flat_map(|host| &mut host.disks);
+        let models = models.filter(|model| !model.destroyed && !model.twin);
+        let dirs = models.flat_map(|model| model.replicas.values_mut());
         for dir in dirs.filter(|dir| dir.label.tablet == tablet) {
             let Some(papers) = dir.versions.get(&dir.head).cloned() else { continue };
             let entries = &papers.manifest.entries;
