@@ -3,9 +3,8 @@
 
 mod house;
 
-use house::{SIZE, Seat, fill, ms, resident_mib, scattered};
+use house::{SIZE, Seat, fill, resident_mib, scattered, timed};
 use std::collections::BTreeMap;
-use std::time::Instant;
 use stele_common::{DiskId, ReplicaId, Space, TabletId};
 use stele_coordinator_rules::World;
 use stele_coordinator_rules::balance::moves::{Move, Scope};
@@ -65,15 +64,13 @@ fn measure(what: &str, mut sample: Sample, rounds: usize) {
     }
     println!("\n{what}; resident {} MiB", resident_mib());
     let (before, scope) = (deviation(&counts), Scope::all(sample.at));
-    let began = Instant::now();
-    let found = plan(&sample.world, &scope);
-    let took = began.elapsed();
+    let found = timed("  plan", || plan(&sample.world, &scope));
     for mv in &found.moves {
         *counts.entry(mv.from).or_default() -= 1;
         *counts.entry(mv.to).or_default() += 1;
     }
     let (least, most) = (counts.values().min().copied(), counts.values().max().copied());
-    println!("  plan in {:.2} s, resident {} MiB, method {:?}", ms(took) / 1e3, resident_mib(), found.method);
+    println!("  resident {} MiB, method {:?}", resident_mib(), found.method);
     println!("  replicas a disk: deviation {before:.2} -> {:.3}, {least:?} to {most:?}", deviation(&counts));
     for (medium, after) in &found.after {
         println!(

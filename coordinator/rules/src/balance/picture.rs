@@ -108,7 +108,6 @@ pub struct Drawn {
     pub to: u32,
 }
 
-#[derive(Clone)]
 pub struct Picture<'a> {
     world: &'a World,
     scope: &'a Scope,

@@ -81,11 +81,15 @@ pub fn plan_with(world: &World, scope: &Scope, ledger: &Ledger) -> Plan {
         .map(|medium| (medium, start.seats_of(medium)))
         .filter(|(_, seats)| !seats.is_empty())
         .collect();
-    let house = House { media, basins: basins(&start), threshold };
+    let basins = basins(&start);
+    let before = media.iter().map(|(medium, seats)| (*medium, evenness(&start, seats))).collect();
+    let house = House { media, basins, before, threshold };
     let mut best: Option<Draft> = None;
-    // Each way needs a copy of the picture; in an even house all of them are the same.
+    let mut fresh = Some(start);
     for way in WAYS {
-        let draft = house.draw(start.clone(), way);
+        // Each way draws into a picture of its own; most often the first is good enough.
+        let picture = fresh.take().unwrap_or_else(|| Picture::of(world, scope, ledger));
+        let draft = house.draw(picture, way);
         let is_better = best.as_ref().is_none_or(|best| draft.rank() < best.rank());
         if is_better {
             best = Some(draft);
@@ -94,7 +98,7 @@ pub fn plan_with(world: &World, scope: &Scope, ledger: &Ledger) -> Plan {
             break;
         }
     }
-    house.finish(&start, best)
+    house.finish(best)
 }
 
 /// In what a way differs from the others.
@@ -118,6 +122,7 @@ struct House {
     media: Vec<(Medium, Vec<u32>)>,
     /// By pool.
     basins: Vec<Basin>,
+    before: BTreeMap<Medium, Evenness>,
     threshold: f64,
 }
 
@@ -195,36 +200,24 @@ impl House {
         pools.map(|(pool, basin)| Basin { disks: before(picture, &pool.seats), ..*basin }).collect()
     }
 
-    fn finish(&self, start: &Picture, best: Option<Draft>) -> Plan {
-        let evenness = |picture: &Picture| -> BTreeMap<Medium, Evenness> {
-            self.media.iter().map(|(medium, seats)| (*medium, evenness(picture, seats))).collect()
-        };
-        let before = evenness(start);
+    fn finish(self, best: Option<Draft>) -> Plan {
         let Some(draft) = best else {
-            let (after, method) = (before.clone(), Method::Greedy);
-            let idle = Some(self.idle(start));
-            return Plan {
-                moves: Vec::new(),
-                before,
-                after,
-                bytes: 0,
-                bytes_usage: 0,
-                bytes_lower_bound: 0,
-                method,
-                idle,
-            };
+            let (idle, before) = (Some(self.idle()), self.before);
+            let (moves, after, method) = (Vec::new(), before.clone(), Method::Greedy);
+            return Plan { moves, before, after, bytes: 0, bytes_usage: 0, bytes_lower_bound: 0, method, idle };
         };
         let Draft { picture, whys, bytes, bound, method, .. } = draft;
         let moves: Vec<Move> = picture.drawn.iter().zip(whys).map(|(drawn, why)| picture.told(*drawn, why)).collect();
         let usage = moves.iter().filter(|mv| mv.why == Why::Usage);
         let bytes_usage = usage.fold(0u64, |sum, mv| sum.saturating_add(mv.bytes));
-        let idle = moves.is_empty().then(|| self.idle(start));
-        let after = evenness(&picture);
+        let idle = moves.is_empty().then(|| self.idle());
+        let after = self.media.iter().map(|(medium, seats)| (*medium, evenness(&picture, seats))).collect();
+        let before = self.before;
         Plan { moves, before, after, bytes, bytes_usage, bytes_lower_bound: bound, method, idle }
     }
 
-    fn idle(&self, start: &Picture) -> Reason {
-        let spread = self.media.iter().map(|(_, seats)| start.spread(seats)).fold(0.0, f64::max);
+    fn idle(&self) -> Reason {
+        let spread = self.before.values().map(Evenness::spread).fold(0.0, f64::max);
         let (spread_ppm, threshold_ppm) = ((spread * 1e6).round() as u64, (self.threshold * 1e6).round() as u64);
         match spread > self.threshold - BLUR {
             true => Reason::NothingEvens { spread_ppm, threshold_ppm },

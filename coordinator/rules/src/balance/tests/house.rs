@@ -13,13 +13,15 @@ use stele_common::{DiskId, Medium, NodeId, ReplicaId, TabletId};
 /// A node: host, tag, and its disks as (SSD?, total, bytes that are not replicas').
 pub type Node = (u64, &'static str, Vec<(bool, u64, u64)>);
 
+/// A tablet: its table, its bytes, and where its copies stand, node and disk.
+pub type Stood = (usize, u64, Vec<(usize, usize)>);
+
 #[derive(Clone, Debug, Default)]
 pub struct House {
     pub nodes: Vec<Node>,
     /// Copies, SSD?, tag.
     pub tables: Vec<(u32, bool, &'static str)>,
-    /// Table, bytes, and where its copies stand: node and disk.
-    pub tablets: Vec<(usize, u64, Vec<(usize, usize)>)>,
+    pub tablets: Vec<Stood>,
 }
 
 impl House {
