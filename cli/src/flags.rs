@@ -96,6 +96,10 @@ pub enum Verb {
     Repair(cmd::lease::RepairArgs),
     /// How fast copies may be
     Throttle(cmd::throttle::ThrottleArgs),
+    /// Begin no balance, or no repair, somewhere for a time
+    Pause(cmd::pause::PauseArgs),
+    /// End a pause before its time
+    Resume(cmd::pause::ResumeArgs),
     /// Single copies
     #[command(subcommand)]
     Replica(cmd::replica::ReplicaVerb),

@@ -88,6 +88,8 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Export(args) => cmd::export::run(global, args),
         Verb::Verify(args) => cmd::verify::run(global, args),
         Verb::Repair(args) => cmd::lease::repair(global, args),
+        Verb::Pause(args) => cmd::pause::pause(global, args),
+        Verb::Resume(args) => cmd::pause::resume(global, args),
         Verb::Replica(verb) => cmd::replica::run(global, verb),
         Verb::Group(verb) => cmd::group::run(global, verb),
         Verb::Task(verb) => cmd::task::run(global, verb),

@@ -25,7 +25,9 @@ mod operate;
 pub mod settings;
 mod why;
 
-pub use operate::{blockers, certificate, drain, drain_item, drained, evacuation, group, lease, lease_line, removal};
+pub use operate::{
+    blockers, certificate, drain, drain_item, drained, evacuation, group, lease, lease_line, node_replicas, removal,
+};
 
 pub use why::{explanation, node_explanation, whatif};
 

@@ -62,6 +62,13 @@ pub struct RepairKnobs {
     pub min_live_node_count_for_unfreeze: u64,
     /// So does a smaller part of the nodes than this, percent (Pegasus' name).
     pub node_live_percentage_threshold_for_update: u64,
+    /// Nodes that get no new replica: ids, hosts, names or addresses (Pegasus' name).
+    #[serde(deserialize_with = "knobs::list_or_text")]
+    pub assign_secondary_black_list: Vec<String>,
+    /// Repair copies under way to one node are bounded (Pegasus' names).
+    pub add_secondary_enable_flow_control: bool,
+    /// So many at once; 0 = none at all.
+    pub add_secondary_max_count_for_one_node: u32,
     /// A replica that is behind gets this long to install what it has staged before a copy is ordered.
     pub install_grace_ms: u64,
     /// Copies at once on a disk, as source and as destination together (the seed's name).
@@ -128,6 +135,9 @@ impl Default for RepairKnobs {
             assign_delay_below_majority_ms: 10_000,
             min_live_node_count_for_unfreeze: 1,
             node_live_percentage_threshold_for_update: 50,
+            assign_secondary_black_list: Vec::new(),
+            add_secondary_enable_flow_control: false,
+            add_secondary_max_count_for_one_node: 10,
             install_grace_ms: 2_000,
             schedule_slot_num_per_path: 2,
             balance_slot_num_per_path: 2,

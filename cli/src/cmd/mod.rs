@@ -18,6 +18,7 @@ pub mod level;
 pub mod load;
 pub mod ls;
 pub mod node;
+pub mod pause;
 pub mod replica;
 pub mod rm;
 pub mod serve;

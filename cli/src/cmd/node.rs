@@ -9,13 +9,17 @@ use crate::http::Face;
 use crate::shapes;
 use clap::Subcommand;
 use stele_common::NodeId;
-use stele_common::api::{NodeExplanation, NodeInfo, Nodes};
+use stele_common::api::{NodeExplanation, NodeInfo, NodeReplicas, Nodes};
 
 #[derive(Debug, Subcommand)]
 pub enum NodeVerb {
     /// All agents, and whether they live
-    #[command(after_help = "Example:\n  stele node list")]
-    List,
+    #[command(after_help = "Examples:\n  stele node list\n  stele node list --replicas")]
+    List {
+        /// How many replicas each holds, and how evenly
+        #[arg(long)]
+        replicas: bool,
+    },
     /// One agent with its disks
     #[command(after_help = "Examples:\n  stele node show 10001\n  stele node show host-1")]
     Show {
@@ -53,7 +57,11 @@ pub fn find(face: &Face, name: &str) -> Result<NodeId, Failure> {
 pub fn run(global: &Global, verb: &NodeVerb) -> Outcome {
     let face = global.face();
     match verb {
-        NodeVerb::List => global.printer().list(&face.get::<Nodes>("/v1/nodes", &[])?)?,
+        NodeVerb::List { replicas: true } => {
+            let counts: NodeReplicas = face.get("/v1/nodes/replicas", &[])?;
+            global.printer().one(&counts, shapes::node_replicas)?;
+        }
+        NodeVerb::List { replicas: false } => global.printer().list(&face.get::<Nodes>("/v1/nodes", &[])?)?,
         NodeVerb::Show { node } => {
             let info: NodeInfo = face.get(&format!("/v1/nodes/{}", find(&face, node)?), &[])?;
             global.printer().one(&info, shapes::node)?;

@@ -196,6 +196,34 @@ pub fn removal(removal: &Removal) -> String {
     text
 }
 
+struct Counts<'a>(&'a [NodeReplicaCount]);
+
+rows!(
+    Counts<'_>,
+    "there is no node",
+    ["ADDRESS", "STATUS", ">REPLICA_COUNT", ">PRIMARY_COUNT", ">SECONDARY_COUNT"],
+    0,
+    |node| [
+        node.address.clone(),
+        node.status.clone(),
+        node.replica_count.to_string(),
+        node.primary_count.to_string(),
+        node.secondary_count.to_string(),
+    ]
+);
+
+/// `stele node list --replicas`.
+pub fn node_replicas(found: &NodeReplicas) -> String {
+    let sums = pairs(&[
+        ("total_node_count", found.total_node_count.to_string()),
+        ("alive_node_count", found.alive_node_count.to_string()),
+        ("unalive_node_count", found.unalive_node_count.to_string()),
+        ("primary_replica_count_stddev", format!("{:.2}", found.primary_replica_count_stddev)),
+        ("total_replica_count_stddev", format!("{:.2}", found.total_replica_count_stddev)),
+    ]);
+    format!("{}\n\n{sums}", render(&Counts(&found.nodes)))
+}
+
 /// What a lease is about.
 pub fn lease_on(on: &LeaseOn) -> String {
     match on {
@@ -205,6 +233,18 @@ pub fn lease_on(on: &LeaseOn) -> String {
             format!("{table}{partition} first")
         }
         LeaseOn::UrgentTablet { tablet } => format!("tablet {tablet} first"),
+        LeaseOn::Pause { what, node, disk, table } => {
+            let what = match what {
+                PauseWhat::Balance => "balance",
+                PauseWhat::Repair => "repair",
+            };
+            match (node, disk, table) {
+                (Some(node), _, _) => format!("{what} paused on node {node}"),
+                (_, Some(disk), _) => format!("{what} paused on disk {disk}"),
+                (_, _, Some(table)) => format!("{what} of {table} paused"),
+                (None, None, None) => format!("{what} paused everywhere"),
+            }
+        }
     }
 }
 
@@ -222,7 +262,8 @@ pub fn lease(lease: &LeaseInfo) -> String {
 pub fn lease_line(lease: &LeaseInfo) -> String {
     let left = lease.ends_in_ms.map(|ms| format!(", {} left", duration(ms))).unwrap_or_default();
     let reason = if lease.reason.is_empty() { String::new() } else { format!(": {}", lease.reason) };
-    format!("{} by {}{left}{reason}", lease_on(&lease.on), lease.owner)
+    let id = if matches!(lease.on, LeaseOn::Pause { .. }) { format!(" ({})", lease.id) } else { String::new() };
+    format!("{}{id} by {}{left}{reason}", lease_on(&lease.on), lease.owner)
 }
 
 pub fn group(group: &GroupInfo) -> String {

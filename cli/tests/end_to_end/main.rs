@@ -11,4 +11,5 @@ mod interrupted;
 mod old_facts;
 mod ports;
 mod refusals;
+mod settings;
 mod snapshot;

@@ -220,6 +220,31 @@ pub struct AdmitAsk {
     pub name: Option<String>,
 }
 
+/// `GET /v1/nodes/replicas`: how many replicas each node holds, and how evenly (Pegasus' `nodes -d`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeReplicas {
+    pub nodes: Vec<NodeReplicaCount>,
+    pub total_node_count: u64,
+    pub alive_node_count: u64,
+    pub unalive_node_count: u64,
+    /// Over the live nodes that hold a replica; to two decimals, 0 when there are fewer than two.
+    pub primary_replica_count_stddev: f64,
+    pub total_replica_count_stddev: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeReplicaCount {
+    pub id: NodeId,
+    pub host: String,
+    /// Where other agents fetch from it; its host, while that is not known.
+    pub address: String,
+    /// ALIVE or UNALIVE.
+    pub status: String,
+    pub replica_count: u64,
+    pub primary_count: u64,
+    pub secondary_count: u64,
+}
+
 /// What a lease is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -234,6 +259,27 @@ pub enum LeaseOn {
     },
     /// One tablet goes first.
     UrgentTablet { tablet: TabletId },
+    /// Nothing of the kind is begun: at the one node, disk or table that is named, else everywhere.
+    Pause {
+        what: PauseWhat,
+        #[serde(default)]
+        node: Option<NodeId>,
+        #[serde(default)]
+        disk: Option<DiskId>,
+        /// `db.table`.
+        #[serde(default)]
+        table: Option<String>,
+    },
+}
+
+/// What is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseWhat {
+    /// Copies that only make hosts even.
+    Balance,
+    /// Repairs, and balance with them.
+    Repair,
 }
 
 /// `POST /v1/leases`.

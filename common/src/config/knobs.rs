@@ -228,6 +228,20 @@ pub fn names_of(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_string).collect()
 }
 
+/// A list, or one text with commas, as an environment variable has it.
+pub(super) fn list_or_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Names(Vec<String>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(from)? {
+        Either::Names(names) => names,
+        Either::Text(text) => names_of(&text),
+    })
+}
+
 /// A whole number, with a unit's letters behind it or not.
 fn whole_of(text: &str, unit: Unit) -> Option<u64> {
     let text = text.trim();

@@ -41,6 +41,15 @@ pub(super) const KNOBS: &[Knob] = &[
         ],
         ..ms("assign_delay_below_majority_ms", 0, YEAR, "wait from LOST to a new copy below majority")
     },
+    Knob {
+        name: "assign_secondary_black_list",
+        kind: Kind::Names,
+        live: true,
+        meaning: "nodes that get no new replica: ids, hosts, names or addresses",
+        aliases: &[],
+    },
+    flag("add_secondary_enable_flow_control", "repair copies under way to one node are bounded"),
+    count("add_secondary_max_count_for_one_node", 0, 100_000, "so many at once under flow control; 0 is none"),
     ms("install_grace_ms", 0, HOUR, "a replica that is behind has this long to install before a copy is ordered"),
     Knob {
         aliases: &[same("slot_num_per_path")],

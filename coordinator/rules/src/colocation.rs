@@ -71,7 +71,8 @@ pub fn tag_of<'a>(world: &'a World, group: &str) -> &'a str {
 fn eligible<'a>(world: &'a World, tag: &'a str, leaving: &'a BTreeSet<NodeId>) -> impl Iterator<Item = &'a Node> {
     world.nodes.values().filter(move |node| {
         let is_there = node.liveness == Liveness::Alive && node.reported && !node.draining;
-        is_there && node.tag == tag && !leaving.contains(&node.id) && has_room(world, node.id)
+        let is_closed = crate::schedule::target::is_black_listed(world, node);
+        is_there && !is_closed && node.tag == tag && !leaving.contains(&node.id) && has_room(world, node.id)
     })
 }
 

@@ -4,11 +4,12 @@
 //! In: leases as they are granted and end. Out: look-ups by id (as the map that it shows itself as), by tablet and by
 //! node. It must never decide what holds: [`Lease::is_over`] says so, and whoever asks brings the time.
 
-use crate::policy::{Lease, LeaseScope};
+use crate::policy::{Lease, LeaseScope, PauseOn};
 use crate::world::Tablet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use stele_common::Tick;
+use stele_common::api::PauseWhat;
 
 /// All leases; two about the same thing may hold at once.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +51,13 @@ impl Leases {
         self.about.get(scope).into_iter().flatten().filter_map(|id| self.by_id.get(id))
     }
 
+    /// The pauses among them, by id.
+    pub fn pauses(&self) -> BTreeSet<u64> {
+        // Of all scopes these are the last.
+        let first = LeaseScope::Pause { what: PauseWhat::Balance, on: PauseOn::Everything };
+        self.about.range(first..).flat_map(|(_, ids)| ids).copied().collect()
+    }
+
     /// Whether one that is not over wants this tablet repaired first: by itself, by its partition, by its table.
     pub fn want_first(&self, tablet: &Tablet, at: Tick) -> bool {
         let table = tablet.table;
@@ -80,6 +88,18 @@ mod tests {
     fn lease(id: u64, scope: LeaseScope, until: u64) -> Lease {
         let (owner, reason) = ("ann".to_string(), "a test".to_string());
         Lease { id, scope, owner, reason, until_wall_ms: Some(until), until: Some(Tick(until)) }
+    }
+
+    /// Pauses are told from all others.
+    #[test]
+    fn pauses_are_found() {
+        let mut leases = Leases::default();
+        let pause = |what, on| LeaseScope::Pause { what, on };
+        leases.insert(lease(1, LeaseScope::UrgentTablet { tablet: TabletId(u64::MAX) }, 10));
+        leases.insert(lease(2, pause(PauseWhat::Balance, PauseOn::Everything), 10));
+        leases.insert(lease(3, pause(PauseWhat::Repair, PauseOn::Table { table: TableId(1) }), 10));
+        leases.insert(lease(4, LeaseScope::Urgent { table: TableId(u64::MAX), partition: None }, 10));
+        assert_eq!(leases.pauses(), BTreeSet::from([2, 3]));
     }
 
     /// Urgency by table, partition and tablet: found for what it is about alone, until the last about it is over or gone.

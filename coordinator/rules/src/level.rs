@@ -10,8 +10,7 @@
 //! ```
 
 use crate::world::{LeaseScope, Node};
-use crate::{Reason, World};
-use std::collections::BTreeSet;
+use crate::{Reason, World, pause};
 use stele_common::status::Level;
 use stele_common::{Liveness, NodeId};
 
@@ -52,7 +51,7 @@ pub fn forbids_repair(world: &World) -> Option<Reason> {
 
 /// Why nothing may be moved now only to even out.
 pub fn forbids_balance(world: &World) -> Option<Reason> {
-    below(world, Level::Lively)
+    below(world, Level::Lively).or_else(|| pause::holds_balance(world))
 }
 
 /// Why what is of no use to anybody (strays, trash) may not be cleared away now.
@@ -99,14 +98,13 @@ fn next_above(level: Level) -> Option<Level> {
 /// the few that are left would only make it worse. Planned leavers are not missed, neither are nodes of which a
 /// new leadership has not heard yet: those may still turn out to be there.
 pub fn auto_freeze(world: &World) -> Option<Reason> {
-    let leavers: BTreeSet<NodeId> = world.leases.values().filter_map(|lease| maintained(&lease.scope)).collect();
     let (mut alive, mut missing, mut unheard) = (0_u64, 0_u64, 0_u64);
     for node in world.nodes.values() {
         if node.liveness == Liveness::Alive {
             alive += 1;
         } else if is_unheard(node) {
             unheard += 1;
-        } else if !node.draining && !leavers.contains(&node.id) {
+        } else if !node.draining && !is_maintained(world, node.id) {
             missing += 1;
         }
     }
@@ -117,11 +115,8 @@ pub fn auto_freeze(world: &World) -> Option<Reason> {
     (nodes > 0 && too_few).then_some(Reason::AutoFreezed { alive, nodes, percent, least })
 }
 
-fn maintained(scope: &LeaseScope) -> Option<NodeId> {
-    match scope {
-        LeaseScope::Maintenance { node } => Some(*node),
-        LeaseScope::Urgent { .. } | LeaseScope::UrgentTablet { .. } => None,
-    }
+fn is_maintained(world: &World, node: NodeId) -> bool {
+    world.leases.about(&LeaseScope::Maintenance { node }).next().is_some()
 }
 
 /// Known to the store, not heard in this leadership, and its grace is not over: then it is LOST.

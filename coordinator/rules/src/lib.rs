@@ -25,6 +25,7 @@ pub mod invariants;
 pub mod leases;
 pub mod level;
 mod loads;
+pub mod pause;
 pub mod policy;
 pub mod reason;
 mod reason_text;

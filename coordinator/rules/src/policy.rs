@@ -6,6 +6,7 @@
 use crate::World;
 use crate::world::{Replica, Tablet};
 use serde::{Deserialize, Serialize};
+use stele_common::api::PauseWhat;
 use stele_common::{DatabaseId, DiskId, Medium, NodeId, PartitionId, TableId, TabletId, Tick};
 
 /// The tag of nodes and tables that nobody gave one.
@@ -85,6 +86,18 @@ pub enum LeaseScope {
     Urgent { table: TableId, partition: Option<PartitionId> },
     /// One tablet goes first; only a world file marks single tablets.
     UrgentTablet { tablet: TabletId },
+    /// Nothing of the kind is begun there.
+    Pause { what: PauseWhat, on: PauseOn },
+}
+
+/// Where something is paused.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseOn {
+    Everything,
+    Node { node: NodeId },
+    Disk { disk: DiskId },
+    Table { table: TableId },
 }
 
 /// What an operator wants empty.

@@ -79,6 +79,12 @@ pub enum Reason {
     )]
     AutoFreezed { alive: u64, nodes: u64, percent: u64, least: u64 },
     // schedule
+    #[error("paused until {until} by lease {lease} ({by})")]
+    Paused { lease: u64, until: String, by: String },
+    #[error("node {node} of host {host} is in assign_secondary_black_list: it gets no new replica")]
+    BlackListed { node: NodeId, host: String },
+    #[error("{coming} copies are under way to node {node}, add_secondary_max_count_for_one_node is {max}")]
+    NodeTakesEnough { node: NodeId, coming: u32, max: u32 },
     #[error("tablet {tablet} has changed since this was decided")]
     RevisionMoved { tablet: TabletId },
     #[error("waits {in_ms} ms more for what may come back by itself")]
@@ -215,6 +221,9 @@ impl Reason {
             StoreIsOld { .. } => "store_is_old",
             LevelForbids { .. } => "level_forbids",
             AutoFreezed { .. } => "auto_freezed",
+            Paused { .. } => "paused",
+            BlackListed { .. } => "black_listed",
+            NodeTakesEnough { .. } => "node_takes_enough",
             RevisionMoved { .. } => "revision_moved",
             NotReady { .. } => "not_ready",
             NoSource { .. } => "no_source",

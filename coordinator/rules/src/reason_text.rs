@@ -17,6 +17,21 @@ pub(crate) fn percent(ppm: u64) -> String {
     format!("{:.1} %", ppm as f64 / 1e4)
 }
 
+/// A wall-clock time as RFC 3339, to the second.
+pub(crate) fn utc(wall_ms: u64) -> String {
+    let (days, second) = (wall_ms / 86_400_000, wall_ms / 1_000 % 86_400);
+    // Days since 0000-03-01 in eras of 400 years, each of 146 097 days.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = year + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 impl Reason {
     /// The sentence, with its numbers.
     pub fn detail(&self) -> String {
@@ -60,6 +75,8 @@ impl Reason {
                 "bring the nodes back; `stele node remove` those that will not come; or lower \
                  `stele config set node_live_percentage_threshold_for_update`"
             }
+            Paused { .. } => "wait, or take it back: `stele resume LEASE`",
+            BlackListed { .. } => "take it off the list: `stele config set assign_secondary_black_list`",
             NoSource { .. } | Unrecoverable { .. } | Unsalvaged { .. } => {
                 "bring back a node or disk that holds a replica"
             }
@@ -87,6 +104,7 @@ impl Reason {
             | AlreadyCommitted { .. }
             | RevisionMoved { .. }
             | NotReady { .. }
+            | NodeTakesEnough { .. }
             | NoSourceSlot { .. }
             | NoDestinationSlot { .. }
             | HostHasCopy { .. }
@@ -115,6 +133,19 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Times are said as calendars do.
+    #[test]
+    fn times_are_calendar_times() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (1_735_689_599_999, "2024-12-31T23:59:59Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(ms), text);
+        }
+    }
 
     /// Sizes are said as people say them.
     #[test]

@@ -17,7 +17,7 @@ pub use crate::apply::apply;
 pub use crate::history::{History, Past, TaskEnd};
 pub use crate::leases::Leases;
 pub use crate::loads::{Cabinet, Loads};
-pub use crate::policy::{Drain, Group, Lease, LeaseScope, Leaver, Partition, Table, TableState};
+pub use crate::policy::{Drain, Group, Lease, LeaseScope, Leaver, Partition, PauseOn, Table, TableState};
 pub use crate::replay::as_changes;
 pub use crate::roster::Flaps;
 pub use crate::settings::{LevelSetting, Setting, Settings};

@@ -99,6 +99,8 @@ impl Dirty {
             LeaseScope::Urgent { table, .. } => {
                 self.tables.insert(*table);
             }
+            // It changes no verdict.
+            LeaseScope::Pause { .. } => {}
             LeaseScope::UrgentTablet { tablet } => {
                 self.tablets.insert(*tablet);
             }

@@ -83,13 +83,15 @@ fn drains(published: &Published, at: Tick) {
 }
 
 fn leases(world: &World, at: Tick) {
-    let (mut maintenance, mut urgent) = (0_u64, 0_u64);
+    let (mut maintenance, mut urgent, mut pauses) = (0_u64, 0_u64, 0_u64);
     for lease in world.leases.values().filter(|lease| !lease.is_over(at)) {
         match lease.scope {
             LeaseScope::Maintenance { .. } => maintenance += 1,
             LeaseScope::Urgent { .. } | LeaseScope::UrgentTablet { .. } => urgent += 1,
+            LeaseScope::Pause { .. } => pauses += 1,
         }
     }
     metrics::gauge!("stele_leases", "kind" => "maintenance").set(maintenance as f64);
     metrics::gauge!("stele_leases", "kind" => "urgent").set(urgent as f64);
+    metrics::gauge!("stele_leases", "kind" => "pause").set(pauses as f64);
 }

@@ -3,6 +3,7 @@
 //! Pure functions; nothing is decided here. What explains a verdict comes from the law book's `explain`.
 
 pub mod operate;
+pub mod replicas;
 pub mod settings;
 
 use super::tally::{TableTally, Tally};

@@ -11,7 +11,7 @@ use crate::policy::TableState;
 use crate::schedule::slots::{Ledger, size_of};
 use crate::schedule::target::{beside_refusal, place_refusal, takes_nothing_new};
 use crate::world::{Disk, Replica, Tablet};
-use crate::{Reason, World};
+use crate::{Reason, World, pause};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use stele_common::{DiskId, NodeId, ReplicaId, TableId, TabletId, TabletStatus, Tick};
@@ -129,6 +129,9 @@ fn may_go(
 ) -> Result<(), Reason> {
     takes_part(world, scope, from)?;
     takes_part(world, scope, to)?;
+    if let Some(reason) = pause::holds_move(world, tablet, from, to) {
+        return Err(reason);
+    }
     if from.medium != to.medium || from.id == to.id {
         return Err(Reason::OtherMedium { disk: to.id });
     }

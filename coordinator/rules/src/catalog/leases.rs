@@ -1,10 +1,10 @@
-//! What holds for a time: maintenance of a node, urgency of a table. Each has an owner, a reason and an end.
+//! What holds for a time: maintenance of a node, urgency of a table, pauses. Each has an owner, a reason and an end.
 //!
 //! In: an operator's wish; ticks. Out: leases on record, and their ends. A lease never decides about safety: it only
 //! says what is done first, or later. A new wish for the same thing replaces the one before.
 
 use super::{Draft, drain, level, tables};
-use crate::policy::{Lease, LeaseScope};
+use crate::policy::{Lease, LeaseScope, PauseOn};
 use crate::{Answer, Change, Reason, World};
 use stele_common::TableId;
 use stele_common::api::{LeaseAsk, LeaseOn};
@@ -52,6 +52,19 @@ fn scope_of(world: &World, on: &LeaseOn) -> Result<LeaseScope, Reason> {
         LeaseOn::UrgentTablet { tablet } if world.tablets.get(*tablet).is_some() => {
             LeaseScope::UrgentTablet { tablet: *tablet }
         }
+        LeaseOn::Pause { what, node, disk, table } => {
+            let on = match (node, disk, table) {
+                (None, None, None) => PauseOn::Everything,
+                (Some(node), None, None) => PauseOn::Node { node: drain::find_node(world, *node)?.id },
+                (None, Some(disk), None) => PauseOn::Disk { disk: super::hello::find_disk(world, *disk)?.id },
+                (None, None, Some(name)) => {
+                    let (db, name) = name.split_once('.').unwrap_or(("", name));
+                    PauseOn::Table { table: tables::find(world, db, name)?.id }
+                }
+                _ => return Err(tables::bad_request("a pause is at one node, disk or table, or everywhere".into())),
+            };
+            LeaseScope::Pause { what: *what, on }
+        }
         LeaseOn::UrgentTablet { tablet } => {
             return Err(tables::bad_request(format!("there is no tablet {tablet}")));
         }
@@ -76,6 +89,7 @@ pub fn end_for_dropped_table(draft: &mut Draft, dropped: TableId) {
     let about = draft.world.leases.values().filter(|lease| match &lease.scope {
         LeaseScope::Urgent { table, .. } => *table == dropped,
         LeaseScope::UrgentTablet { tablet } => draft.world.tablets.get(*tablet).is_none(),
+        LeaseScope::Pause { on, .. } => *on == PauseOn::Table { table: dropped },
         LeaseScope::Maintenance { .. } => false,
     });
     let about: Vec<u64> = about.map(|lease| lease.id).collect();

@@ -7,6 +7,7 @@
 //! filled disk. The medium is a preference of the whole table.
 
 use crate::policy::Group;
+use crate::schedule::target::is_black_listed;
 use crate::world::{Disk, Node};
 use crate::{Reason, World, colocation};
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,15 +105,19 @@ fn has(hosts: &[Host], node: NodeId) -> bool {
     hosts.iter().any(|host| host.disks.iter().any(|disk| disk.1 == node))
 }
 
-fn may_take(node: &Node, tag: &str) -> bool {
-    node.liveness == Liveness::Alive && node.reported && !node.draining && node.tag == tag
+fn may_take(world: &World, node: &Node, tag: &str) -> bool {
+    node.liveness == Liveness::Alive
+        && node.reported
+        && !node.draining
+        && node.tag == tag
+        && !is_black_listed(world, node)
 }
 
 fn on(world: &World, tag: &str, fits: impl Fn(Medium) -> bool) -> Vec<Host> {
     let mut hosts: BTreeMap<&str, Host> = BTreeMap::new();
     let fit = |disk: &&Disk| colocation::may_take(world, disk) && fits(disk.medium);
     for disk in world.disks.values().filter(fit) {
-        let Some(node) = world.nodes.get(&disk.node).filter(|node| may_take(node, tag)) else { continue };
+        let Some(node) = world.nodes.get(&disk.node).filter(|node| may_take(world, node, tag)) else { continue };
         let host = hosts.entry(&node.host).or_insert_with(|| Host { rack: node.rack.clone(), disks: Vec::new() });
         host.disks.push((disk.id, node.id, 0));
     }

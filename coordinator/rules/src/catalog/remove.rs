@@ -11,7 +11,7 @@
 use super::{Draft, drain, evidence, level, tasks};
 use crate::checkup::count;
 use crate::evacuation::name_of;
-use crate::policy::LeaseScope;
+use crate::policy::{LeaseScope, PauseOn};
 use crate::world::{Replica, Tablet, Task, Work};
 use crate::{Answer, Change, Reason, World};
 use std::collections::BTreeSet;
@@ -115,7 +115,11 @@ fn give_up(draft: &mut Draft, node: NodeId, owner: &str) {
     for (tablet, replica) in here {
         drop_replica(draft, tablet, &replica, format!("node {node} was removed by {owner}"));
     }
-    let leases = draft.world.leases.about(&LeaseScope::Maintenance { node });
+    let leases = draft.world.leases.values().filter(|lease| match &lease.scope {
+        LeaseScope::Maintenance { node: away } => *away == node,
+        LeaseScope::Pause { on, .. } => *on == PauseOn::Node { node },
+        LeaseScope::Urgent { .. } | LeaseScope::UrgentTablet { .. } => false,
+    });
     let leases: Vec<u64> = leases.map(|lease| lease.id).collect();
     leases.into_iter().for_each(|id| draft.record(Change::LeaseEnded { id }));
     draft.record(Change::NodeRemoved { node });

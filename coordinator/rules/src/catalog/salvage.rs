@@ -12,7 +12,7 @@
 use super::{Draft, level, tables, tasks};
 use crate::checkup::{self, waits};
 use crate::world::{Disk, Replica, Salvage, Tablet, Task, VersionRecord, Work};
-use crate::{Change, Reason, World};
+use crate::{Change, Reason, World, pause};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::{
@@ -43,7 +43,7 @@ struct Offer {
 
 /// Looks after those of these tablets that have no complete copy.
 pub fn attend(draft: &mut Draft, ids: &[TabletId]) {
-    if level::forbids_repair(draft.world).is_some() {
+    if level::forbids_repair(draft.world).is_some() || pause::holds_all_repair(draft.world).is_some() {
         return;
     }
     let mut lost = Vec::new();

@@ -28,7 +28,7 @@ use crate::checkup::count;
 use crate::checkup::verdict::verdict_on;
 use crate::policy::TableState;
 use crate::world::Tablet;
-use crate::{Proposal, Reason, World};
+use crate::{Proposal, Reason, World, pause};
 use stele_common::{DiskId, Priority, TabletId, TabletStatus, Tick};
 
 /// What came of looking at a tablet.
@@ -75,6 +75,11 @@ pub fn visit(desktop: &Desktop, tablet: &Tablet, priority: Priority) -> Visit {
     }
     if let Some(reason) = held_by_table(desktop.world, tablet, verdict.status) {
         return Visit::Refused(reason);
+    }
+    let held = pause::holds_repair(desktop.world, tablet, counts.complete);
+    match (verdict.status, held) {
+        (TabletStatus::Healthy | TabletStatus::Unrecoverable, _) | (_, None) => {}
+        (_, Some(reason)) => return Visit::Refused(reason),
     }
     match verdict.status {
         TabletStatus::Healthy => Visit::Gone(needless()),

@@ -86,6 +86,8 @@ pub struct Desk {
     wake_refused: bool,
     /// The knobs at the last round: others are a reason too.
     knobs: Option<Arc<RepairKnobs>>,
+    /// The pauses at the last round: one that has ended is a reason too.
+    pauses: BTreeSet<u64>,
     /// How far the slow walk over all entries has come.
     walked: Option<TabletId>,
     /// Nobody is evicted: of a desk that answers once about everything.

@@ -169,7 +169,8 @@ impl Desk {
         self.queue.wake_due(at, VISITS_MAX);
         self.queue.wake_busy(|disk| ledger.free(disk, TaskType::Repair), &BTreeSet::new());
         let disks = world.disks.values().filter(|disk| {
-            target::place_refusal(world, disk).is_none() && target::takes_nothing_new(world, disk).is_none()
+            let refusal = target::place_refusal(world, disk).or_else(|| target::takes_nothing_new(world, disk));
+            refusal.or_else(|| target::closed(world, disk)).is_none()
         });
         let usable: BTreeSet<DiskId> = disks.map(|disk| disk.id).collect();
         self.wake_refused |= !usable.is_subset(&self.usable);
@@ -179,6 +180,9 @@ impl Desk {
             self.wake_refused = true;
             self.knobs = Some(world.knobs.clone());
         }
+        let pauses = world.leases.pauses();
+        self.wake_refused |= !self.pauses.is_subset(&pauses);
+        self.pauses = pauses;
         if self.wake_refused {
             self.wake_refused = !self.queue.wake_refused(VISITS_MAX);
         }

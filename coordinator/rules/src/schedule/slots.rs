@@ -29,6 +29,8 @@ pub struct Ledger {
     used: PerType<BTreeMap<DiskId, u32>>,
     /// Copies under way to a disk, and their bytes.
     incoming: BTreeMap<DiskId, (u32, u64)>,
+    /// Repair copies under way to a node.
+    coming: BTreeMap<NodeId, u32>,
     /// Bytes of replicas that are on their way out, or will be once the move that replaces them has landed.
     leaving: BTreeMap<DiskId, u64>,
     /// Tablets of which a replica moves: from where to where.
@@ -132,6 +134,9 @@ impl Ledger {
     }
 
     fn promise(&mut self, world: &World, grant: &Grant) {
+        if grant.task_type == TaskType::Repair {
+            *self.coming.entry(grant.node).or_default() += 1;
+        }
         let incoming = self.incoming.entry(grant.disk).or_default();
         incoming.0 += 1;
         incoming.1 = incoming.1.saturating_add(grant.bytes);
@@ -172,6 +177,11 @@ impl Ledger {
 
     pub fn limit(&self, task_type: TaskType) -> u32 {
         *self.limits.of(task_type)
+    }
+
+    /// Repair copies under way to a node.
+    pub fn coming_to(&self, node: NodeId) -> u32 {
+        self.coming.get(&node).copied().unwrap_or(0)
     }
 
     /// Copies under way to a disk, and their bytes.

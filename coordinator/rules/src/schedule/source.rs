@@ -6,7 +6,7 @@
 use super::slots::Ledger;
 use crate::checkup::{Counts, Judged};
 use crate::world::{Replica, Tablet};
-use crate::{Reason, World};
+use crate::{Reason, World, pause};
 use stele_common::{DiskId, DiskState, Liveness, ReplicaId, ReplicaState, TaskType};
 
 /// Why there is no source now, and the disks whose slots would change that.
@@ -23,7 +23,17 @@ pub fn choose_source<'a>(
     counts: &Counts,
     except: Option<ReplicaId>,
 ) -> Result<&'a Replica, NoSource> {
-    let givers = givers(world, tablet, counts, except);
+    let all = givers(world, tablet, counts, except);
+    let (held, free): (Vec<_>, Vec<_>) =
+        all.iter().map(|replica| (*replica, pause::holds_replica(world, replica))).partition(|(_, why)| why.is_some());
+    // Where nobody else has it, a paused place is read all the same.
+    let givers: Vec<&Replica> = match held.into_iter().next() {
+        Some((_, Some(reason))) if free.is_empty() && counts.complete > 1 => {
+            return Err(NoSource { reason, busy: Vec::new() });
+        }
+        Some(_) if free.is_empty() => all,
+        Some(_) | None => free.into_iter().map(|(replica, _)| replica).collect(),
+    };
     let Some(first) = givers.first() else {
         return Err(NoSource { reason: Reason::NoSource { tablet: tablet.id }, busy: Vec::new() });
     };

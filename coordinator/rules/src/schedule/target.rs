@@ -15,8 +15,8 @@ use super::slots::Ledger;
 use super::statistics::Scores;
 use crate::checkup::Counts;
 use crate::checkup::count::host_of;
-use crate::world::{Disk, Replica, Tablet};
-use crate::{Reason, World};
+use crate::world::{Disk, Node, Replica, Tablet};
+use crate::{Reason, World, pause};
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::{DiskId, DiskState, Liveness, Medium, NodeId, TaskType};
 
@@ -82,7 +82,7 @@ impl<'a> Board<'a> {
             return;
         }
         self.open.insert(disk.id);
-        if takes_nothing_new(world, disk).is_none() {
+        if takes_nothing_new(world, disk).or_else(|| closed(world, disk)).is_none() {
             let kind = Kind { medium: disk.medium, tag: &node.tag, rack: &node.rack };
             let seat = seat_at(ledger, disk, self.scores.of_node(node.id));
             self.seats.entry(kind).or_default().insert(seat);
@@ -140,9 +140,14 @@ pub fn choose_target(
     if let Some(disk) = chosen.and_then(|disk| world.disks.get(&disk)) {
         return Ok((disk.node, disk.id));
     }
-    let (mut busy, mut why) = (Vec::new(), Tally::default());
+    let (mut busy, mut flowing, mut why) = (Vec::new(), None, Tally::default());
     for disk in world.disks.values() {
         match refusal(disk) {
+            // The next copy that ends there lets one more begin.
+            Some(reason @ Reason::NodeTakesEnough { .. }) => {
+                busy.push(disk.id);
+                flowing = Some(reason);
+            }
             Some(reason) => why.count(&reason),
             None => busy.push(disk.id),
         }
@@ -151,7 +156,8 @@ pub fn choose_target(
         let (tablet, disks, why) = (tablet.id, world.disks.len() as u32, why.text());
         return Err(NoTarget { reason: Reason::NoDestination { tablet, disks, why }, busy });
     }
-    Err(no_slot(busy))
+    let none = no_slot(busy);
+    Err(NoTarget { reason: flowing.unwrap_or(none.reason), busy: none.busy })
 }
 
 /// Disks could take it, but have no free slot.
@@ -215,6 +221,7 @@ fn new_refusal(
         .or_else(|| unwanted(world, tablet, disk))
         .or_else(|| host_refusal(world, tablet, old, disk))
         .or_else(|| overfill(ledger, disk, bytes, world.knobs.clone_reserve(disk.space.total)))
+        .or_else(|| flow_refusal(world, ledger, disk.node))
 }
 
 /// Its host holds a replica of the tablet other than the one that is to be replaced.
@@ -230,6 +237,7 @@ pub fn in_place_refusal(world: &World, ledger: &Ledger, disk: DiskId, bytes: u64
     let Some(disk) = world.disks.get(&disk) else { return Some(Reason::DiskNotOnline { disk }) };
     let reserve = world.knobs.load_reserve(disk.space.total);
     place_refusal(world, disk)
+        .or_else(|| pause::holds_disk(world, disk))
         .or_else(|| if bytes == 0 { None } else { overfill(ledger, disk, bytes, reserve) })
         .or_else(|| slot_refusal(ledger, disk.id))
 }
@@ -246,13 +254,14 @@ pub fn every_rule(
     tablet: &Tablet,
     disk: &Disk,
     bytes: u64,
-) -> [(&'static str, Option<Reason>); 5] {
+) -> [(&'static str, Option<Reason>); 6] {
     let keep = world.knobs.clone_reserve(disk.space.total);
     [
         ("there", place_refusal(world, disk)),
         ("wanted", unwanted(world, tablet, disk)),
         ("host", host_refusal(world, tablet, None, disk)),
         ("space", overfill(ledger, disk, bytes, keep)),
+        ("flow", flow_refusal(world, ledger, disk.node)),
         ("slot", slot_refusal(ledger, disk.id)),
     ]
 }
@@ -282,10 +291,33 @@ pub fn takes_nothing_new(world: &World, disk: &Disk) -> Option<Reason> {
     disk.draining.then_some(Reason::DiskDraining { disk: disk.id })
 }
 
+/// Whether a person keeps new replicas away from a disk without wanting it empty: a black list, a pause of repair.
+pub fn closed(world: &World, disk: &Disk) -> Option<Reason> {
+    let node = world.nodes.get(&disk.node)?;
+    if is_black_listed(world, node) {
+        return Some(Reason::BlackListed { node: node.id, host: node.host.clone() });
+    }
+    pause::holds_disk(world, disk)
+}
+
+/// Whether the node gets no new replica: by id, host, name or address (Pegasus' list).
+pub fn is_black_listed(world: &World, node: &Node) -> bool {
+    let is =
+        |name: &String| *name == node.host || *name == node.name || *name == node.peer || name.parse() == Ok(node.id);
+    world.knobs.assign_secondary_black_list.iter().any(is)
+}
+
+/// Flow control: so many copies may be under way to one node at once.
+fn flow_refusal(world: &World, ledger: &Ledger, node: NodeId) -> Option<Reason> {
+    let (coming, max) = (ledger.coming_to(node), world.knobs.add_secondary_max_count_for_one_node);
+    let is_full = world.knobs.add_secondary_enable_flow_control && coming >= max;
+    is_full.then_some(Reason::NodeTakesEnough { node, coming, max })
+}
+
 /// The rule that keeps new copies of this tablet away from a disk that is there: [`takes_nothing_new`], another tag, or
 /// a node outside its bucket. In a colocation group the bucket alone says where, whatever the tag.
 pub fn unwanted(world: &World, tablet: &Tablet, disk: &Disk) -> Option<Reason> {
-    if let Some(reason) = takes_nothing_new(world, disk) {
+    if let Some(reason) = takes_nothing_new(world, disk).or_else(|| closed(world, disk)) {
         return Some(reason);
     }
     if let Some(bucket) = world.bucket_nodes(tablet) {

@@ -8,6 +8,7 @@ use crate::world::Work;
 use stele_common::{Liveness, LoadId, NodeId, ReplicaId, ReplicaState, TabletStatus, TaskType, Version};
 
 mod full_disk;
+mod held;
 pub mod house;
 mod moves;
 mod one;

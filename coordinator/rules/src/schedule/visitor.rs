@@ -12,7 +12,7 @@ use super::victim::{Purpose, choose_victim};
 use crate::checkup::{Counts, Flaw, Verdict, waits};
 use crate::event::Target;
 use crate::world::{Replica, Tablet};
-use crate::{Proposal, Reason};
+use crate::{Proposal, Reason, pause};
 use stele_common::{DiskId, NodeId, Priority, ReplicaId, TaskType};
 
 /// One look at one tablet.
@@ -243,6 +243,10 @@ impl<'a> Visitor<'a> {
     }
 
     pub fn delete_this(&self, victim: ReplicaId) -> Visit {
+        let known = self.tablet.replicas.iter().find(|replica| replica.id == victim);
+        if let Some(reason) = known.and_then(|replica| pause::holds_replica(self.desktop.world, replica)) {
+            return Visit::Refused(reason);
+        }
         let proposal = Proposal::Delete {
             tablet: self.tablet.id,
             revision: self.tablet.revision,

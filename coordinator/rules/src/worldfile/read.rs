@@ -284,7 +284,11 @@ impl Reader {
 
     fn lease(&mut self, mut lease: Lease) {
         lease.set_clock(self.times.now(), u64::try_from(self.times.now_ms).unwrap_or(0));
-        self.world.leases.insert(lease);
+        // A pause holds for as long as it is on record.
+        let is_over = lease.is_over(self.times.now()) && matches!(lease.scope, LeaseScope::Pause { .. });
+        if !is_over {
+            self.world.leases.insert(lease);
+        }
     }
 
     /// A lease that the file shows at its node or tablet; one that stands among the leases too is the same.

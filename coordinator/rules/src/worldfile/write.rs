@@ -72,7 +72,7 @@ struct Shape<'a, Nodes, Tables, Groups, Tablets, Tasks, Leases> {
 fn is_listed(lease: &Lease) -> bool {
     match lease.scope {
         LeaseScope::UrgentTablet { .. } => false,
-        LeaseScope::Maintenance { .. } | LeaseScope::Urgent { .. } => true,
+        LeaseScope::Maintenance { .. } | LeaseScope::Urgent { .. } | LeaseScope::Pause { .. } => true,
     }
 }
 
@@ -135,7 +135,7 @@ impl Written<'_> {
         let leases = self.world.leases.values().filter(|lease| !lease.is_over(self.at));
         let urgent = leases.filter_map(|lease| match lease.scope {
             LeaseScope::UrgentTablet { tablet } => Some((tablet, self.until_ms(lease))),
-            LeaseScope::Maintenance { .. } | LeaseScope::Urgent { .. } => None,
+            LeaseScope::Maintenance { .. } | LeaseScope::Urgent { .. } | LeaseScope::Pause { .. } => None,
         });
         urgent.collect()
     }

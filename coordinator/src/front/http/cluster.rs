@@ -32,6 +32,12 @@ pub async fn nodes(front: Data<Front>) -> Result<Json<api::Nodes>, Problem> {
     Ok(Json(api::Nodes { nodes: nodes.collect() }))
 }
 
+/// Stands before [`node`]: no id is called so.
+#[get("/v1/nodes/replicas")]
+pub async fn node_replicas(front: Data<Front>) -> Result<Json<api::NodeReplicas>, Problem> {
+    Ok(Json(view::replicas::of_nodes(&front.ask.now().world)))
+}
+
 #[get("/v1/nodes/{id}")]
 pub async fn node(front: Data<Front>, id: Path<NodeId>) -> Result<Json<api::NodeInfo>, Problem> {
     let silences = front.ask.silences().await?;

@@ -98,6 +98,7 @@ fn routes(config: &mut ServiceConfig) {
     config
         .service(cluster::status)
         .service(cluster::nodes)
+        .service(cluster::node_replicas)
         .service(cluster::node)
         .service(cluster::explain_node)
         .service(cluster::disks)

@@ -88,6 +88,9 @@ fn status(reason: &Reason) -> StatusCode {
         | LoadAborted
         | BallotMoved { .. }
         | AlreadyCommitted { .. }
+        | Paused { .. }
+        | BlackListed { .. }
+        | NodeTakesEnough { .. }
         | RevisionMoved { .. }
         | NotReady { .. }
         | NoSource { .. }

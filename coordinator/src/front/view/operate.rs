@@ -6,12 +6,12 @@ use crate::published::Published;
 use std::collections::BTreeSet;
 use stele_common::api::{
     Certificate, CertifiedCopy, CertifiedTablet, DrainItem, DrainProgress, DrainState, GroupInfo, Groups, LeaseInfo,
-    LeaseOn, Leases, Refusal,
+    LeaseOn, Leases, PauseWhat, Refusal,
 };
 use stele_common::{Digest, NodeId, TabletId, Tick};
 use stele_coordinator_rules::evacuation::proof::{Proof, Proven};
 use stele_coordinator_rules::evacuation::{name_of, progress};
-use stele_coordinator_rules::world::{Drain, Group, Lease, LeaseScope, Leaver, Node, Tablet};
+use stele_coordinator_rules::world::{Drain, Group, Lease, LeaseScope, Leaver, Node, PauseOn, Tablet};
 use stele_coordinator_rules::{World, checkup};
 
 /// Whether an operator wants it empty, and how far that is. `marked`: a world file may mark without a record.
@@ -126,6 +126,7 @@ pub fn lease(world: &World, lease: &Lease, at: Tick) -> LeaseInfo {
     let on = match &lease.scope {
         LeaseScope::Maintenance { node } => LeaseOn::Maintenance { node: *node },
         LeaseScope::UrgentTablet { tablet } => LeaseOn::UrgentTablet { tablet: *tablet },
+        LeaseScope::Pause { what, on } => paused(world, *what, on),
         LeaseScope::Urgent { table, partition } => {
             let known = world.tables.get(table);
             let name = |id| known?.partitions.iter().find(|part| part.id == id).map(|part| part.name.clone());
@@ -143,6 +144,20 @@ pub fn lease(world: &World, lease: &Lease, at: Tick) -> LeaseInfo {
         until: lease.until_wall_ms.map(rfc3339),
         ends_in_ms: lease.until.map(|until| until.since(at)),
     }
+}
+
+fn paused(world: &World, what: PauseWhat, on: &PauseOn) -> LeaseOn {
+    let (mut node, mut disk, mut table) = (None, None, None);
+    match on {
+        PauseOn::Everything => {}
+        PauseOn::Node { node: paused } => node = Some(*paused),
+        PauseOn::Disk { disk: paused } => disk = Some(*paused),
+        PauseOn::Table { table: id } => {
+            let name = world.tables.get(id).map(|table| format!("{}.{}", table.db, table.name));
+            table = Some(name.unwrap_or_else(|| id.to_string()));
+        }
+    }
+    LeaseOn::Pause { what, node, disk, table }
 }
 
 /// All colocation groups.
