@@ -121,6 +121,9 @@ pub enum Verb {
     /// Ask a world file, or simulate a whole cluster from seeds
     #[command(subcommand)]
     Sim(cmd::sim::SimVerb),
+    /// How even the hosts are, and what moves
+    #[command(subcommand)]
+    Balance(cmd::balance::BalanceVerb),
     /// What a loss would cost: what is gone, degraded, and how long healing takes
     #[command(name = "whatif")]
     WhatIf(cmd::whatif::WhatIfArgs),

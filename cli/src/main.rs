@@ -98,6 +98,7 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Snapshot(verb) => cmd::snapshot::run(global, verb),
         Verb::Sim(verb) => cmd::sim::run(global, verb),
         Verb::Throttle(args) => cmd::throttle::run(global, args),
+        Verb::Balance(verb) => cmd::balance::run(global, verb),
         Verb::WhatIf(args) => cmd::whatif::run(global, args),
         Verb::Token(args) => cmd::token::run(args),
         Verb::Completions(args) => cmd::completions::run(args),

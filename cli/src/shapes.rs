@@ -21,10 +21,12 @@ macro_rules! rows {
     };
 }
 
+mod balance;
 mod operate;
 pub mod settings;
 mod why;
 
+pub use balance::balance;
 pub use operate::{
     blockers, certificate, drain, drain_item, drained, evacuation, group, lease, lease_line, node_replicas, removal,
 };
@@ -242,6 +244,7 @@ pub fn status(status: &Status) -> String {
         ("oldest", status.oldest.as_ref().map(oldest).unwrap_or_default()),
         ("used", format!("{} of {}", size(status.bytes_used), size(status.bytes_total))),
         ("tasks", format!("{} pending, {} running", status.tasks_pending, status.tasks_running)),
+        ("balance", status.balance.as_ref().map(balance::line).unwrap_or_default()),
         ("loads", format!("{} open", status.loads_open)),
         ("strays", if status.strays == 0 { String::new() } else { status.strays.to_string() }),
     ]);

@@ -9,9 +9,11 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+mod balance;
 mod config;
 mod operate;
 mod whatif;
+pub use balance::*;
 pub use config::*;
 pub use operate::*;
 pub use whatif::*;
@@ -49,6 +51,9 @@ pub struct Status {
     /// How fast copies may be, and since when.
     #[serde(default)]
     pub limits: Limits,
+    /// What balance does, or why it does nothing; null before it has looked.
+    #[serde(default)]
+    pub balance: Option<BalanceLine>,
     /// What holds for a time: maintenance, urgency.
     #[serde(default)]
     pub leases: Vec<LeaseInfo>,

@@ -75,6 +75,8 @@ pub struct RepairKnobs {
     pub schedule_slot_num_per_path: u32,
     /// Copies at once on a disk that only make hosts even; slots apart from those of repair (the seed's name).
     pub balance_slot_num_per_path: u32,
+    /// Moves planned at once (the originals' name).
+    pub max_balancing_tablets: usize,
     /// Nothing is moved to make hosts even.
     pub disable_balance: bool,
     /// Above this used part of its disks, only space counts in a node's score (the seed's name).
@@ -141,6 +143,7 @@ impl Default for RepairKnobs {
             install_grace_ms: 2_000,
             schedule_slot_num_per_path: 2,
             balance_slot_num_per_path: 2,
+            max_balancing_tablets: 500,
             disable_balance: false,
             capacity_used_percent_high_water: 0.75,
             balance_load_score_threshold: 0.1,

@@ -2,7 +2,7 @@
 //!
 //! In: a change, with the world as it was last published. Out: lines and counters. It must never decide anything.
 
-use stele_common::Evidence;
+use stele_common::{Evidence, TaskType};
 use stele_coordinator_rules::world::{Outcome, Task, Work};
 use stele_coordinator_rules::{Change, Reason, World};
 
@@ -115,6 +115,9 @@ pub fn recorded(world: &World, change: &Change) {
                 Outcome::Cancelled { cause } => ("cancelled", Some(cause.code())),
             };
             metrics::counter!("stele_tasks_ended_total", "outcome" => end).increment(1);
+            if let Some(task) = world.tasks.get(tablet).filter(|running| running.id == *task) {
+                move_ended(task, end);
+            }
             tracing::info!(tablet = %tablet, task = %task, outcome = end, reason, "task ended");
         }
         StraySeen { tablet, replica, stray } => {
@@ -168,15 +171,28 @@ pub fn recorded(world: &World, change: &Change) {
     }
 }
 
+/// The last word of a move for evenness: its copy has ended.
+fn move_ended(task: &Task, end: &'static str) {
+    if let (TaskType::Balance, Work::Clone { .. }) = (task.task_type, &task.work) {
+        metrics::counter!("stele_balance_moves_total", "outcome" => end).increment(1);
+        if end == "finished" {
+            metrics::counter!("stele_balance_bytes_total").increment(task.bytes_done);
+        }
+    }
+}
+
 fn task_started(task: &Task) {
-    let (tablet, id, reason) = (task.tablet, task.id, task.status);
+    let (tablet, id, reason, kind) = (task.tablet, task.id, task.status, task.task_type);
     match &task.work {
         Work::Clone { replica, node, disk, fresh, source, source_node, version, .. } => tracing::info!(
-            tablet = %tablet, task = %id, reason = %reason, replica = %replica, node = %node, disk = %disk, fresh,
+            tablet = %tablet, task = %id, r#type = %kind, reason = %reason, replica = %replica, node = %node, disk = %disk, fresh,
             source = %source, source_node = %source_node, version = %version, "copy started"
         ),
         Work::Delete { replica, node, .. } => {
-            tracing::info!(tablet = %tablet, task = %id, reason = %reason, replica = %replica, node = %node, "deletion started");
+            tracing::info!(
+                tablet = %tablet, task = %id, r#type = %kind, reason = %reason, replica = %replica, node = %node,
+                "deletion started"
+            );
         }
     }
 }

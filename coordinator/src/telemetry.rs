@@ -54,6 +54,9 @@ fn describe_catalog() {
     describe_gauge!("stele_tablets_ill", "Tablets that were not HEALTHY when last checked");
     describe_histogram!("stele_round_seconds", Unit::Seconds, "Time that one round of the scheduler took");
     describe_counter!("stele_proposals_total", "Proposals of the scheduler, by answer of the catalog");
+    describe_histogram!("stele_plan_seconds", Unit::Seconds, "Time that one look for moves took");
+    describe_counter!("stele_balance_moves_total", "Moves for evenness that ended, by outcome");
+    describe_counter!("stele_balance_bytes_total", Unit::Bytes, "Bytes that finished moves for evenness copied");
     describe_gauge!("stele_proposals_waiting", "Proposals that have no answer yet");
 }
 
@@ -89,6 +92,7 @@ fn describe_world() {
     describe_gauge!("stele_drain_bytes_per_second", Unit::Bytes, "What the copies of drains under way carry a second");
     describe_gauge!("stele_drain_copies_running", "Copies of drains under way");
     describe_gauge!("stele_leases", "What people asked for until some time and is in force, by kind");
+    describe_gauge!("stele_balance_spread", "Used part of the fullest disk less that of the emptiest, by medium");
     describe_gauge!("stele_loads_open", "Loads in flight");
     describe_gauge!("stele_strays", "Replicas on disks that the catalog does not know");
     describe_gauge!("stele_bytes_used", Unit::Bytes, "Bytes that Stele uses on all disks");

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! store ─ load ─▶ world ─▶ Catalog (arbiter of its own)
+//!                          Balancer (an arbiter of its own)
 //!                          Checker, Scheduler (a second arbiter)    Agents, Roster, agent port (the main one)
 //! Begin ─▶ Catalog: the epoch is durable ─▶ only now are the ports served
 //! ```
 
 use crate::actors::agents::Agents;
+use crate::actors::balancer::Balancer;
 use crate::actors::catalog::{Begin, Catalog, Outlets};
 use crate::actors::checker::Checker;
 use crate::actors::roster::Roster;
@@ -49,13 +51,15 @@ pub async fn start(
     let known: Vec<NodeId> = world.nodes.keys().copied().collect();
     let (writer, store) = Writer::start(store).context("cannot start the store thread")?;
     let (publisher, snapshots) = published::cell(world.knobs.clone());
-    let (own, thinkers) = (Arbiter::new(), Arbiter::new());
+    let (own, thinkers, planner) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
 
     let catalog = Catalog::start_in_arbiter(&own.handle(), move |_| Catalog::new(clock, world, writer));
+    let balancer = Balancer::start_in_arbiter(&planner.handle(), |_| Balancer);
     let scheduler = {
+        let balancer = balancer.clone().recipient();
         let (catalog, snapshots) = (catalog.clone().recipient(), snapshots.clone());
         Scheduler::start_in_arbiter(&thinkers.handle(), move |_| {
-            Scheduler::new(clock, snapshots, Desk::default(), catalog)
+            Scheduler::new(clock, snapshots, Desk::default(), catalog, balancer)
         })
     };
     let checker = {
@@ -82,7 +86,9 @@ pub async fn start(
         explain: scheduler.clone().recipient(),
         explain_node: scheduler.clone().recipient(),
         tasks: scheduler.clone().recipient(),
-        pending: scheduler.recipient(),
+        pending: scheduler.clone().recipient(),
+        balance: scheduler.recipient(),
+        moves: balancer.recipient(),
         silences: roster.clone().recipient(),
     };
     let link = Link {
@@ -96,7 +102,7 @@ pub async fn start(
         refusals: Refusals::default(),
         lanes: Lanes::default(),
     };
-    Ok(House { ask: Ask::new(clock, snapshots, doors), link, catalog, store, arbiters: vec![own, thinkers] })
+    Ok(House { ask: Ask::new(clock, snapshots, doors), link, catalog, store, arbiters: vec![own, thinkers, planner] })
 }
 
 impl House {

@@ -7,8 +7,9 @@ use crate::mutant::{bent, straighten};
 use crate::options::{MINUTE, SECOND};
 use crate::sim::{Next, Sim};
 use stele_common::{TabletStatus, Tick};
+use stele_coordinator_rules::balance::moves::{Move, next_moves};
 use stele_coordinator_rules::schedule::{DeskAction, DeskEvent};
-use stele_coordinator_rules::{Change, EventBody, Proposal, checkup};
+use stele_coordinator_rules::{Change, EventBody, Proposal, Reason, checkup};
 
 /// The desk's round.
 pub const ROUND_MS: u64 = SECOND;
@@ -78,8 +79,23 @@ impl Sim {
                     let after = 1 + self.work.below(200);
                     self.queue.put(self.now + after, Next::Propose { life: number, proposal });
                 }
+                DeskAction::AskMoves { scope, limit } => {
+                    // The planner looks at what was published when it was asked, and takes its time.
+                    let Some(life) = &self.coordinator.life else { return };
+                    let answer = next_moves(&life.world, &scope, limit);
+                    let after = 1 + self.work.below(2 * SECOND);
+                    self.queue.put(self.now + after, Next::Moves { life: number, answer });
+                }
                 DeskAction::Explain { reason, .. } => *self.stats.refusals.entry(reason.code()).or_default() += 1,
             }
+        }
+    }
+
+    /// The planner has looked.
+    pub fn moves(&mut self, number: u64, answer: Result<Vec<Move>, Reason>) {
+        let Some(at) = self.tick_of() else { return };
+        if self.coordinator.life.as_ref().is_some_and(|life| life.number == number) {
+            self.desk(at, DeskEvent::Moves(answer));
         }
     }
 
@@ -114,11 +130,7 @@ impl Sim {
         if self.coordinator.life.as_ref().is_none_or(|life| life.number != number) {
             return;
         }
-        let tablet = match &proposal {
-            Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => {
-                *tablet
-            }
-        };
+        let tablet = proposal.tablet();
         self.coordinate(EventBody::Propose(proposal), Asker::Desk { tablet });
     }
 }

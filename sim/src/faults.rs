@@ -33,6 +33,7 @@ impl Sim {
             return;
         }
         self.plan(fault);
+        self.stir();
         let agent = self.fate.below(self.agents.len() as u64) as usize;
         let disk = self.fate.below(self.mix.disks_per_host) as usize;
         let is_of_host = !matches!(fault, Fault::CoordinatorCrash | Fault::OldStore | Fault::Rival);
@@ -178,6 +179,7 @@ impl Sim {
 
     /// A fault is over.
     pub fn undo(&mut self, undo: Undo) {
+        self.stir();
         match undo {
             Undo::Cut(cut) => cut.iter().for_each(|(from, to)| self.net.heal(*from, *to)),
             Undo::Full { agent, disk } => self.agents[agent].disks[disk].full = false,

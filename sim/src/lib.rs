@@ -21,6 +21,7 @@ mod copying;
 mod damage;
 mod desk;
 pub mod disk;
+mod evenness;
 mod evidence;
 mod fault;
 mod faults;

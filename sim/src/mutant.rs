@@ -153,6 +153,9 @@ pub fn straighten(mut proposal: Proposal, world: &World) -> Proposal {
         Proposal::Clone { tablet, revision, .. } | Proposal::Delete { tablet, revision, .. } => {
             *revision = world.tablets.get(*tablet).map_or(*revision, |tablet| tablet.revision);
         }
+        Proposal::Move { mv, revision } => {
+            *revision = world.tablets.get(mv.tablet).map_or(*revision, |tablet| tablet.revision);
+        }
         Proposal::Cancel { .. } => {}
     }
     proposal

@@ -34,6 +34,8 @@ pub struct Mix {
     pub hosts: u64,
     pub disks_per_host: u64,
     pub disk_bytes: u64,
+    /// Disks of every so-manieth host have four times as much; 0: none.
+    pub large_every: u64,
     pub tables: Vec<TableMix>,
     /// The last so many hosts have the tag "b", and the last table wants it.
     pub tagged_hosts: u64,
@@ -112,7 +114,8 @@ impl Mix {
             think_ms: rng.between(60, 600) * SECOND,
             net,
             faults,
-            knobs: knobs(rng),
+            knobs: evenness(seed, knobs(rng)),
+            large_every: large_every(seed),
         }
     }
 }
@@ -128,6 +131,21 @@ fn places(rng: &mut Rng, mut tables: Vec<TableMix>, hosts: u64) -> (Vec<TableMix
     (last.tag, last.replication) = ("b", last.replication.min(2));
     others.iter_mut().for_each(|table| table.replication = table.replication.min(hosts as u32 - 4));
     (tables, 3)
+}
+
+/// Drawn apart from all else, so that a seed's other draws are what they were without it.
+fn evenness(seed: u64, knobs: RepairKnobs) -> RepairKnobs {
+    let rng = &mut Rng::new(seed, 9);
+    RepairKnobs {
+        balance_threshold: rng.pick(&[0.002, 0.01, 0.1]).unwrap_or(0.1),
+        balance_slot_num_per_path: rng.between(1, 2) as u32,
+        ..knobs
+    }
+}
+
+fn large_every(seed: u64) -> u64 {
+    let rng = &mut Rng::new(seed, 10);
+    if rng.permille(400) { rng.between(2, 3) } else { 0 }
 }
 
 /// The product's defaults, slower beats (fewer events a virtual hour) and shorter periods (more of each law a run).

@@ -137,6 +137,7 @@ impl Sim {
     /// A decision, just applied.
     pub fn check_decision(&mut self, change: &Change) {
         self.check_wishes(change);
+        self.check_evenness(change);
         match change {
             Change::ReplicaAdded { tablet, replica, node, .. } => self.check_place(*tablet, *replica, *node),
             Change::ReplicaBad { replica, cause, .. } => self.check_bad(*replica, cause),

@@ -9,6 +9,7 @@
 use crate::agent::Agent;
 use crate::clients::{Client, ClientNext};
 use crate::coordinator::{Coordinator, UpBody};
+use crate::evenness::Evenness;
 use crate::faults::{Fault, Undo};
 use crate::net::{Net, Place};
 use crate::options::{HOUR, MINUTE, Mix, Options};
@@ -20,7 +21,8 @@ use crate::{Mutant, Rng, Stats, Violation};
 use std::collections::BTreeSet;
 use stele_common::handshake::{Answer as Handshake, StoreMark};
 use stele_common::{BootId, ReplicaId, TabletId, ToAgent};
-use stele_coordinator_rules::Proposal;
+use stele_coordinator_rules::balance::moves::Move;
+use stele_coordinator_rules::{Proposal, Reason};
 
 /// More than this in one virtual minute is a loop that feeds itself: a busy house of this size stays below a tenth.
 const STORM: u64 = 300_000;
@@ -94,6 +96,11 @@ pub enum Next {
     Propose {
         life: u64,
         proposal: Proposal,
+    },
+    /// The planner has looked for moves.
+    Moves {
+        life: u64,
+        answer: Result<Vec<Move>, Reason>,
     },
     Asked {
         client: usize,
@@ -183,12 +190,25 @@ pub struct Sim {
     pub is_rival: bool,
     /// The victim of the latest deletion that was given up.
     pub given_up: Option<ReplicaId>,
+    pub evenness: Evenness,
 }
 
 impl Sim {
     pub fn new(seed: u64, options: Options) -> Sim {
-        let mix = Mix::draw(seed, options.hours);
-        let agents = (0..mix.hosts as usize).map(|i| Agent::new(i, mix.disks_per_host, mix.disk_bytes));
+        let mut mix = Mix::draw(seed, options.hours);
+        // A mutant is found by what it breaks; moves beside it would only hide which law that was.
+        mix.knobs.disable_balance = options.mutant.is_some();
+        let bytes = |host: u64| match mix.large_every {
+            0 => mix.disk_bytes,
+            every => {
+                if host.is_multiple_of(every) {
+                    4 * mix.disk_bytes
+                } else {
+                    mix.disk_bytes
+                }
+            }
+        };
+        let agents = (0..mix.hosts).map(|i| Agent::new(i as usize, mix.disks_per_host, bytes(i)));
         let mut agents: Vec<Agent> = agents.collect();
         agents.iter_mut().rev().take(mix.tagged_hosts as usize).for_each(|agent| agent.tag = "b");
         let mut sim = Sim {
@@ -217,6 +237,7 @@ impl Sim {
             rival: None,
             is_rival: false,
             given_up: None,
+            evenness: Evenness::default(),
             mix,
         };
         sim.begin();
@@ -288,6 +309,7 @@ impl Sim {
             Next::Sweep { life } => self.as_life(life, |sim| sim.sweep(life)),
             Next::Round { life } => self.as_life(life, |sim| sim.desk_round(life)),
             Next::Propose { life, proposal } => self.as_life(life, |sim| sim.propose(life, proposal)),
+            Next::Moves { life, answer } => self.as_life(life, |sim| sim.moves(life, answer)),
             Next::Asked { client, attempt, event } => self.client_asks(client, attempt, *event),
             Next::Client { client, step } => self.client_step(client, step),
             Next::Stream { stream } => self.stream_arrives(*stream),

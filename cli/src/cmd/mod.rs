@@ -3,6 +3,7 @@
 //! Each has `run(&Global, &Args) -> Outcome`. They speak to coordinator and agents over HTTP only; `serve` is the one
 //! that links them in.
 
+pub mod balance;
 pub mod completions;
 pub mod config;
 pub mod demo;

@@ -89,6 +89,7 @@ pub(super) const KNOBS: &[Knob] = &[
         1_024,
         "copies at once on a disk that only make hosts even; apart from those of repair",
     ),
+    count("max_balancing_tablets", 1, 100_000, "moves planned at once"),
     flag("disable_balance", "nothing is moved to make hosts even"),
     part("balance_threshold", "disks of a medium are evened when their used parts differ by this or more"),
     part("capacity_used_percent_high_water", "above this used part of its disks only space counts in a node's score"),

@@ -39,6 +39,7 @@ pub(crate) mod knobs;
 pub(crate) mod leases;
 pub(crate) mod level;
 pub(crate) mod loads;
+pub(crate) mod moving;
 pub(crate) mod pardon;
 pub(crate) mod placement;
 pub(crate) mod policy;
@@ -111,6 +112,7 @@ fn proposed(draft: &mut Draft, proposal: &Proposal) {
             let wish = repair(*tablet, *revision, *status, *priority);
             tasks::start_copy(draft, wish, *source, *target).map(Answer::Started)
         }
+        Proposal::Move { revision, mv } => moving::start(draft, *revision, mv).map(Answer::Started),
         Proposal::Delete { tablet, revision, status, priority, victim } => {
             let wish = repair(*tablet, *revision, *status, *priority);
             deletion::start(draft, wish, *victim).map(Answer::Started)

@@ -1,6 +1,7 @@
 //! Everything that can happen to the catalog, stamped with its time by the shell.
 
 use crate::Reason;
+use crate::balance::moves::Move;
 use stele_common::handshake::Hello;
 use stele_common::{
     DiskId, Epoch, Liveness, LoadKey, NodeId, Priority, ReplicaId, Report, TabletId, TabletStatus, TaskId, Tick, api,
@@ -106,6 +107,11 @@ pub enum Proposal {
         /// An existing replica to be brought up, or a disk to make a new one on.
         target: Target,
     },
+    /// One replica of a healthy tablet is to stand elsewhere, so that the hosts are even.
+    Move {
+        revision: u64,
+        mv: Move,
+    },
     Delete {
         tablet: TabletId,
         revision: u64,
@@ -140,6 +146,7 @@ impl Proposal {
             Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => {
                 *tablet
             }
+            Proposal::Move { mv, .. } => mv.tablet,
         }
     }
 }

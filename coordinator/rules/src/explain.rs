@@ -12,7 +12,9 @@ mod tasks;
 pub use margin::Margin;
 pub use node::node;
 pub use problems::{Problems, problems};
-pub use tasks::{history_of, history_tasks, oldest_sick, pending_task, pending_tasks, running_task, running_tasks};
+pub use tasks::{
+    history_of, history_tasks, kind_of, oldest_sick, pending_task, pending_tasks, running_task, running_tasks,
+};
 
 use crate::checkup::verdict::{flaw_text, rung, verdict_on};
 use crate::checkup::{Judged, because, count};

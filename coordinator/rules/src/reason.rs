@@ -156,6 +156,12 @@ pub enum Reason {
     RepairFirst { tablet: TabletId, status: TabletStatus },
     #[error("moving tablet {tablet} is worth nothing any more: {detail}")]
     NotWorth { tablet: TabletId, detail: String },
+    #[error("`disable_balance` is set")]
+    BalanceDisabled,
+    #[error("leadership is new: in {in_ms} ms everybody who is there has been heard")]
+    BalanceTooEarly { in_ms: u64 },
+    #[error("repair first: {tablets} tablets are being copied or wait for it")]
+    RepairsFirst { tablets: u32 },
     // task ends
     #[error("node {node} is lost")]
     NodeLost { node: NodeId },
@@ -257,6 +263,9 @@ impl Reason {
             BalanceHeld { .. } => "balance_held",
             RepairFirst { .. } => "repair_first",
             NotWorth { .. } => "not_worth",
+            BalanceDisabled => "balance_disabled",
+            BalanceTooEarly { .. } => "balance_too_early",
+            RepairsFirst { .. } => "repairs_first",
             NodeLost { .. } => "node_lost",
             TimedOut { .. } => "timed_out",
             Stalled { .. } => "stalled",

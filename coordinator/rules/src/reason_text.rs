@@ -98,6 +98,8 @@ impl Reason {
             LastComplete { .. } | TooFewHolders { .. } | NotProven { .. } | EvidenceTimedOut { .. } => {
                 "bring the other replicas back; nothing is deleted before they are proven"
             }
+            BalanceDisabled => "allow it again: `stele config set disable_balance false`",
+            RepairsFirst { .. } => "see `stele task list`; balance goes on by itself",
             AgentFailed { .. } => "see the agent's log; the copy is tried again",
             NothingEvens { .. } => "add hosts or disks; only healthy tablets move, and no two copies to one host",
             LoadAborted
@@ -124,6 +126,7 @@ impl Reason {
             | BalanceHeld { .. }
             | RepairFirst { .. }
             | NotWorth { .. }
+            | BalanceTooEarly { .. }
             | LoadCountsIt { .. } => return None,
         };
         Some(text.into())

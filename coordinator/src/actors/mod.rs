@@ -10,6 +10,7 @@
 //! ```
 
 pub mod agents;
+pub mod balancer;
 pub mod catalog;
 pub mod checker;
 pub mod dirty;

@@ -5,15 +5,18 @@
 //! snapshots and carries its proposals; a proposal that was decided on an older tablet is refused by its revision.
 
 use super::words::{
-    ExplainNode, ExplainTablet, Happened, ListTasks, Pending, SumPending, TaskFilter, TasksEnded, Verdicts,
+    BalanceNow, ExplainNode, ExplainTablet, Happened, ListBalance, ListTasks, Pending, SelectMoves, SumPending,
+    TaskFilter, TasksEnded, Verdicts,
 };
 use crate::clock::Clock;
 use crate::published::{Published, Snapshots};
 use crate::telemetry;
 use actix::prelude::*;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stele_common::TabletId;
+use stele_coordinator_rules::balance::moves::Scope;
 use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
 use stele_coordinator_rules::{Answer, EventBody, Proposal, Reason, explain};
 use tokio::sync::oneshot;
@@ -30,14 +33,30 @@ pub struct Scheduler {
     snapshots: Snapshots,
     desk: Desk,
     catalog: Recipient<Happened>,
+    balancer: Recipient<SelectMoves>,
     waiting: VecDeque<Proposal>,
     in_flight: usize,
     round_due: bool,
 }
 
 impl Scheduler {
-    pub fn new(clock: Clock, snapshots: Snapshots, desk: Desk, catalog: Recipient<Happened>) -> Scheduler {
-        Scheduler { clock, snapshots, desk, catalog, waiting: VecDeque::new(), in_flight: 0, round_due: false }
+    pub fn new(
+        clock: Clock,
+        snapshots: Snapshots,
+        desk: Desk,
+        catalog: Recipient<Happened>,
+        balancer: Recipient<SelectMoves>,
+    ) -> Scheduler {
+        Scheduler {
+            clock,
+            snapshots,
+            desk,
+            catalog,
+            balancer,
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            round_due: false,
+        }
     }
 
     fn step(&mut self, event: DeskEvent, ctx: &mut Context<Self>) {
@@ -49,6 +68,7 @@ impl Scheduler {
         for action in self.desk.step(&published.world, self.clock.tick(), event) {
             match action {
                 DeskAction::Propose(proposal) => self.waiting.push_back(proposal),
+                DeskAction::AskMoves { scope, limit } => self.ask_moves(published, scope, limit, ctx),
                 DeskAction::Explain { tablet, reason } => {
                     telemetry::explained(&reason);
                     tracing::debug!(tablet = %tablet, reason = reason.code(), "waits");
@@ -58,10 +78,21 @@ impl Scheduler {
         self.propose(ctx);
     }
 
+    /// The planner thinks on its own arbiter; its answer is one more event.
+    fn ask_moves(&mut self, published: &Published, scope: Scope, limit: usize, ctx: &mut Context<Self>) {
+        let select = self.balancer.send(SelectMoves { published: Arc::new(published.clone()), scope, limit });
+        ctx.spawn(select.into_actor(self).map(|answer, scheduler, ctx| {
+            // No answer: the process is ending.
+            let Ok(answer) = answer else { return };
+            scheduler.step(DeskEvent::Moves(answer), ctx);
+            scheduler.round_soon(ctx);
+        }));
+    }
+
     fn propose(&mut self, ctx: &mut Context<Self>) {
         while self.in_flight < IN_FLIGHT_MAX {
             let Some(proposal) = self.waiting.pop_front() else { return };
-            let tablet = tablet_of(&proposal);
+            let tablet = proposal.tablet();
             self.in_flight += 1;
             let (answer, answered) = oneshot::channel();
             let sent = self.catalog.send(Happened { body: EventBody::Propose(proposal), answer });
@@ -114,12 +145,6 @@ impl Scheduler {
     }
 }
 
-fn tablet_of(proposal: &Proposal) -> TabletId {
-    match proposal {
-        Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => *tablet,
-    }
-}
-
 impl Actor for Scheduler {
     type Context = Context<Self>;
 
@@ -163,6 +188,21 @@ impl Handler<ExplainNode> for Scheduler {
     fn handle(&mut self, ExplainNode(node): ExplainNode, _: &mut Context<Self>) -> Self::Result {
         let published = self.snapshots.borrow().clone();
         MessageResult(explain::node(&published.world, &self.desk, node, self.clock.tick()))
+    }
+}
+
+impl Handler<ListBalance> for Scheduler {
+    type Result = MessageResult<ListBalance>;
+
+    fn handle(&mut self, _: ListBalance, _: &mut Context<Self>) -> Self::Result {
+        let (published, balancing) = (self.snapshots.borrow().clone(), self.desk.balancing());
+        MessageResult(BalanceNow {
+            idle: balancing.idle().cloned(),
+            running: self.desk.moves_under_way(&published.world) as u64,
+            waiting: balancing.waiting().count() as u64,
+            done: balancing.done,
+            scope: self.desk.balance_scope(self.clock.tick()),
+        })
     }
 }
 

@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stele_common::api::Sick;
 use stele_common::{BootId, NodeId, TabletId, ToAgent, api};
+use stele_coordinator_rules::balance::moves::{Move, Scope};
 use stele_coordinator_rules::checkup::Verdict;
+use stele_coordinator_rules::schedule::balancing::Done;
 use stele_coordinator_rules::world::{Outcome, Task};
-use stele_coordinator_rules::{Answer, EventBody};
+use stele_coordinator_rules::{Answer, EventBody, Reason};
 use tokio::sync::{mpsc, oneshot};
 
 /// To the Catalog: something happened. The answer comes after the commit of everything that it changed.
@@ -133,6 +135,31 @@ pub struct ExplainNode(pub NodeId);
 #[derive(Message)]
 #[rtype(result = "BTreeMap<NodeId, u64>")]
 pub struct Silences;
+
+/// To the Balancer: moves that make hosts even, best first, or why there is none.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Move>, Reason>")]
+pub struct SelectMoves {
+    pub published: Arc<Published>,
+    pub scope: Scope,
+    pub limit: usize,
+}
+
+/// To the Scheduler: what balance is at.
+#[derive(Message)]
+#[rtype(result = "BalanceNow")]
+pub struct ListBalance;
+
+/// What balance is at.
+#[derive(Clone, Debug)]
+pub struct BalanceNow {
+    pub idle: Option<Reason>,
+    pub running: u64,
+    pub waiting: u64,
+    pub done: Done,
+    /// What it may touch now.
+    pub scope: Scope,
+}
 
 /// To the Scheduler: what is pending, summed up.
 #[derive(Message)]

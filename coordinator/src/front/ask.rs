@@ -4,7 +4,8 @@
 //! Requests under way at once are bounded here, because a mailbox's own bound does not hold across its senders.
 
 use crate::actors::words::{
-    ExplainNode, ExplainTablet, Happened, ListTasks, Pending, Silences, SumPending, TaskFilter,
+    BalanceNow, ExplainNode, ExplainTablet, Happened, ListBalance, ListTasks, Pending, SelectMoves, Silences,
+    SumPending, TaskFilter,
 };
 use crate::clock::Clock;
 use crate::published::{Published, Snapshots};
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use stele_common::{NodeId, TabletId, api};
+use stele_coordinator_rules::balance::moves::{Move, Scope};
 use stele_coordinator_rules::{Answer, EventBody, Reason};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -36,6 +38,8 @@ pub struct Ask {
     tasks: Recipient<ListTasks>,
     pending: Recipient<SumPending>,
     silences: Recipient<Silences>,
+    balance: Recipient<ListBalance>,
+    moves: Recipient<SelectMoves>,
     snapshots: Snapshots,
     clock: Clock,
     room: Arc<Semaphore>,
@@ -49,11 +53,13 @@ pub struct Doors {
     pub tasks: Recipient<ListTasks>,
     pub pending: Recipient<SumPending>,
     pub silences: Recipient<Silences>,
+    pub balance: Recipient<ListBalance>,
+    pub moves: Recipient<SelectMoves>,
 }
 
 impl Ask {
     pub fn new(clock: Clock, snapshots: Snapshots, doors: Doors) -> Ask {
-        let Doors { catalog, explain, explain_node, tasks, pending, silences } = doors;
+        let Doors { catalog, explain, explain_node, tasks, pending, silences, balance, moves } = doors;
         Ask {
             catalog,
             explain,
@@ -61,6 +67,8 @@ impl Ask {
             tasks,
             pending,
             silences,
+            balance,
+            moves,
             snapshots,
             clock,
             room: Arc::new(Semaphore::new(REQUESTS_MAX)),
@@ -116,6 +124,21 @@ impl Ask {
 
     pub async fn pending(&self) -> Result<Pending, Sorry> {
         self.pending.send(SumPending).await.map_err(|_| Sorry::Ending)
+    }
+
+    /// What balance is at.
+    pub async fn balance(&self) -> Result<BalanceNow, Sorry> {
+        self.balance.send(ListBalance).await.map_err(|_| Sorry::Ending)
+    }
+
+    /// What would be moved for evenness, at most so many, whatever holds balance back now.
+    pub async fn moves(
+        &self,
+        published: Arc<Published>,
+        scope: Scope,
+        limit: usize,
+    ) -> Result<Result<Vec<Move>, Reason>, Sorry> {
+        self.moves.send(SelectMoves { published, scope, limit }).await.map_err(|_| Sorry::Ending)
     }
 
     /// Milliseconds since each node's last beat; a node that was not heard in this epoch is not in it.

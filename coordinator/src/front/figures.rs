@@ -6,8 +6,9 @@ use super::view;
 use crate::published::Published;
 use stele_common::api::DrainState;
 use stele_common::status::Level;
-use stele_common::{DiskState, Liveness, TabletStatus, Tick};
+use stele_common::{DiskState, Liveness, Medium, TabletStatus, Tick};
 use stele_coordinator_rules::World;
+use stele_coordinator_rules::balance::spread::spreads;
 use stele_coordinator_rules::evacuation::progress;
 use stele_coordinator_rules::world::LeaseScope;
 
@@ -29,6 +30,13 @@ pub fn set(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) {
     metrics::gauge!("stele_tasks", "state" => "running").set(world.tasks.len() as f64);
     metrics::gauge!("stele_tasks", "state" => "pending").set(tasks_pending as f64);
     metrics::gauge!("stele_tasks_history").set(world.history.len() as f64);
+    for spread in spreads(world, at) {
+        let label = match spread.medium {
+            Medium::Hdd => "HDD",
+            Medium::Ssd => "SSD",
+        };
+        metrics::gauge!("stele_balance_spread", "medium" => label).set(spread.max - spread.min);
+    }
     metrics::gauge!("stele_loads_open").set(view::loads_open(world) as f64);
     metrics::gauge!("stele_strays").set(world.strays.len() as f64);
     let (used, total) = view::bytes(world);

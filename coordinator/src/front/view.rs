@@ -2,6 +2,7 @@
 //!
 //! Pure functions; nothing is decided here. What explains a verdict comes from the law book's `explain`.
 
+pub mod balance;
 pub mod operate;
 pub mod replicas;
 pub mod settings;
@@ -59,6 +60,7 @@ pub fn status(published: &Published, tally: &Tally, pending: Pending, at: Tick) 
         margin: tally.margin.shown(world),
         oldest: pending.oldest,
         limits: settings::limits(world),
+        balance: None,
         leases: operate::leases(world, at).leases,
         problems: tally.problems.clone(),
     }

@@ -6,10 +6,11 @@ use super::{Forecast, Next};
 use crate::mutant::{bent, straighten};
 use std::collections::BTreeSet;
 use stele_common::{BootId, NodeId};
+use stele_coordinator_rules::balance::moves::next_moves;
 use stele_coordinator_rules::roster::RosterEvent;
 use stele_coordinator_rules::schedule::{DeskAction, DeskEvent};
 use stele_coordinator_rules::world::{Outcome, Task, Work};
-use stele_coordinator_rules::{Action, Answer, Change, Event, EventBody, Proposal, catalog};
+use stele_coordinator_rules::{Action, Answer, Change, Event, EventBody, catalog};
 
 /// A step while something is to be done, as the shells' 100 ms; and while nothing is.
 const BUSY_MS: u64 = 100;
@@ -190,15 +191,19 @@ impl Forecast {
         let bent = bent(self.mutant, &self.world);
         let actions = self.desk.step(bent.as_ref().unwrap_or(&self.world), at, event);
         for action in actions {
-            let DeskAction::Propose(mut proposal) = action else { continue };
+            let mut proposal = match action {
+                DeskAction::Propose(proposal) => proposal,
+                DeskAction::AskMoves { scope, limit } => {
+                    let answer = next_moves(&self.world, &scope, limit);
+                    self.desk(DeskEvent::Moves(answer));
+                    continue;
+                }
+                DeskAction::Explain { .. } => continue,
+            };
             if bent.is_some() {
                 proposal = straighten(proposal, &self.world);
             }
-            let tablet = match &proposal {
-                Proposal::Clone { tablet, .. } | Proposal::Delete { tablet, .. } | Proposal::Cancel { tablet, .. } => {
-                    *tablet
-                }
-            };
+            let tablet = proposal.tablet();
             for answer in self.coordinate(EventBody::Propose(proposal)) {
                 let answer = match answer {
                     Answer::Started(task) => Ok(task),

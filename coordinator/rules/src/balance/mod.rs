@@ -4,6 +4,7 @@
 //! |---|---|
 //! | how busy is a node, per medium? | [`score`] |
 //! | what must a move lower? | [`worth`]; counts of one table: [`counts`] |
+//! | how even are the disks? | [`spread`] |
 //! | what is a move, is it still worth it, which come next? | [`moves`] |
 //! | which moves lead to the end, and what do they cost? | [`mod@plan`] |
 //! | how does a planner see the world? | [`picture`]; counts of tables in it: [`tally`] |
@@ -20,6 +21,7 @@ pub mod moves;
 pub mod picture;
 pub mod plan;
 pub mod score;
+pub mod spread;
 pub mod tally;
 pub mod usage;
 pub mod worth;

@@ -47,6 +47,8 @@ pub struct Scope {
     pub held_nodes: BTreeSet<NodeId>,
     pub held_disks: BTreeSet<DiskId>,
     pub held_tables: BTreeSet<TableId>,
+    /// Moved so lately that they rest.
+    pub resting: BTreeSet<TabletId>,
     /// Only these tables move; `None`: all.
     pub only_tables: Option<BTreeSet<TableId>>,
 }
@@ -75,6 +77,9 @@ pub fn takes_part(world: &World, scope: &Scope, disk: &Disk) -> Result<(), Reaso
 
 /// Whether a tablet's replicas may be moved for evenness at all.
 pub fn may_move(world: &World, scope: &Scope, tablet: &Tablet) -> Result<(), Reason> {
+    if scope.resting.contains(&tablet.id) {
+        return Err(Reason::BalanceHeld { what: format!("tablet {}, it was moved lately,", tablet.id) });
+    }
     if scope.holds_table(tablet.table) {
         return Err(Reason::BalanceHeld { what: format!("table {}", tablet.table) });
     }

@@ -55,18 +55,25 @@ pub fn table_dropped() -> Reason {
 pub fn start_copy(draft: &mut Draft, wish: Wish, source: ReplicaId, target: Target) -> Result<TaskId, Reason> {
     may_start(draft, &wish)?;
     let tablet = draft.world.tablets.get(wish.tablet).ok_or_else(|| moved(wish.tablet))?;
+    let place = place(draft.world, tablet, source, target).ok_or_else(|| moved(wish.tablet))?;
+    let from = tablet.replicas.iter().find(|replica| replica.id == source).ok_or_else(|| moved(wish.tablet))?;
+    if !salvage::has_slots(draft.world, from.disk, place.disk) {
+        // Taken since by a salvage, which the scheduler's ledger did not show yet: it counts again.
+        return Err(moved(wish.tablet));
+    }
+    begin_copy(draft, wish, source, place)
+}
+
+/// Starts a copy to a place that has been found fit.
+pub(crate) fn begin_copy(draft: &mut Draft, wish: Wish, source: ReplicaId, place: Place) -> Result<TaskId, Reason> {
+    let tablet = draft.world.tablets.get(wish.tablet).ok_or_else(|| moved(wish.tablet))?;
     let from = tablet.replicas.iter().find(|replica| replica.id == source);
     let from = from.filter(|replica| can_give(draft.world, replica)).ok_or_else(|| moved(wish.tablet))?;
     let seen = from.seen.as_ref().filter(|seen| facts::flaw_of(tablet, from, seen).is_none());
     let seen = seen.ok_or_else(|| moved(wish.tablet))?;
     let (version, timeout_ms) = (seen.version, draft.world.knobs.task_timeout_ms(seen.size));
     let (source_node, source_disk, ballot) = (from.node, from.disk, tablet.ballot);
-    let place = place(draft.world, tablet, source, target).ok_or_else(|| moved(wish.tablet))?;
     let Place { node, disk, existing, replaces } = place;
-    if !salvage::has_slots(draft.world, source_disk, disk) {
-        // Taken since by a salvage, which the scheduler's ledger did not show yet: it counts again.
-        return Err(moved(wish.tablet));
-    }
     let id = TaskId(draft.take_id());
     let replica = existing.unwrap_or_else(|| ReplicaId(draft.take_id()));
     let fresh = existing.is_none();
@@ -109,11 +116,11 @@ fn can_give(world: &World, replica: &Replica) -> bool {
 }
 
 /// Where a copy goes.
-struct Place {
-    node: NodeId,
-    disk: DiskId,
-    existing: Option<ReplicaId>,
-    replaces: Option<ReplicaId>,
+pub(crate) struct Place {
+    pub node: NodeId,
+    pub disk: DiskId,
+    pub existing: Option<ReplicaId>,
+    pub replaces: Option<ReplicaId>,
 }
 
 /// Where the copy goes, if it may go there. No two replicas of a tablet share a host, with one exception: a copy that
@@ -145,7 +152,13 @@ fn place(world: &World, tablet: &Tablet, source: ReplicaId, target: Target) -> O
 
 /// Whether a new replica may be made there: the place wants new ones of this tablet, no other replica but the one that
 /// it replaces is on the host, and the tablet has room.
-fn may_stand(world: &World, tablet: &Tablet, node: NodeId, disk: DiskId, replaces: Option<ReplicaId>) -> bool {
+pub(crate) fn may_stand(
+    world: &World,
+    tablet: &Tablet,
+    node: NodeId,
+    disk: DiskId,
+    replaces: Option<ReplicaId>,
+) -> bool {
     let Some(host) = world.nodes.get(&node).map(|node| node.host.as_str()) else { return false };
     let mut others = tablet.replicas.iter().filter(|other| Some(other.id) != replaces);
     let has_copy = others.any(|other| checkup::count::host_of(world, other) == Some(host));

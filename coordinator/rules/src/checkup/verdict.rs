@@ -11,7 +11,7 @@
 //! | stable < n | REPLICA_RELOCATING | NORMAL below a majority, else LOW |
 //! | with the table's tag < n | REPLICA_MISSING_IN_CLUSTER | LOW |
 //! | one on a disk that is being drained | DISK_MIGRATION | NORMAL |
-//! | replicas > n | REDUNDANT | VERY_HIGH |
+//! | replicas > n, unless one of them only moves so that hosts are even | REDUNDANT | VERY_HIGH |
 //! | otherwise | HEALTHY | none |
 //!
 //! While a replica that was marked for further repair is behind, for 20 minutes from its mark, NEED_FURTHER_REPAIR
@@ -24,7 +24,7 @@ use super::count::{Counts, Flaw, Judged, count, host_of};
 use super::waits;
 use crate::World;
 use crate::world::{Replica, Tablet};
-use stele_common::{Liveness, Priority, TabletStatus, Tick};
+use stele_common::{Liveness, Priority, TabletStatus, TaskType, Tick};
 
 /// What is wrong with a tablet, and what was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,11 +113,16 @@ fn ladder(world: &World, tablet: &Tablet, counts: &Counts, at: Tick) -> Found {
         Found::now(TabletStatus::ReplicaMissingInCluster, Priority::Low)
     } else if counts.must_move > 0 {
         Found::now(TabletStatus::DiskMigration, Priority::Normal)
-    } else if replicas > wanted {
+    } else if replicas > wanted && !is_moved_for_evenness(world, tablet) {
         Found { ready_in_ms: waits::surplus_in(world, tablet, counts, at), ..surplus(TabletStatus::Redundant) }
     } else {
         Found::none(TabletStatus::Healthy)
     }
+}
+
+/// What is beyond n comes or leaves with a move that nothing but evenness asked for: nobody need see to it.
+fn is_moved_for_evenness(world: &World, tablet: &Tablet) -> bool {
+    world.tasks.get(&tablet.id).is_some_and(|task| task.task_type == TaskType::Balance)
 }
 
 /// A mark holds this long: long enough for two full copies of the largest tablet to fail, short enough that a surplus

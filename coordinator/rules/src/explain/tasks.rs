@@ -161,7 +161,7 @@ fn task_info(world: &World, task: &Task) -> TaskInfo {
 }
 
 /// What is done first about such a verdict.
-pub(super) fn kind_of(status: TabletStatus) -> Option<TaskKind> {
+pub fn kind_of(status: TabletStatus) -> Option<TaskKind> {
     match status {
         TabletStatus::ReplicaMissing
         | TabletStatus::NeedFurtherRepair

@@ -3,20 +3,24 @@
 //! In: the world's running tasks, the time. Out: proposals to cancel. The Catalog ends tasks; nothing here waits for an
 //! agent's word, which may never come.
 
-use super::target::place_refusal;
+use super::target::{place_refusal, takes_nothing_new};
 use crate::catalog::deletion;
 use crate::catalog::evidence::complete_others;
 use crate::checkup::{count, verdict};
 use crate::world::{Task, Work};
 use crate::{Reason, World};
-use stele_common::{Liveness, NodeId, ReplicaId, TabletStatus, Tick};
+use stele_common::{DiskId, Liveness, NodeId, ReplicaId, TabletStatus, TaskType, Tick};
 
 /// Why a running task is to end now; `None` = it goes on.
 pub fn end_of(world: &World, task: &Task, at: Tick) -> Option<Reason> {
     match &task.work {
-        Work::Clone { node, source_node, replica, fresh, disk, .. } => lost(world, *node)
+        Work::Clone { node, source_node, replica, fresh, disk, replaces, .. } => lost(world, *node)
             .or_else(|| lost(world, *source_node))
-            .or_else(|| if *fresh { needless(world, task, *replica, at) } else { None })
+            .or_else(|| match task.task_type {
+                TaskType::Repair => fresh.then(|| needless(world, task, *replica, at)).flatten(),
+                TaskType::Balance => pointless(world, task, *replica, *replaces, at),
+            })
+            .or_else(|| if task.task_type == TaskType::Balance { unwanted(world, *disk) } else { None })
             .or_else(|| world.disks.get(disk).and_then(|disk| away(world, disk)))
             .or_else(|| slow(world, task, at)),
         Work::Delete { replica, .. } => still_needed(world, task, *replica),
@@ -67,6 +71,18 @@ fn needless(world: &World, task: &Task, replica: ReplicaId, at: Tick) -> Option<
         | TabletStatus::ColocateMismatch => false,
     };
     is_well.then(super::admit::needless)
+}
+
+/// A move whose old replica has gone by itself, while n others are complete.
+fn pointless(world: &World, task: &Task, made: ReplicaId, replaces: Option<ReplicaId>, at: Tick) -> Option<Reason> {
+    let tablet = world.tablets.get(task.tablet)?;
+    let is_there = tablet.replicas.iter().any(|other| Some(other.id) == replaces);
+    if is_there { None } else { needless(world, task, made, at) }
+}
+
+/// Somebody wants the place empty to which a move goes.
+fn unwanted(world: &World, disk: DiskId) -> Option<Reason> {
+    world.disks.get(&disk).and_then(|disk| takes_nothing_new(world, disk))
 }
 
 /// The chosen one must stay when too few others are complete. (A bad one leaves at once and never gets here.)

@@ -10,12 +10,14 @@
 //! | may it start, and as what? | [`admit`]; step by step in `visitor`, `movings` |
 //! | is there room on the disks? | [`slots`] |
 //! | where from, where to, whom to mend or delete? | [`source`], [`target`], `beside`, [`in_place`], [`victim`] |
+//! | what moves for evenness, and when? | [`balancing`] |
 //! | how fast are copies? | [`rates`] |
 //! | when must running work end? | [`lifecycle`] |
 //!
 //! It must never have two proposals for one tablet, nor grant more slots than there are.
 
 pub mod admit;
+pub mod balancing;
 mod beside;
 pub mod in_place;
 pub mod lifecycle;
@@ -39,9 +41,11 @@ mod property;
 #[cfg(test)]
 mod tests;
 
+use crate::balance::moves::{Move, Scope};
 use crate::checkup::{Verdict, verdict};
 use crate::world::{Outcome, Task, Work};
 use crate::{Proposal, Reason, World};
+use balancing::Balancing;
 use priority::Urgency;
 use queue::{After, Entry, Place, Queue};
 use rates::Rates;
@@ -60,6 +64,8 @@ pub enum DeskEvent {
     Answered { tablet: TabletId, answer: Result<TaskId, Reason> },
     /// A task has ended.
     Ended { task: Task, outcome: Outcome },
+    /// The planner's answer to [`DeskAction::AskMoves`].
+    Moves(Result<Vec<Move>, Reason>),
     /// Look at the queue.
     Round,
 }
@@ -67,6 +73,11 @@ pub enum DeskEvent {
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeskAction {
     Propose(Proposal),
+    /// Let the planner look for moves; answered with [`DeskEvent::Moves`].
+    AskMoves {
+        scope: Scope,
+        limit: usize,
+    },
     /// Why a tablet's next step was not taken; told when it changes.
     Explain {
         tablet: TabletId,
@@ -94,6 +105,7 @@ pub struct Desk {
     is_boundless: bool,
     rates: Rates,
     statistics: Statistics,
+    balancing: Balancing,
 }
 
 /// A proposal that the world does not show yet.
@@ -103,6 +115,8 @@ struct Flight {
     since: Tick,
     /// Accepted as this.
     task: Option<TaskId>,
+    /// The move that it is, and how often it was tried.
+    mv: Option<(Move, u32)>,
 }
 
 /// A proposal whose answer, or whose task, does not show in this time was lost with its actor: it is forgotten. The
@@ -129,6 +143,7 @@ impl Desk {
             }
             DeskEvent::Answered { tablet, answer } => self.answered(world, at, tablet, answer, &mut actions),
             DeskEvent::Ended { task, outcome } => self.ended(world, at, task, outcome, &mut actions),
+            DeskEvent::Moves(answer) => self.balancing.selected(at, answer),
             DeskEvent::Round => self.round(world, at, &mut actions),
         }
         actions
@@ -255,10 +270,11 @@ impl Desk {
             }
             Err(reason) => {
                 // The answer to a cancellation concerns no flight.
-                if self.flights.remove(&tablet).is_none() {
-                    return;
-                }
-                if matches!(reason, Reason::RevisionMoved { .. }) {
+                let Some(flight) = self.flights.remove(&tablet) else { return };
+                if flight.mv.is_some() {
+                    self.balancing.refused(flight.mv, &reason);
+                    actions.push(DeskAction::Explain { tablet, reason });
+                } else if matches!(reason, Reason::RevisionMoved { .. }) {
                     // Decided on an older snapshot: decide again on the next.
                     self.queue.update(tablet, |entry| entry.place = Place::Ready);
                 } else {
@@ -270,6 +286,7 @@ impl Desk {
 
     fn ended(&mut self, world: &World, at: Tick, task: Task, outcome: Outcome, actions: &mut Vec<DeskAction>) {
         let tablet = task.tablet;
+        self.balancing.ended(at, world.knobs.beat_ms, &task, &outcome);
         self.cancels.remove(&task.id);
         if self.flights.get(&tablet).is_some_and(|flight| flight.task == Some(task.id)) {
             self.flights.remove(&tablet);

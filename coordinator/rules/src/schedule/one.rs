@@ -51,6 +51,7 @@ pub fn one_round(desk: &mut Desk, world: &World, at: Tick, tablets: &[TabletId])
     for action in actions {
         match action {
             DeskAction::Propose(proposal) => proposals.push(proposal),
+            DeskAction::AskMoves { .. } => {}
             DeskAction::Explain { tablet, reason } => _ = answers.insert(tablet, reason),
         }
     }

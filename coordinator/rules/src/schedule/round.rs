@@ -56,6 +56,7 @@ impl Desk {
         self.wake(world, at);
         self.walk(world, at);
         self.go_through(world, at, &Bounds::EACH, actions);
+        self.balance(world, at, actions);
     }
 
     /// Looks at what is ready, in order, and begins what may begin.
@@ -110,7 +111,7 @@ impl Desk {
         }
         match admit::visit(desktop, tablet, priority) {
             Visit::Propose { proposal, grant } => {
-                self.flights.insert(id, Flight { grant, since: at, task: None });
+                self.flights.insert(id, Flight { grant, since: at, task: None, mv: None });
                 self.queue.update(id, |entry| {
                     entry.urgency.scheduled(at);
                     (entry.visited, entry.refusals, entry.reason, entry.place) = (at, 0, None, Place::Away);

@@ -5,8 +5,9 @@ use crate::change::Change;
 use crate::event::Target;
 use crate::sample::{REPLICA_BYTES, Sample};
 use crate::world::Work;
-use stele_common::{Liveness, LoadId, NodeId, ReplicaId, ReplicaState, TabletStatus, TaskType, Version};
+use stele_common::{Liveness, LoadId, NodeId, Priority, ReplicaId, ReplicaState, TabletStatus, TaskType, Version};
 
+mod balance;
 mod full_disk;
 mod held;
 pub mod house;
@@ -60,6 +61,14 @@ impl Shop {
             Proposal::Clone { tablet, status, priority, source, target, .. } => {
                 (*tablet, *status, *priority, self.clone_work(*tablet, *source, *target))
             }
+            Proposal::Move { mv, .. } => {
+                let target = Target::NewOn { node: mv.to_node, disk: mv.to };
+                let mut work = self.clone_work(mv.tablet, mv.replica, target);
+                if let Work::Clone { replaces, .. } = &mut work {
+                    *replaces = Some(mv.replica);
+                }
+                (mv.tablet, TabletStatus::Healthy, Priority::Low, work)
+            }
             Proposal::Delete { tablet, status, priority, victim, .. } => {
                 let node = self.sample.replica(*tablet, *victim).node;
                 let work = Work::Delete { replica: *victim, node, nonce: 1, watermark: LoadId(0) };
@@ -72,7 +81,7 @@ impl Shop {
             tablet,
             status,
             priority,
-            task_type: TaskType::Repair,
+            task_type: if matches!(proposal, Proposal::Move { .. }) { TaskType::Balance } else { TaskType::Repair },
             work,
             started: now,
             bytes_done: 0,
@@ -156,7 +165,7 @@ impl Shop {
 pub fn proposals(actions: Vec<DeskAction>) -> Vec<Proposal> {
     let proposals = actions.into_iter().filter_map(|action| match action {
         DeskAction::Propose(proposal) => Some(proposal),
-        DeskAction::Explain { .. } => None,
+        DeskAction::AskMoves { .. } | DeskAction::Explain { .. } => None,
     });
     proposals.collect()
 }

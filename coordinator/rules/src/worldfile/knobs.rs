@@ -10,12 +10,10 @@ use stele_common::config::RepairKnobs;
 use stele_common::config::knobs::{self, Value};
 
 /// Names of knobs that the answers of a world file do not depend on: nothing is said about them.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 7] = [
     "disable_colocate_balance",
     "disable_tablet_scheduler",
-    "max_balancing_tablets",
     "tablet_sched_disable_colocate_balance",
-    "tablet_sched_max_balancing_tablets",
     "tablet_sched_balance_load_disk_safe_threshold",
     "tablet_sched_checker_interval_seconds",
     "tablet_checker_interval_ms",

@@ -13,10 +13,11 @@ use stele_coordinator_rules::world::Leaver;
 
 #[get("/v1/status")]
 pub async fn status(front: Data<Front>) -> Result<Json<api::Status>, Problem> {
-    let pending = front.ask.pending().await?;
+    let (pending, balance) = (front.ask.pending().await?, front.ask.balance().await?);
     let published = front.ask.now();
     let tally = front.tally(&published);
-    Ok(Json(view::status(&published, &tally, pending, front.ask.clock().tick())))
+    let status = view::status(&published, &tally, pending, front.ask.clock().tick());
+    Ok(Json(api::Status { balance: Some(view::balance::line(&balance)), ..status }))
 }
 
 #[get("/v1/nodes")]

@@ -3,6 +3,7 @@
 //! Handlers ask through [`Ask`] and shape snapshots with [`super::view`]; they hold no state of their own but the
 //! last sums. It runs on two workers of its own and never touches an actor's state.
 
+mod balance;
 mod body;
 mod cluster;
 mod config;
@@ -104,6 +105,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(cluster::disks)
         .service(cluster::init_disk)
         .service(cluster::tasks)
+        .service(balance::show)
         .service(drains::drain_nodes)
         .service(drains::undrain_nodes)
         .service(drains::drain_disks)

@@ -115,6 +115,9 @@ fn status(reason: &Reason) -> StatusCode {
         | SourceDamaged { .. }
         | NotAdopted
         | TableDropped
+        | BalanceDisabled
+        | BalanceTooEarly { .. }
+        | RepairsFirst { .. }
         | BalanceIdle { .. }
         | NothingEvens { .. }
         | BalanceHeld { .. }

@@ -2,6 +2,7 @@
 //! invariants and the promises of every drop are asked (by [`Play`]). And what its tests arrange.
 
 use super::*;
+use crate::balance::moves::next_moves;
 use crate::catalog::tests::{Play, answer, orders};
 use crate::checkup::count;
 use crate::world::{Group, Task};
@@ -37,7 +38,14 @@ impl House {
         let (world, at) = (self.play.world(), self.play.sample.at);
         let verdicts = world.tablets.iter().map(|tablet| (tablet.id, verdict(world, tablet, at))).collect();
         self.desk.step(self.play.world(), at, DeskEvent::Verdicts(verdicts));
-        let proposals = proposals(self.desk.step(self.play.world(), at, DeskEvent::Round));
+        let actions = self.desk.step(self.play.world(), at, DeskEvent::Round);
+        for action in &actions {
+            if let DeskAction::AskMoves { scope, limit } = action {
+                let answer = next_moves(self.play.world(), scope, *limit);
+                self.desk.step(self.play.world(), at, DeskEvent::Moves(answer));
+            }
+        }
+        let proposals = proposals(actions);
         for proposal in &proposals {
             let actions = self.happens(EventBody::Propose(proposal.clone()));
             let answer = match answer(&actions) {

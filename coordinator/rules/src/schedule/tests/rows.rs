@@ -143,6 +143,7 @@ impl Row {
                 format!("{status} {priority} r{}>{place}", index(source))
             }
             Proposal::Delete { status, priority, victim, .. } => format!("{status} {priority} -r{}", index(victim)),
+            Proposal::Move { mv, .. } => format!("r{}~{}", index(&mv.replica), seat(&mv.to)),
             Proposal::Cancel { .. } => "cancel".into(),
         }
     }

@@ -1,0 +1,24 @@
+//! `stele balance status`: how even the hosts are, what moves, and why nothing does.
+
+use crate::exit::{Exit, Outcome};
+use crate::flags::Global;
+use crate::shapes;
+use clap::Subcommand;
+use stele_common::api::BalanceStatus;
+
+#[derive(Debug, Subcommand)]
+pub enum BalanceVerb {
+    /// How even disks are, what moves or would, and why nothing does
+    #[command(after_help = "Examples:\n  stele balance status\n  stele balance status -o json")]
+    Status,
+}
+
+pub fn run(global: &Global, verb: &BalanceVerb) -> Outcome {
+    match verb {
+        BalanceVerb::Status => {
+            let status: BalanceStatus = global.face().get("/v1/balance", &[])?;
+            global.printer().one(&status, shapes::balance)?;
+            Ok(Exit::Done)
+        }
+    }
+}

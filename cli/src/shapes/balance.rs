@@ -1,0 +1,86 @@
+//! How balance reads on a terminal.
+
+use super::{Rows, place, refusal, render};
+use crate::table::{pairs, size};
+use stele_common::api::*;
+
+struct Media<'a>(&'a [MediumSpread]);
+
+rows!(
+    Media<'_>,
+    "no disk takes part",
+    ["MEDIUM", ">DISKS", ">FULLEST", ">EMPTIEST", ">SPREAD", ">BEGINS AT", ">STDDEV"],
+    0,
+    |spread| [
+        super::upper(&spread.medium),
+        spread.disks.to_string(),
+        percent(spread.used_percent_max),
+        percent(spread.used_percent_min),
+        percent(spread.used_percent_max - spread.used_percent_min),
+        percent(spread.threshold),
+        percent(spread.used_percent_stddev),
+    ]
+);
+
+struct Scores<'a>(&'a [NodeBalance]);
+
+rows!(
+    Scores<'_>,
+    "no node has a disk",
+    ["NODE", "HOST", "MEDIUM", ">USED", ">REPLICAS", ">SCORE", "CLASS"],
+    0,
+    |node| [
+        node.id.to_string(),
+        node.host.clone(),
+        super::upper(&node.medium),
+        percent(node.used_percent),
+        node.replica_num.to_string(),
+        format!("{:.3}", node.score),
+        node.class.clone(),
+    ]
+);
+
+struct Moves<'a>(&'a [MoveInfo]);
+
+rows!(Moves<'_>, "nothing", ["TABLET", "TABLE", "REPLICA", "FROM", "TO", ">BYTES", "EVENS"], 0, |mv| [
+    mv.tablet.to_string(),
+    mv.table.clone(),
+    mv.replica.to_string(),
+    place(Some(mv.from_node), Some(mv.from_disk)),
+    place(Some(mv.to_node), Some(mv.to_disk)),
+    size(mv.bytes),
+    mv.why.clone(),
+]);
+
+fn percent(part: f64) -> String {
+    format!("{:.1} %", part * 100.0)
+}
+
+/// `stele balance status`.
+pub fn balance(status: &BalanceStatus) -> String {
+    let done = &status.done;
+    let failed = if done.failed == 0 { String::new() } else { format!(", {} given up", done.failed) };
+    let mut text = pairs(&[
+        ("balance", now(status.idle.as_ref(), status.running, status.waiting)),
+        ("done", format!("{} moves, {}{failed}", done.moves, size(done.bytes))),
+    ]);
+    text += &format!("\n{}\n{}", render(&Media(&status.media)), render(&Scores(&status.nodes)));
+    text += &match &status.next_none {
+        Some(none) => format!("\nnext: {}\n", refusal(none)),
+        None => format!("\nnext:\n{}", render(&Moves(&status.next))),
+    };
+    text
+}
+
+/// One line: what moves, or why nothing does.
+pub fn line(line: &BalanceLine) -> String {
+    now(line.idle.as_ref(), line.running, line.waiting)
+}
+
+fn now(idle: Option<&Refusal>, running: u64, waiting: u64) -> String {
+    match idle {
+        Some(reason) => format!("idle: {}", reason.detail),
+        None if running + waiting == 0 => "looks again soon".into(),
+        None => format!("{running} moves under way, {waiting} waiting"),
+    }
+}

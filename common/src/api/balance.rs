@@ -1,0 +1,81 @@
+//! What HTTP and the CLI show of balance: how even the hosts are, what moves, and why nothing does.
+
+use super::Refusal;
+use crate::{DiskId, Medium, NodeId, ReplicaId, TabletId};
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/balance`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BalanceStatus {
+    /// Why nothing is moved; null while something is.
+    pub idle: Option<Refusal>,
+    /// Moves under way, deletions that end them included.
+    pub running: u64,
+    /// Planned, and waiting for a slot.
+    pub waiting: u64,
+    pub done: BalanceDone,
+    pub media: Vec<MediumSpread>,
+    pub nodes: Vec<NodeBalance>,
+    /// What would be moved next, best first, if nothing held it back.
+    pub next: Vec<MoveInfo>,
+    /// Why the planner finds nothing; null when `next` has something.
+    pub next_none: Option<Refusal>,
+}
+
+/// Moves since this leadership began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalanceDone {
+    pub moves: u64,
+    pub bytes: u64,
+    pub failed: u64,
+}
+
+/// How even the disks of a medium are; parts of 1, trash not counted, what is under way counted as done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MediumSpread {
+    pub medium: Medium,
+    /// Disks that may give and take.
+    pub disks: u64,
+    pub used_percent_max: f64,
+    pub used_percent_min: f64,
+    pub used_percent_stddev: f64,
+    /// Above this difference of the fullest and the emptiest something is moved.
+    pub threshold: f64,
+}
+
+/// The load score of a node on a medium.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeBalance {
+    pub id: NodeId,
+    pub host: String,
+    pub medium: Medium,
+    /// Part of 1.
+    pub used_percent: f64,
+    pub replica_num: u64,
+    pub score: f64,
+    /// LOW, MID or HIGH.
+    pub class: String,
+}
+
+/// One replica that is to stand elsewhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MoveInfo {
+    pub tablet: TabletId,
+    pub table: String,
+    pub replica: ReplicaId,
+    pub from_node: NodeId,
+    pub from_disk: DiskId,
+    pub to_node: NodeId,
+    pub to_disk: DiskId,
+    pub bytes: u64,
+    /// `usage` or `count`: what it evens.
+    pub why: String,
+}
+
+/// The line of `GET /v1/status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BalanceLine {
+    pub idle: Option<Refusal>,
+    pub running: u64,
+    pub waiting: u64,
+}

@@ -1,0 +1,256 @@
+//! Moves for evenness on their way from the planner to the Catalog: when it is asked, what waits for a slot, what holds
+//! all of it back.
+//!
+//! ```text
+//! ask the planner ──▶ a batch waits ──▶ each is tested again ──▶ proposal ──▶ (Catalog) ──▶ task ──▶ ended
+//!       ▲                                   └─▶ not worth it any more: dropped                        │
+//!       └────────────── the batch is used up, nothing of it runs, its effects have been reported ◀────┘
+//! ```
+//!
+//! A batch was planned as one, so the next is asked for only when disks have told what this one came to: a planner that
+//! looks at half an effect would move more than is needed. Repair goes first: nothing begins while a copy is made for
+//! repair, or could be as soon as a slot is free or a wait is over. What cannot be repaired as things are (no
+//! destination has room, say) holds nothing back: a move may make that room.
+//!
+//! It must never propose for a tablet that has a task or proposal, nor beyond the slots of balance at either end.
+
+use super::queue::{After, Place};
+use super::slots::{Grant, Ledger};
+use super::{Desk, DeskAction, Flight};
+use crate::balance::moves::{Move, Scope, still_worth};
+use crate::explain::kind_of;
+use crate::level::forbids_balance;
+use crate::world::{Outcome, Task, Work};
+use crate::{Proposal, Reason, World};
+use std::collections::{BTreeMap, VecDeque};
+use stele_common::api::TaskKind;
+use stele_common::{TabletId, TaskType, Tick};
+
+/// Time between two looks that found nothing to do (the originals' period).
+const EVERY_MS: u64 = 20_000;
+/// From the last end of a batch to the next question: so many beats, in which every disk has told what it holds now.
+const SETTLE_BEATS: u64 = 3;
+/// A tablet that was moved rests for so long. A copy has only the newest version, so it may be smaller than what it
+/// replaces: without rest the next plan, which sees that, would move it on or back. Loads meanwhile make them alike.
+const REST_MS: u64 = 3_600_000;
+/// A planner that has not answered in this time was lost with its actor.
+const ANSWER_MS: u64 = 60_000;
+/// A move whose tablet changed under it is tried so often: loads change tablets all the time.
+const TRIES: u32 = 10;
+/// Batches in a row of which something failed double the pause, up to this many times.
+const DOUBLINGS: u32 = 5;
+
+/// What balance does between the rounds.
+#[derive(Clone, Debug, Default)]
+pub struct Balancing {
+    /// Best first.
+    waiting: VecDeque<Candidate>,
+    /// The planner is thinking.
+    asked: Option<Tick>,
+    /// Not asked before.
+    next: Tick,
+    /// Why nothing is moved; `None` while something is.
+    idle: Option<Reason>,
+    /// Something of the present batch failed.
+    is_failed: bool,
+    failures: u32,
+    /// When tablets were moved.
+    moved: BTreeMap<TabletId, Tick>,
+    pub done: Done,
+}
+
+/// What was moved since this leadership began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    pub moves: u64,
+    pub bytes: u64,
+    pub failed: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Candidate {
+    mv: Move,
+    tries: u32,
+}
+
+impl Balancing {
+    /// Moves that wait for a slot, best first.
+    pub fn waiting(&self) -> impl Iterator<Item = &Move> {
+        self.waiting.iter().map(|candidate| &candidate.mv)
+    }
+
+    /// Why nothing is moved; `None`: something is, or nobody has looked yet.
+    pub fn idle(&self) -> Option<&Reason> {
+        self.idle.as_ref()
+    }
+
+    /// The planner's answer.
+    pub(super) fn selected(&mut self, at: Tick, answer: Result<Vec<Move>, Reason>) {
+        if self.asked.take().is_none() {
+            return;
+        }
+        self.next = at.plus(EVERY_MS);
+        match answer {
+            Ok(moves) => {
+                self.idle = None;
+                self.waiting = moves.into_iter().map(|mv| Candidate { mv, tries: 0 }).collect();
+            }
+            Err(reason) => (self.idle, self.failures) = (Some(reason), 0),
+        }
+    }
+
+    /// The Catalog refused one.
+    pub(super) fn refused(&mut self, mv: Option<(Move, u32)>, reason: &Reason) {
+        if let (Reason::RevisionMoved { .. }, Some((mv, tries))) = (reason, mv)
+            && tries < TRIES
+        {
+            self.waiting.push_back(Candidate { mv, tries: tries + 1 });
+        }
+    }
+
+    /// A task has ended.
+    pub(super) fn ended(&mut self, at: Tick, beat_ms: u64, task: &Task, outcome: &Outcome) {
+        if task.task_type != TaskType::Balance {
+            return;
+        }
+        self.next = self.next.max(at.plus(SETTLE_BEATS * beat_ms));
+        match (outcome, &task.work) {
+            (Outcome::Finished { .. }, Work::Clone { .. }) => {
+                self.moved.insert(task.tablet, at);
+                self.done.moves += 1;
+                self.done.bytes = self.done.bytes.saturating_add(task.bytes_done);
+            }
+            (Outcome::Cancelled { .. }, Work::Clone { .. }) => {
+                self.done.failed += 1;
+                self.is_failed = true;
+            }
+            (_, Work::Delete { .. }) => {}
+        }
+    }
+}
+
+impl Desk {
+    pub fn balancing(&self) -> &Balancing {
+        &self.balancing
+    }
+
+    /// One round of balance, after that of repair.
+    pub(super) fn balance(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
+        if let Some(reason) = self.holds_balance(world, at) {
+            self.balancing.waiting.clear();
+            self.balancing.idle = Some(reason);
+            return;
+        }
+        self.propose_moves(world, at, actions);
+        let is_lost = |asked: Tick| at.since(asked) >= ANSWER_MS;
+        let is_thinking = self.balancing.asked.is_some_and(|asked| !is_lost(asked));
+        if is_thinking || !self.balancing.waiting.is_empty() || self.moves_under_way(world) > 0 {
+            return;
+        }
+        if std::mem::take(&mut self.balancing.is_failed) {
+            self.balancing.failures = (self.balancing.failures + 1).min(DOUBLINGS);
+            let pause = EVERY_MS << self.balancing.failures;
+            self.balancing.next = self.balancing.next.max(at.plus(pause));
+        }
+        if at >= self.balancing.next {
+            self.balancing.asked = Some(at);
+            self.balancing.moved.retain(|_, moved| at.since(*moved) < REST_MS);
+            let (scope, limit) = (self.balance_scope(at), world.knobs.max_balancing_tablets);
+            actions.push(DeskAction::AskMoves { scope, limit });
+        }
+    }
+
+    /// What balance may touch now.
+    pub fn balance_scope(&self, at: Tick) -> Scope {
+        let resting = self.balancing.moved.iter().filter(|(_, moved)| at.since(**moved) < REST_MS);
+        Scope { resting: resting.map(|(tablet, _)| *tablet).collect(), ..Scope::all(at) }
+    }
+
+    /// What keeps all of balance waiting.
+    fn holds_balance(&self, world: &World, at: Tick) -> Option<Reason> {
+        if world.knobs.disable_balance {
+            return Some(Reason::BalanceDisabled);
+        }
+        if let Some(reason) = forbids_balance(world) {
+            return Some(reason);
+        }
+        // Who is not back yet after a change of leader is not known to be gone: the picture is not whole.
+        let left = world.began.plus(world.knobs.lost_ms).since(at);
+        if left > 0 {
+            return Some(Reason::BalanceTooEarly { in_ms: left });
+        }
+        match self.repairs(world) {
+            0 => None,
+            tablets => Some(Reason::RepairsFirst { tablets }),
+        }
+    }
+
+    /// Tablets that are being copied for repair, or will be when a slot is free or a wait is over.
+    fn repairs(&self, world: &World) -> u32 {
+        let copies = |task: &&Task| task.task_type == TaskType::Repair && matches!(task.work, Work::Clone { .. });
+        let running = world.tasks.values().filter(copies).count();
+        let waits = self.entries().filter(|entry| {
+            let is_copy = kind_of(entry.verdict.status).is_some_and(|kind| kind != TaskKind::Delete);
+            is_copy
+                && match entry.place {
+                    Place::Ready | Place::Busy { .. } => true,
+                    Place::Later { after: After::Wait | After::Failure, .. } => true,
+                    Place::Later { after: After::Refusal, .. } => false,
+                    Place::Away => !world.tasks.contains_key(&entry.tablet),
+                }
+        });
+        (running + waits.count()) as u32
+    }
+
+    /// Running moves, proposed ones and the deletions that end them.
+    pub fn moves_under_way(&self, world: &World) -> usize {
+        let running = world.tasks.values().filter(|task| task.task_type == TaskType::Balance).count();
+        running + self.flights.values().filter(|flight| flight.mv.is_some()).count()
+    }
+
+    fn propose_moves(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
+        if self.balancing.waiting.is_empty() {
+            return;
+        }
+        let (scope, mut ledger) = (self.balance_scope(at), self.ledger(world));
+        for candidate in std::mem::take(&mut self.balancing.waiting) {
+            let Candidate { mv, tries } = candidate;
+            if self.flights.contains_key(&mv.tablet) {
+                continue;
+            }
+            if [mv.from, mv.to].iter().any(|disk| ledger.free(*disk, TaskType::Balance) == 0) {
+                self.balancing.waiting.push_back(Candidate { mv, tries });
+                continue;
+            }
+            let worth = still_worth(world, &scope, &ledger, &mv);
+            let revision = world.tablets.get(mv.tablet).map(|tablet| tablet.revision);
+            match (worth, revision) {
+                (Ok(()), Some(revision)) => {
+                    let grant = grant_of(&mv);
+                    ledger.take(world, &grant);
+                    let flight = Flight { grant: Some(grant), since: at, task: None, mv: Some((mv.clone(), tries)) };
+                    self.flights.insert(mv.tablet, flight);
+                    actions.push(DeskAction::Propose(Proposal::Move { revision, mv }));
+                }
+                (Err(reason), _) => actions.push(DeskAction::Explain { tablet: mv.tablet, reason }),
+                (Ok(()), None) => {}
+            }
+        }
+    }
+}
+
+fn grant_of(mv: &Move) -> Grant {
+    let (task_type, leaves) = (TaskType::Balance, Some(mv.from));
+    Grant { task_type, source_disk: mv.from, node: mv.to_node, disk: mv.to, bytes: mv.bytes, leaves }
+}
+
+/// Whether every slot that a move needs is free.
+pub fn has_slots(ledger: &Ledger, mv: &Move) -> Result<(), Reason> {
+    if ledger.free(mv.from, TaskType::Balance) == 0 {
+        return Err(super::source::no_slot(mv.from));
+    }
+    if ledger.free(mv.to, TaskType::Balance) == 0 {
+        return Err(super::target::no_slot(vec![mv.to]).reason);
+    }
+    Ok(())
+}

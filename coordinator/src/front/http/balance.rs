@@ -1,0 +1,18 @@
+//! `/v1/balance`: how even the hosts are, what moves, and why nothing does.
+
+use super::{Front, Problem};
+use crate::front::view::balance;
+use actix_web::get;
+use actix_web::web::{Data, Json};
+use stele_common::api::BalanceStatus;
+
+/// Moves shown of those that would come next.
+const NEXT_MAX: usize = 20;
+
+#[get("/v1/balance")]
+pub async fn show(front: Data<Front>) -> Result<Json<BalanceStatus>, Problem> {
+    let now = front.ask.balance().await?;
+    let published = front.ask.now();
+    let next = front.ask.moves(published.clone(), now.scope.clone(), NEXT_MAX).await?;
+    Ok(Json(balance::status(&published.world, &now, next, front.ask.clock().tick())))
+}

@@ -1,0 +1,82 @@
+//! Balance as faces show it. In: a snapshot, the desk's side of it, the planner's answer. Out: the shapes of
+//! [`stele_common::api`]. Decides nothing.
+
+use crate::actors::words::BalanceNow;
+use stele_common::Tick;
+use stele_common::api::{BalanceDone, BalanceLine, BalanceStatus, MediumSpread, MoveInfo, NodeBalance};
+use stele_coordinator_rules::balance::moves::{Move, Why};
+use stele_coordinator_rules::balance::score::{Class, scores};
+use stele_coordinator_rules::balance::spread::spreads;
+use stele_coordinator_rules::{Reason, World};
+
+pub fn status(world: &World, now: &BalanceNow, next: Result<Vec<Move>, Reason>, at: Tick) -> BalanceStatus {
+    let (next, next_none) = match next {
+        Ok(moves) => (moves, None),
+        Err(reason) => (Vec::new(), Some(reason.refusal())),
+    };
+    BalanceStatus {
+        idle: idle(now),
+        running: now.running,
+        waiting: now.waiting,
+        done: BalanceDone { moves: now.done.moves, bytes: now.done.bytes, failed: now.done.failed },
+        media: media(world, at),
+        nodes: nodes(world),
+        next: next.iter().map(|mv| move_info(world, mv)).collect(),
+        next_none,
+    }
+}
+
+pub fn line(now: &BalanceNow) -> BalanceLine {
+    BalanceLine { idle: idle(now), running: now.running, waiting: now.waiting }
+}
+
+fn idle(now: &BalanceNow) -> Option<stele_common::api::Refusal> {
+    if now.running + now.waiting > 0 { None } else { now.idle.as_ref().map(Reason::refusal) }
+}
+
+pub fn media(world: &World, at: Tick) -> Vec<MediumSpread> {
+    let shown = spreads(world, at).into_iter().map(|spread| MediumSpread {
+        medium: spread.medium,
+        disks: spread.disks,
+        used_percent_max: spread.max,
+        used_percent_min: spread.min,
+        used_percent_stddev: spread.stddev,
+        threshold: world.knobs.balance_threshold,
+    });
+    shown.collect()
+}
+
+fn nodes(world: &World) -> Vec<NodeBalance> {
+    let shown = scores(world).into_iter().map(|score| NodeBalance {
+        id: score.node,
+        host: world.nodes.get(&score.node).map(|node| node.host.clone()).unwrap_or_default(),
+        medium: score.medium,
+        used_percent: score.used_percent,
+        replica_num: score.replica_num,
+        score: score.score,
+        class: match score.class {
+            Class::Low => "LOW".into(),
+            Class::Mid => "MID".into(),
+            Class::High => "HIGH".into(),
+        },
+    });
+    shown.collect()
+}
+
+fn move_info(world: &World, mv: &Move) -> MoveInfo {
+    let table = world.tablets.get(mv.tablet).and_then(|tablet| world.tables.get(&tablet.table));
+    MoveInfo {
+        tablet: mv.tablet,
+        table: table.map(|table| format!("{}.{}", table.db, table.name)).unwrap_or_default(),
+        replica: mv.replica,
+        from_node: mv.from_node,
+        from_disk: mv.from,
+        to_node: mv.to_node,
+        to_disk: mv.to,
+        bytes: mv.bytes,
+        why: match mv.why {
+            Why::Usage => "usage".into(),
+            Why::Count => "count".into(),
+        },
+    }
+}

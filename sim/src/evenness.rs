@@ -1,0 +1,80 @@
+//! What must hold of moves for evenness: none turns back while nothing else has happened, and none moves what is ill.
+//!
+//! "Nothing else" is what may change what is even: faults, loads, repairs, deletions of versions, operators. A tablet
+//! that returns to a disk which it left for evenness after the last of these has been moved for nothing.
+
+use crate::options::MINUTE;
+use crate::sim::Sim;
+use std::collections::BTreeMap;
+use stele_common::{DiskId, ReplicaId, TabletId, TabletStatus, TaskType};
+use stele_coordinator_rules::Change;
+use stele_coordinator_rules::checkup;
+use stele_coordinator_rules::world::{Outcome, Task, Work};
+
+/// Where tablets have left for evenness, and when something else last happened.
+#[derive(Clone, Debug, Default)]
+pub struct Evenness {
+    left: BTreeMap<(TabletId, DiskId), u64>,
+    stirred: u64,
+}
+
+/// So long after something happened every disk has told what it holds.
+const TOLD_MS: u64 = MINUTE;
+
+impl Sim {
+    /// Something that may change what is even.
+    pub fn stir(&mut self) {
+        self.evenness.stirred = self.now;
+    }
+
+    /// A decision, just applied.
+    pub fn check_evenness(&mut self, change: &Change) {
+        match change {
+            Change::TaskStarted { task } if task.task_type == TaskType::Balance => self.check_move(task),
+            Change::ReplicaReplaced { tablet, replica, by } => self.check_shrunk(*tablet, [*replica, *by]),
+            Change::TaskEnded { outcome: Outcome::Finished { .. }, .. }
+            | Change::ReplicaAdded { .. }
+            | Change::ReplicaTurned { .. }
+            | Change::ReplicaDropped { .. }
+            | Change::ReplicaRose { .. }
+            | Change::PrimaryChosen { .. }
+            | Change::IdsReserved { .. } => {}
+            Change::NodeLive { .. }
+            | Change::LoadOpened { .. }
+            | Change::LoadAborted { .. }
+            | Change::DiskUnseen { .. } => {
+                self.stir();
+            }
+            change if change.is_durable() => self.stir(),
+            _ => {}
+        }
+    }
+
+    /// A copy has only the newest version: where it is smaller than what it replaces, less lies on the disks now.
+    fn check_shrunk(&mut self, tablet: TabletId, replicas: [ReplicaId; 2]) {
+        let Some(life) = &self.coordinator.life else { return };
+        let Some(known) = life.world.tablets.get(tablet) else { return };
+        let size = |id| known.replicas.iter().find(|replica| replica.id == id)?.seen.as_ref().map(|seen| seen.size);
+        if size(replicas[0]) != size(replicas[1]) {
+            self.stir();
+        }
+    }
+
+    fn check_move(&mut self, task: &Task) {
+        let Work::Clone { disk, source_disk, .. } = &task.work else { return };
+        *self.stats.checks.entry("balance").or_default() += 1;
+        let (tablet, disk, now) = (task.tablet, *disk, self.now);
+        self.evenness.left.insert((tablet, *source_disk), now);
+        let stirred = self.evenness.stirred;
+        if self.evenness.left.get(&(tablet, disk)).is_some_and(|left| *left > stirred + TOLD_MS) {
+            return self.violate("balance", || format!("tablet {tablet} goes back to disk {disk}, which it left"));
+        }
+        let Some(at) = self.tick_of() else { return };
+        let Some(life) = &self.coordinator.life else { return };
+        let Some(known) = life.world.tablets.get(tablet) else { return };
+        let status = checkup::verdict(&life.world, known, at).status;
+        if status != TabletStatus::Healthy {
+            self.violate("balance", || format!("tablet {tablet} is moved for evenness, and is {status}"));
+        }
+    }
+}
