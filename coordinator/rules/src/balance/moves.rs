@@ -47,8 +47,10 @@ pub struct Scope {
     pub held_nodes: BTreeSet<NodeId>,
     pub held_disks: BTreeSet<DiskId>,
     pub held_tables: BTreeSet<TableId>,
-    /// Moved so lately that they rest.
-    pub resting: BTreeSet<TabletId>,
+    /// Made by a move so lately that they rest.
+    pub resting: BTreeSet<ReplicaId>,
+    /// Where tablets have lately left for evenness: no replica of theirs goes back there.
+    pub left: BTreeSet<(TabletId, DiskId)>,
     /// Only these tables move; `None`: all.
     pub only_tables: Option<BTreeSet<TableId>>,
 }
@@ -77,9 +79,6 @@ pub fn takes_part(world: &World, scope: &Scope, disk: &Disk) -> Result<(), Reaso
 
 /// Whether a tablet's replicas may be moved for evenness at all.
 pub fn may_move(world: &World, scope: &Scope, tablet: &Tablet) -> Result<(), Reason> {
-    if scope.resting.contains(&tablet.id) {
-        return Err(Reason::BalanceHeld { what: format!("tablet {}, it was moved lately,", tablet.id) });
-    }
     if scope.holds_table(tablet.table) {
         return Err(Reason::BalanceHeld { what: format!("table {}", tablet.table) });
     }
@@ -136,6 +135,9 @@ fn may_go(
     takes_part(world, scope, to)?;
     if let Some(reason) = pause::holds_move(world, tablet, from, to) {
         return Err(reason);
+    }
+    if scope.resting.contains(&replica.id) || scope.left.contains(&(tablet.id, to.id)) {
+        return Err(Reason::BalanceHeld { what: format!("tablet {}, it was moved lately,", tablet.id) });
     }
     if from.medium != to.medium || from.id == to.id {
         return Err(Reason::OtherMedium { disk: to.id });

@@ -17,22 +17,24 @@
 use super::queue::{After, Place};
 use super::slots::{Grant, Ledger};
 use super::{Desk, DeskAction, Flight};
-use crate::balance::moves::{Move, Scope, still_worth};
+use crate::balance::moves::{Move, Scope, still_worth, takes_part};
 use crate::explain::kind_of;
 use crate::level::forbids_balance;
 use crate::world::{Outcome, Task, Work};
 use crate::{Proposal, Reason, World};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use stele_common::api::TaskKind;
-use stele_common::{TabletId, TaskType, Tick};
+use stele_common::{DiskId, ReplicaId, TabletId, TaskType, Tick, Version};
 
 /// Time between two looks that found nothing to do (the originals' period).
 const EVERY_MS: u64 = 20_000;
 /// From the last end of a batch to the next question: so many beats, in which every disk has told what it holds now.
 const SETTLE_BEATS: u64 = 3;
-/// A tablet that was moved rests for so long. A copy has only the newest version, so it may be smaller than what it
-/// replaces: without rest the next plan, which sees that, would move it on or back. Loads meanwhile make them alike.
+/// What was moved rests for so long once its tablet has a new version, and in any case no longer than the second time;
+/// another set of disks ends all rests at once. A copy has only the newest version, so it may be smaller than what it
+/// replaces: a plan that saw that at once would move it on or back, for a gain that the next loads undo.
 const REST_MS: u64 = 3_600_000;
+const REST_MAX_MS: u64 = 24 * REST_MS;
 /// A planner that has not answered in this time was lost with its actor.
 const ANSWER_MS: u64 = 60_000;
 /// A move whose tablet changed under it is tried so often: loads change tablets all the time.
@@ -54,9 +56,20 @@ pub struct Balancing {
     /// Something of the present batch failed.
     is_failed: bool,
     failures: u32,
-    /// When tablets were moved.
-    moved: BTreeMap<TabletId, Tick>,
+    /// What rests, by the replica that a move has made.
+    moved: BTreeMap<ReplicaId, Moved>,
+    /// The disks that took part when it was last looked.
+    disks: BTreeSet<DiskId>,
     pub done: Done,
+}
+
+/// A move that has landed.
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    tablet: TabletId,
+    from: DiskId,
+    version: Version,
+    at: Tick,
 }
 
 /// What was moved since this leadership began.
@@ -82,6 +95,20 @@ impl Balancing {
     /// Why nothing is moved; `None`: something is, or nobody has looked yet.
     pub fn idle(&self) -> Option<&Reason> {
         self.idle.as_ref()
+    }
+
+    fn end_rests(&mut self, world: &World, at: Tick) {
+        let scope = Scope::all(at);
+        let disks = world.disks.values().filter(|disk| takes_part(world, &scope, disk).is_ok());
+        let disks: BTreeSet<DiskId> = disks.map(|disk| disk.id).collect();
+        if disks != self.disks {
+            (self.disks, self.moved) = (disks, BTreeMap::new());
+        }
+        self.moved.retain(|_, moved| {
+            let rested = at.since(moved.at);
+            let is_same = world.tablets.get(moved.tablet).is_some_and(|tablet| tablet.committed <= moved.version);
+            rested < REST_MS || (is_same && rested < REST_MAX_MS)
+        });
     }
 
     /// The planner's answer.
@@ -115,8 +142,9 @@ impl Balancing {
         }
         self.next = self.next.max(at.plus(SETTLE_BEATS * beat_ms));
         match (outcome, &task.work) {
-            (Outcome::Finished { .. }, Work::Clone { .. }) => {
-                self.moved.insert(task.tablet, at);
+            (Outcome::Finished { .. }, Work::Clone { replica, source_disk, version, .. }) => {
+                let (tablet, from, version) = (task.tablet, *source_disk, *version);
+                self.moved.insert(*replica, Moved { tablet, from, version, at });
                 self.done.moves += 1;
                 self.done.bytes = self.done.bytes.saturating_add(task.bytes_done);
             }
@@ -154,7 +182,7 @@ impl Desk {
         }
         if at >= self.balancing.next {
             self.balancing.asked = Some(at);
-            self.balancing.moved.retain(|_, moved| at.since(*moved) < REST_MS);
+            self.balancing.end_rests(world, at);
             let (scope, limit) = (self.balance_scope(at), world.knobs.max_balancing_tablets);
             actions.push(DeskAction::AskMoves { scope, limit });
         }
@@ -162,8 +190,10 @@ impl Desk {
 
     /// What balance may touch now.
     pub fn balance_scope(&self, at: Tick) -> Scope {
-        let resting = self.balancing.moved.iter().filter(|(_, moved)| at.since(**moved) < REST_MS);
-        Scope { resting: resting.map(|(tablet, _)| *tablet).collect(), ..Scope::all(at) }
+        let moved = &self.balancing.moved;
+        let resting = moved.keys().copied().collect();
+        let left = moved.values().map(|moved| (moved.tablet, moved.from)).collect();
+        Scope { resting, left, ..Scope::all(at) }
     }
 
     /// What keeps all of balance waiting.
