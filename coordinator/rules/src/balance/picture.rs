@@ -245,7 +245,8 @@ impl<'a> Picture<'a> {
                     on.push(self.copies.len() as u32);
                     self.seats[seat as usize].copies += 1;
                 }
-                self.copies.push(Copy { piece, seat, host, bytes: bytes_of(replica), is_there, moved: false });
+                let moved = self.scope.resting.contains(&replica.id);
+                self.copies.push(Copy { piece, seat, host, bytes: bytes_of(replica), is_there, moved });
             }
             let (len, size) = (self.copies.len() as u32 - first, size_of(tablet));
             self.pieces.push(Piece { id: tablet.id, table, first, len, size, may: May::Unasked, moves: 0 });
@@ -286,6 +287,7 @@ impl<'a> Picture<'a> {
         at.seat != to
             && from.pool == seat.pool
             && self.room[seat.device as usize] >= piece.size
+            && (self.scope.left.is_empty() || !self.scope.left.contains(&(piece.id, seat.disk)))
             && self.copies_of(at.piece).all(|other| other == copy || self.copies[other as usize].host != seat.host)
     }
 
