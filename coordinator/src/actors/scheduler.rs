@@ -201,7 +201,7 @@ impl Handler<ListBalance> for Scheduler {
             running: self.desk.moves_under_way(&published.world) as u64,
             waiting: balancing.waiting().count() as u64,
             done: balancing.done,
-            scope: self.desk.balance_scope(self.clock.tick()),
+            scope: self.desk.balance_scope(&published.world, self.clock.tick()),
         })
     }
 }

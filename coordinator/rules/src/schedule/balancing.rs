@@ -20,7 +20,8 @@ use super::{Desk, DeskAction, Flight};
 use crate::balance::moves::{Move, Scope, still_worth, takes_part};
 use crate::explain::kind_of;
 use crate::level::forbids_balance;
-use crate::world::{Outcome, Task, Work};
+use crate::policy::PauseOn;
+use crate::world::{LeaseScope, Outcome, Task, Work};
 use crate::{Proposal, Reason, World};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use stele_common::api::TaskKind;
@@ -183,17 +184,28 @@ impl Desk {
         if at >= self.balancing.next {
             self.balancing.asked = Some(at);
             self.balancing.end_rests(world, at);
-            let (scope, limit) = (self.balance_scope(at), world.knobs.max_balancing_tablets);
+            let (scope, limit) = (self.balance_scope(world, at), world.knobs.max_balancing_tablets);
             actions.push(DeskAction::AskMoves { scope, limit });
         }
     }
 
     /// What balance may touch now.
-    pub fn balance_scope(&self, at: Tick) -> Scope {
+    pub fn balance_scope(&self, world: &World, at: Tick) -> Scope {
         let moved = &self.balancing.moved;
         let resting = moved.keys().copied().collect();
         let left = moved.values().map(|moved| (moved.tablet, moved.from)).collect();
-        Scope { resting, left, ..Scope::all(at) }
+        let mut scope = Scope { resting, left, ..Scope::all(at) };
+        // A pause of repair pauses balance too; one of everything is asked of the level.
+        for lease in world.leases.values() {
+            let LeaseScope::Pause { on, .. } = &lease.scope else { continue };
+            match on {
+                PauseOn::Everything => {}
+                PauseOn::Node { node } => _ = scope.held_nodes.insert(*node),
+                PauseOn::Disk { disk } => _ = scope.held_disks.insert(*disk),
+                PauseOn::Table { table } => _ = scope.held_tables.insert(*table),
+            }
+        }
+        scope
     }
 
     /// What keeps all of balance waiting.
@@ -242,7 +254,7 @@ impl Desk {
         if self.balancing.waiting.is_empty() {
             return;
         }
-        let (scope, mut ledger) = (self.balance_scope(at), self.ledger(world));
+        let (scope, mut ledger) = (self.balance_scope(world, at), self.ledger(world));
         for candidate in std::mem::take(&mut self.balancing.waiting) {
             let Candidate { mv, tries } = candidate;
             if self.flights.contains_key(&mv.tablet) {
