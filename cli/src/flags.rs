@@ -106,6 +106,9 @@ pub enum Verb {
     /// Colocation groups: tables that stand together
     #[command(subcommand)]
     Group(cmd::group::GroupVerb),
+    /// What would move and what it costs, before anything moves
+    #[command(subcommand)]
+    Plan(cmd::plan::PlanVerb),
     /// Repairs and deletions
     #[command(subcommand)]
     Task(cmd::task::TaskVerb),

@@ -92,6 +92,7 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Resume(args) => cmd::pause::resume(global, args),
         Verb::Replica(verb) => cmd::replica::run(global, verb),
         Verb::Group(verb) => cmd::group::run(global, verb),
+        Verb::Plan(verb) => cmd::plan::run(global, verb),
         Verb::Task(verb) => cmd::task::run(global, verb),
         Verb::Level(verb) => cmd::level::run(global, verb),
         Verb::Config(verb) => cmd::config::run(global, verb),

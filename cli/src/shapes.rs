@@ -23,6 +23,7 @@ macro_rules! rows {
 
 mod balance;
 mod operate;
+mod plans;
 pub mod settings;
 mod why;
 
@@ -31,6 +32,7 @@ pub use operate::{
     blockers, certificate, drain, drain_item, drained, evacuation, group, lease, lease_line, node_replicas, removal,
 };
 
+pub use plans::{plan, plan_line};
 pub use why::{explanation, node_explanation, whatif};
 
 rows!(

@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 mod balance;
 mod config;
 mod operate;
+mod plans;
 mod whatif;
 pub use balance::*;
 pub use config::*;
 pub use operate::*;
+pub use plans::*;
 pub use whatif::*;
 
 /// `GET /v1/status`.

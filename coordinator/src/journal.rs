@@ -52,6 +52,19 @@ pub fn recorded(world: &World, change: &Change) {
         TableChanged { table } => tracing::info!(table = %table.id, name = %table.name, "table changed"),
         GroupSet { group } => tracing::info!(group = %group.name, buckets = group.buckets.len(), "group set"),
         GroupDropped { name } => tracing::info!(group = %name, "group dropped"),
+        PlanKept { plan } => {
+            let (kind, moves) = (plan.what.kind(), plan.steps.len());
+            tracing::info!(plan = plan.id, kind, moves, owner = %plan.owner, why = %plan.reason, "plan made");
+        }
+        PlanTurned { id, state, cause, .. } => {
+            tracing::info!(
+                plan = *id,
+                state = state.as_str(),
+                reason = cause.as_ref().map(Reason::code),
+                "plan turned"
+            );
+        }
+        PlanForgotten { id } => tracing::debug!(plan = *id, "plan forgotten"),
         LeaseGranted { lease, .. } => {
             tracing::info!(lease = lease.id, scope = ?lease.scope, owner = %lease.owner, why = %lease.reason, "lease granted");
         }

@@ -1,5 +1,6 @@
 //! `stele balance status`: how even the hosts are, what moves, and why nothing does.
 
+use super::plan::{self, BalancePlanArgs};
 use crate::exit::{Exit, Outcome};
 use crate::flags::Global;
 use crate::shapes;
@@ -11,6 +12,8 @@ pub enum BalanceVerb {
     /// How even disks are, what moves or would, and why nothing does
     #[command(after_help = "Examples:\n  stele balance status\n  stele balance status -o json")]
     Status,
+    /// What would make disks even, and its price; nothing moves
+    Plan(BalancePlanArgs),
 }
 
 pub fn run(global: &Global, verb: &BalanceVerb) -> Outcome {
@@ -20,5 +23,6 @@ pub fn run(global: &Global, verb: &BalanceVerb) -> Outcome {
             global.printer().one(&status, shapes::balance)?;
             Ok(Exit::Done)
         }
+        BalanceVerb::Plan(args) => plan::balance(global, args),
     }
 }

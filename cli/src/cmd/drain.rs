@@ -7,7 +7,7 @@ use crate::span::{Span, owner};
 use crate::{bar, shapes, table};
 use clap::Args;
 use std::time::{Duration, Instant};
-use stele_common::api::{DrainAsk, DrainProgress, DrainState, Evacuation};
+use stele_common::api::{DrainAsk, DrainProgress, DrainState, Evacuation, PlanWhat};
 use stele_common::{DiskId, NodeId};
 
 /// How often a drain is asked for while it is waited for.
@@ -23,7 +23,8 @@ Refused with exit code 2, and every blocker named, when something would find no 
 Examples:
   stele node drain host-1
   stele node drain host-1 host-2 --wait
-  stele node drain --rack r7 --check"
+  stele node drain --rack r7 --check
+  stele node drain host-1 --plan"
 )]
 pub struct DrainArgs {
     /// Ids, names or hosts
@@ -58,6 +59,9 @@ struct How {
     /// Only say what would move and whether it fits
     #[arg(long, alias = "dry-run")]
     check: bool,
+    /// Only make a plan of it: what moves where, and its price; 'stele plan apply' begins it
+    #[arg(long, conflicts_with_all = ["force", "check", "wait"])]
+    plan: bool,
     /// Follow it to its end
     #[arg(long)]
     wait: bool,
@@ -95,11 +99,17 @@ pub struct DiskUndrainArgs {
 pub fn nodes(global: &Global, args: &DrainArgs) -> Outcome {
     let face = global.face();
     let ask = DrainAsk { nodes: ids(&face, &args.nodes)?, rack: args.rack.clone(), ..args.how.ask() };
+    if args.how.plan {
+        return planned(global, ask);
+    }
     begin(global, &face, "/v1/nodes/drain", &ask, &args.how)
 }
 
 pub fn disks(global: &Global, args: &DiskDrainArgs) -> Outcome {
     let ask = DrainAsk { disks: args.disks.clone(), ..args.how.ask() };
+    if args.how.plan {
+        return planned(global, ask);
+    }
     begin(global, &global.face(), "/v1/disks/drain", &ask, &args.how)
 }
 
@@ -129,6 +139,11 @@ impl How {
         let (force, check) = (self.force, self.check);
         DrainAsk { force, check, owner: owner(), reason: self.reason.clone(), ..DrainAsk::default() }
     }
+}
+
+fn planned(global: &Global, ask: DrainAsk) -> Outcome {
+    let DrainAsk { nodes, rack, disks, reason, .. } = ask;
+    super::plan::make(global, PlanWhat::Drain { nodes, rack, disks }, &reason)
 }
 
 /// The nodes that are meant by ids, names or hosts.

@@ -20,6 +20,7 @@ pub mod load;
 pub mod ls;
 pub mod node;
 pub mod pause;
+pub mod plan;
 pub mod replica;
 pub mod rm;
 pub mod serve;

@@ -6,7 +6,7 @@ use crate::names::TableName;
 use crate::{shapes, table};
 use clap::{Args, Subcommand, ValueEnum};
 use stele_common::Medium;
-use stele_common::api::{TableCreate, TableInfo, TableSet, Tables};
+use stele_common::api::{PlanWhat, TableCreate, TableInfo, TableSet, Tables};
 
 #[derive(Debug, Subcommand)]
 pub enum TableVerb {
@@ -86,6 +86,9 @@ pub struct SetArgs {
     /// The colocation group to be in, or 'none'
     #[arg(long, value_name = "GROUP")]
     colocate: Option<String>,
+    /// Only make a plan of it: what moves where, and its price; 'stele plan apply' begins it
+    #[arg(long)]
+    plan: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -107,6 +110,10 @@ pub fn run(global: &Global, verb: &TableVerb) -> Outcome {
                 let (copies, name) = (info.replication, args.table.full());
                 format!("made table {name}: {} tablets with {copies} copies each", info.tablets)
             })?;
+        }
+        TableVerb::Set(args) if args.plan => {
+            let what = PlanWhat::Policy { table: args.table.full(), wish: args.body()? };
+            return super::plan::make(global, what, "");
         }
         TableVerb::Set(args) => {
             let info: TableInfo = face.patch(&args.table.url(), &args.body()?)?;

@@ -33,6 +33,8 @@ pub enum Answer {
     Evacuation(api::Evacuation),
     /// What the removal of a node costs, and whether it is gone.
     Removal(api::Removal),
+    /// A plan was kept.
+    Plan(u64),
     /// A lease was granted.
     Lease(u64),
     /// A proposal was accepted.

@@ -48,6 +48,7 @@ impl World {
             tables: BTreeMap::new(),
             groups: BTreeMap::new(),
             leases: Default::default(),
+            plans: Default::default(),
             drains: BTreeMap::new(),
             removed: BTreeMap::new(),
             pardons: BTreeMap::new(),
@@ -115,7 +116,10 @@ pub fn apply(world: &mut World, change: &Change) {
         | LeaseGranted { .. }
         | LeaseEnded { .. }
         | KnobSet { .. }
-        | LevelSet { .. } => policy::apply(world, change),
+        | LevelSet { .. }
+        | PlanKept { .. }
+        | PlanTurned { .. }
+        | PlanForgotten { .. } => policy::apply(world, change),
         ReplicaAdded { .. }
         | ReplicaTurned { .. }
         | ReplicaDropped { .. }

@@ -12,6 +12,7 @@
 //! | drains; nodes that leave for good | [`drain`], [`remove`] |
 //! | maintenance and urgency, for a time | [`leases`] |
 //! | knobs, set live | [`knobs`] |
+//! | plans: kept, begun, ended | [`plans`] |
 //! | a person's word on one replica | [`pardon`] |
 //! | loads, in six steps | [`loads`], [`commit`] |
 //! | copies: start, end, adoption | [`tasks`] |
@@ -42,6 +43,7 @@ pub(crate) mod loads;
 pub(crate) mod moving;
 pub(crate) mod pardon;
 pub(crate) mod placement;
+pub(crate) mod plans;
 pub(crate) mod policy;
 pub(crate) mod remove;
 pub(crate) mod salvage;
@@ -85,6 +87,9 @@ pub fn step(world: &mut World, event: &Event) -> Vec<Action> {
         EventBody::EndLease { id } => leases::end(&mut draft, *id),
         EventBody::SetKnob { name, ask } => knobs::set(&mut draft, name, ask),
         EventBody::SetLevel(ask) => level::set(&mut draft, ask),
+        EventBody::KeepPlan(plan) => plans::keep(&mut draft, plan),
+        EventBody::ApplyPlan { id } => plans::apply(&mut draft, *id),
+        EventBody::CancelPlan { id } => plans::cancel(&mut draft, *id),
         EventBody::SetReplica { tablet, replica, wish } => pardon::set(&mut draft, *tablet, *replica, wish),
         EventBody::OpenLoad(wish) => loads::open(&mut draft, wish),
         EventBody::CommitLoad { key } => commit::asked(&mut draft, key),

@@ -2,11 +2,14 @@
 //! there does nothing. [`Change::is_durable`] says which go to the store; replaying those in order is recovery.
 
 use crate::Reason;
+use crate::plans::Plan;
 use crate::world::{
     Drain, Group, Lease, Leaver, LevelSetting, Load, Outcome, Past, Salvage, Setting, Stray, Table, Tablet, Task,
     TaskEnd, VersionRecord,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use stele_common::api::PlanState;
 use stele_common::report::{HostFact, TrashFact};
 use stele_common::status::Level;
 use stele_common::{
@@ -131,6 +134,19 @@ pub enum Change {
     /// People allow so much from now on.
     LevelSet {
         setting: LevelSetting,
+    },
+    /// A plan was worked out.
+    PlanKept {
+        plan: Arc<Plan>,
+    },
+    PlanTurned {
+        id: u64,
+        state: PlanState,
+        cause: Option<Reason>,
+        wall_ms: u64,
+    },
+    PlanForgotten {
+        id: u64,
     },
     /// Tablets of tables that were dropped earlier; only a snapshot writes this.
     TabletsDropped {

@@ -47,6 +47,16 @@ impl Leaving {
 /// Places every copy that must be made once `asked` is empty, largest needs of the order of tablets first come first
 /// served, and tells what finds no place.
 pub fn evacuate(world: &World, asked: &Leaving, at: Tick) -> Evacuation {
+    evacuated(world, asked, at, |_, _, _| {})
+}
+
+/// The same; `placed` hears of each copy: its tablet, the replica that leaves for it, and the disk.
+pub fn evacuated<'a>(
+    world: &'a World,
+    asked: &Leaving,
+    at: Tick,
+    mut placed: impl FnMut(&'a Tablet, Option<&'a Replica>, DiskId),
+) -> Evacuation {
     let leaving = asked.and_draining(world);
     let mut answer = Evacuation {
         nodes: asked.nodes.iter().copied().collect(),
@@ -71,17 +81,19 @@ pub fn evacuate(world: &World, asked: &Leaving, at: Tick) -> Evacuation {
         let needs = needs(world, &leaving, tablet, groups.get(&tablet.id));
         answer.tablets += u64::from(is_asked);
         let bytes = size_of(tablet);
+        let mut leavers: Vec<&Replica> = tablet.replicas.iter().filter(|replica| leaving.has(replica)).collect();
         let mut stuck = needs.stuck;
         for want in &needs.wants {
             if stuck.is_some() {
                 break;
             }
             match room.place(world, tablet, bytes, want, &needs.hosts) {
-                Ok(()) if is_asked => {
+                Ok(disk) if is_asked => {
                     answer.copies += 1;
                     answer.bytes = answer.bytes.saturating_add(bytes);
+                    placed(tablet, leaver(&mut leavers, want), disk);
                 }
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(blocked) => stuck = Some(blocked),
             }
         }
@@ -96,6 +108,56 @@ pub fn evacuate(world: &World, asked: &Leaving, at: Tick) -> Evacuation {
     answer.fits = answer.blocked == 0 && answer.blockers.is_empty();
     answer.fullest = room.fullest(world);
     answer
+}
+
+/// The replica that goes when the copy for this want counts.
+fn leaver<'a>(leavers: &mut Vec<&'a Replica>, want: &Want) -> Option<&'a Replica> {
+    let beside = |replica: &&Replica| matches!(want, Want::Beside(node) | Want::On(node) if *node == replica.node);
+    let index = leavers.iter().position(beside).or((!leavers.is_empty()).then_some(0))?;
+    Some(leavers.remove(index))
+}
+
+/// Copies that tablets lack once something else is wanted of their table: `world` is that world. Answers what finds no
+/// place.
+pub fn refill<'a>(
+    world: &'a World,
+    tablets: impl Iterator<Item = &'a Tablet>,
+    at: Tick,
+    mut placed: impl FnMut(&'a Tablet, Option<&'a Replica>, DiskId),
+) -> (u64, Vec<Blocker>) {
+    let nobody = Leaving::default();
+    let mut room = Room::of(world, &nobody.and_draining(world));
+    let groups = sequences(world, &BTreeSet::new(), at);
+    let (mut blocked, mut blockers) = (0, Vec::new());
+    for tablet in tablets {
+        let is_wrong = |replica: &Replica| {
+            world.nodes.get(&replica.node).is_none_or(|node| node.tag != world.tag_of(tablet))
+                || groups.get(&tablet.id).is_some_and(|nodes| nodes.iter().flatten().all(|node| *node != replica.node))
+        };
+        let mut needs = needs(world, &nobody, tablet, groups.get(&tablet.id));
+        let mut leavers: Vec<&Replica> = tablet.replicas.iter().filter(|replica| is_wrong(replica)).collect();
+        if !groups.contains_key(&tablet.id) {
+            let right = tablet.replicas.iter().filter(|replica| !is_wrong(replica) && is_kept(world, replica)).count();
+            let missing = (tablet.wanted as usize).saturating_sub(right);
+            needs.wants.clear();
+            needs.wants.resize_with(missing, || Want::Anywhere);
+        }
+        let mut stuck = needs.stuck;
+        for want in &needs.wants {
+            match room.place(world, tablet, size_of(tablet), want, &needs.hosts) {
+                Ok(disk) => placed(tablet, leaver(&mut leavers, want), disk),
+                Err(why) => _ = stuck.get_or_insert(why),
+            }
+        }
+        if let Some((code, detail)) = stuck {
+            blocked += 1;
+            if blockers.len() < NAMED_MAX {
+                let table = Some(name_of(world, tablet));
+                blockers.push(Blocker { code: code.into(), tablet: Some(tablet.id), table, detail });
+            }
+        }
+    }
+    (blocked, blockers)
 }
 
 /// `db.table/partition` of a tablet.
@@ -227,7 +289,7 @@ impl Room {
         bytes: u64,
         want: &Want,
         hosts: &BTreeSet<&str>,
-    ) -> Result<(), (&'static str, String)> {
+    ) -> Result<DiskId, (&'static str, String)> {
         let taken = |disk: &DiskId| {
             let disk = world.disks.get(disk)?;
             self.refusal(world, tablet, disk, bytes, want, hosts).is_none().then_some(disk.id)
@@ -251,7 +313,7 @@ impl Room {
         seats.insert((used_ppb(disk, *placed), found));
         let device = self.by_device.entry((disk.node, disk.device)).or_default();
         *device = device.saturating_add(bytes);
-        Ok(())
+        Ok(found)
     }
 
     /// Why the disk takes nothing, whatever it is.

@@ -2,6 +2,7 @@
 
 use crate::Reason;
 use crate::balance::moves::Move;
+use crate::plans::Plan;
 use stele_common::handshake::Hello;
 use stele_common::{
     DiskId, Epoch, Liveness, LoadKey, NodeId, Priority, ReplicaId, Report, TabletId, TabletStatus, TaskId, Tick, api,
@@ -74,6 +75,14 @@ pub enum EventBody {
     },
     /// So much is allowed from now on.
     SetLevel(api::LevelAsk),
+    /// A plan that was drawn on a snapshot.
+    KeepPlan(Box<Plan>),
+    ApplyPlan {
+        id: u64,
+    },
+    CancelPlan {
+        id: u64,
+    },
     /// An operator's word on one replica.
     SetReplica {
         tablet: TabletId,

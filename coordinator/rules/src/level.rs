@@ -54,6 +54,14 @@ pub fn forbids_balance(world: &World) -> Option<Reason> {
     below(world, Level::Lively).or_else(|| pause::holds_balance(world))
 }
 
+/// Why no move may begin: balance of its own accord wants LIVELY; a plan that a person applied, no more than repair.
+pub fn forbids_moves(world: &World) -> Option<Reason> {
+    match world.plans.balancing() {
+        Some(_) => forbids_repair(world).or_else(|| pause::holds_balance(world)),
+        None => forbids_balance(world),
+    }
+}
+
 /// Why what is of no use to anybody (strays, trash) may not be cleared away now.
 pub fn forbids_clearing(world: &World) -> Option<Reason> {
     below(world, Level::Lively)

@@ -26,6 +26,7 @@ pub mod leases;
 pub mod level;
 mod loads;
 pub mod pause;
+pub mod plans;
 pub mod policy;
 pub mod reason;
 mod reason_text;

@@ -29,6 +29,18 @@ pub enum Reason {
     NoSuchKnob { name: String },
     #[error("{detail}")]
     BadKnob { detail: String },
+    #[error("there is no plan {plan}")]
+    NoSuchPlan { plan: u64 },
+    #[error("the world has moved on since plan {plan} was made: {detail}")]
+    PlanStale { plan: u64, detail: String },
+    #[error("plan {plan} is being carried out")]
+    PlanRunning { plan: u64 },
+    #[error("plan {plan} is over: {state}")]
+    PlanOver { plan: u64, state: String },
+    #[error("plan {plan} is about hosts that are not there")]
+    PlanOnlyShown { plan: u64 },
+    #[error("{tablets} tablets of plan {plan} find no place")]
+    PlanBlocked { plan: u64, tablets: u64 },
     #[error("colocation group `{group}`: {detail}")]
     GroupMismatch { group: String, detail: String },
     #[error("node {node} of the colocation group cannot take replicas now")]
@@ -203,6 +215,12 @@ impl Reason {
             NoSuchDisk { .. } => "no_such_disk",
             NoSuchNode { .. } => "no_such_node",
             NoSuchRack { .. } => "no_such_rack",
+            PlanBlocked { .. } => "plan_blocked",
+            PlanOnlyShown { .. } => "plan_only_shown",
+            PlanOver { .. } => "plan_over",
+            PlanRunning { .. } => "plan_running",
+            PlanStale { .. } => "plan_stale",
+            NoSuchPlan { .. } => "no_such_plan",
             NoSuchReplica { .. } => "no_such_replica",
             NoSuchLease { .. } => "no_such_lease",
             NoSuchKnob { .. } => "no_such_knob",

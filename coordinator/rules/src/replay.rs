@@ -6,6 +6,7 @@
 use crate::Change;
 use crate::apply::loads_are_stored;
 use crate::world::{CHUNK, Disk, Lease, LevelSetting, Past, Tablet, World};
+use std::sync::Arc;
 
 /// The durable state of `world`, as changes.
 pub fn as_changes(world: &World) -> Vec<Change> {
@@ -43,6 +44,7 @@ pub fn as_changes(world: &World) -> Vec<Change> {
     if world.settings.level != LevelSetting::default() {
         changes.push(Change::LevelSet { setting: world.settings.level.clone() });
     }
+    changes.extend(world.plans.iter().map(|plan| Change::PlanKept { plan: Arc::clone(plan) }));
     for chunk in world.tablets.chunks() {
         debug_assert!(chunk.len() as u64 <= CHUNK, "a chunk of {} tablets", chunk.len());
         changes.push(Change::TabletsAdded { tablets: chunk.values().map(durable).collect() });

@@ -9,6 +9,7 @@
 //! | liveness, sessions, disk space, what reports said in this epoch, loads in flight, strays, trash | no: learned again |
 
 use crate::Reason;
+use crate::plans::Plans;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -64,6 +65,8 @@ pub struct World {
     pub groups: BTreeMap<String, Arc<Group>>,
     /// What people asked for until some time: maintenance, urgency. By id.
     pub leases: Leases,
+    /// Plans, those that have ended too.
+    pub plans: Plans,
     /// Drains under way, and those that have ended but were not taken back.
     pub drains: BTreeMap<Leaver, Arc<Drain>>,
     /// Agents whose nodes were removed, by host and name: they may not come back unasked.

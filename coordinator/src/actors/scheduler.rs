@@ -119,6 +119,7 @@ impl Scheduler {
             | Answer::Verification(_)
             | Answer::Evacuation(_)
             | Answer::Removal(_)
+            | Answer::Plan(_)
             | Answer::Lease(_) => {
                 return self.propose(ctx);
             }

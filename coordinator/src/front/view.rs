@@ -4,6 +4,7 @@
 
 pub mod balance;
 pub mod operate;
+pub mod plans;
 pub mod replicas;
 pub mod settings;
 

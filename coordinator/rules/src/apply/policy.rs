@@ -1,4 +1,4 @@
-//! Changes about what people asked for: table policies, colocation groups, leases, knobs, the level.
+//! Changes about what people asked for: table policies, colocation groups, leases, plans, knobs, the level.
 
 use crate::Change;
 use crate::policy::Table;
@@ -29,6 +29,9 @@ pub(super) fn apply(world: &mut World, change: &Change) {
             world.knobs = Arc::new(settings.in_force());
         }
         LevelSet { setting } => Arc::make_mut(&mut world.settings).level = setting.clone(),
+        PlanKept { plan } => world.plans.put(Arc::clone(plan)),
+        PlanTurned { id, state, cause, wall_ms } => world.plans.turn(*id, *state, cause.clone(), *wall_ms),
+        PlanForgotten { id } => world.plans.forget(*id),
         _ => unreachable!("{change:?} is not about policy"),
     }
 }

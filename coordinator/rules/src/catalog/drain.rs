@@ -31,7 +31,7 @@ pub fn begin(draft: &mut Draft, ask: &api::DrainAsk) {
     draft.answer(answer.unwrap_or_else(Answer::Refused));
 }
 
-fn begun(draft: &mut Draft, ask: &api::DrainAsk) -> Result<api::Evacuation, Reason> {
+pub(crate) fn begun(draft: &mut Draft, ask: &api::DrainAsk) -> Result<api::Evacuation, Reason> {
     if let Some(reason) = level::forbids_work(draft.world) {
         return Err(reason);
     }
@@ -48,7 +48,7 @@ fn begun(draft: &mut Draft, ask: &api::DrainAsk) -> Result<api::Evacuation, Reas
 }
 
 /// What is meant by the wish, if all of it is there.
-fn meant(world: &World, ask: &api::DrainAsk) -> Result<Leaving, Reason> {
+pub(crate) fn meant(world: &World, ask: &api::DrainAsk) -> Result<Leaving, Reason> {
     let mut leaving =
         Leaving { nodes: ask.nodes.iter().copied().collect(), disks: ask.disks.iter().copied().collect() };
     if let Some(rack) = &ask.rack {

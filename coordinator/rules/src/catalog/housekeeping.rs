@@ -4,7 +4,7 @@
 //! thing began and when housekeeping last ran. Orders that were lost are given again; each is harmless twice.
 
 use super::{
-    Draft, commit, deletion, drain, groups, leases, level, loads, pardon, salvage, strays, tables, tasks, verify,
+    Draft, commit, deletion, drain, groups, leases, level, loads, pardon, plans, salvage, strays, tables, tasks, verify,
 };
 use crate::Change;
 use crate::world::{Load, LoadPhase, Tablet};
@@ -43,6 +43,7 @@ pub fn tick(draft: &mut Draft) {
             pardon::tick(draft);
             groups::tick(draft);
             drain::tick(draft);
+            plans::tick(draft);
         }
         if draft.comes_round(draft.world.began, FORGET_MS) {
             loads::forget_results(draft);

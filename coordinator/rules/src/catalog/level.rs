@@ -10,7 +10,7 @@ use stele_common::api::LevelAsk;
 use stele_common::status::Level;
 use stele_common::{Epoch, NodeId};
 
-pub use crate::level::{forbids_balance, forbids_clearing, forbids_repair, forbids_reshaping, forbids_work};
+pub use crate::level::{forbids_clearing, forbids_moves, forbids_repair, forbids_reshaping, forbids_work};
 
 /// What people allow; it goes on record at every level, so that they can take it back.
 pub fn set(draft: &mut Draft, ask: &LevelAsk) {

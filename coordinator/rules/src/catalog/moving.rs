@@ -15,7 +15,7 @@ use stele_common::{Priority, TabletStatus, TaskId, TaskType};
 
 /// Starts a move.
 pub fn start(draft: &mut Draft, revision: u64, mv: &Move) -> Result<TaskId, Reason> {
-    if let Some(reason) = level::forbids_balance(draft.world) {
+    if let Some(reason) = level::forbids_moves(draft.world) {
         return Err(reason);
     }
     let (status, priority, task_type) = (TabletStatus::Healthy, Priority::Low, TaskType::Balance);

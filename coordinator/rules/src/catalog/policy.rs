@@ -18,7 +18,7 @@ pub fn set(draft: &mut Draft, db: &str, name: &str, wish: &api::TableSet) {
     draft.answer(answer);
 }
 
-fn changed(draft: &mut Draft, db: &str, name: &str, wish: &api::TableSet) -> Result<(), Reason> {
+pub(crate) fn changed(draft: &mut Draft, db: &str, name: &str, wish: &api::TableSet) -> Result<(), Reason> {
     if let Some(reason) = level::forbids_reshaping(draft.world) {
         return Err(reason);
     }

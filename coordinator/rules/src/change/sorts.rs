@@ -35,6 +35,9 @@ impl Change {
             | LeaseEnded { .. }
             | KnobSet { .. }
             | LevelSet { .. }
+            | PlanKept { .. }
+            | PlanTurned { .. }
+            | PlanForgotten { .. }
             | ReplicaAdded { .. }
             | ReplicaTurned { .. }
             | ReplicaDropped { .. }
@@ -152,6 +155,9 @@ impl Change {
             | GroupDropped { .. }
             | LeaseGranted { .. }
             | LeaseEnded { .. }
+            | PlanKept { .. }
+            | PlanTurned { .. }
+            | PlanForgotten { .. }
             | KnobSet { .. }
             | LevelSet { .. }
             | LeadershipBegan { .. }

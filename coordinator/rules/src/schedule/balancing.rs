@@ -19,7 +19,8 @@ use super::slots::{Grant, Ledger};
 use super::{Desk, DeskAction, Flight};
 use crate::balance::moves::{Move, Scope, still_worth, takes_part};
 use crate::explain::kind_of;
-use crate::level::forbids_balance;
+use crate::level::forbids_moves;
+use crate::plans::{Step, progress};
 use crate::policy::PauseOn;
 use crate::world::{LeaseScope, Outcome, Task, Work};
 use crate::{Proposal, Reason, World};
@@ -127,6 +128,13 @@ impl Balancing {
         }
     }
 
+    /// What is left of the plan that a person applied stands in the planner's place.
+    fn planned(&mut self, at: Tick, moves: impl Iterator<Item = Move>) {
+        self.next = at.plus(EVERY_MS);
+        self.idle = None;
+        self.waiting = moves.map(|mv| Candidate { mv, tries: 0 }).collect();
+    }
+
     /// The Catalog refused one.
     pub(super) fn refused(&mut self, mv: Option<(Move, u32)>, reason: &Reason) {
         if let (Reason::RevisionMoved { .. }, Some((mv, tries))) = (reason, mv)
@@ -182,8 +190,12 @@ impl Desk {
             self.balancing.next = self.balancing.next.max(at.plus(pause));
         }
         if at >= self.balancing.next {
-            self.balancing.asked = Some(at);
             self.balancing.end_rests(world, at);
+            if let Some(plan) = world.plans.balancing() {
+                let moves = progress::open(world, plan).filter_map(Step::as_move);
+                return self.balancing.planned(at, moves.take(world.knobs.max_balancing_tablets));
+            }
+            self.balancing.asked = Some(at);
             let (scope, limit) = (self.balance_scope(world, at), world.knobs.max_balancing_tablets);
             actions.push(DeskAction::AskMoves { scope, limit });
         }
@@ -210,10 +222,10 @@ impl Desk {
 
     /// What keeps all of balance waiting.
     fn holds_balance(&self, world: &World, at: Tick) -> Option<Reason> {
-        if world.knobs.disable_balance {
+        if world.knobs.disable_balance && world.plans.balancing().is_none() {
             return Some(Reason::BalanceDisabled);
         }
-        if let Some(reason) = forbids_balance(world) {
+        if let Some(reason) = forbids_moves(world) {
             return Some(reason);
         }
         // Who is not back yet after a change of leader is not known to be gone: the picture is not whole.

@@ -2,7 +2,7 @@
 //! one drains or has another tag, to the node that a colocation group wants.
 //!
 //! In: the replica to be replaced, the ledger. Out: a disk of its host, or why none. The old one is not in the way of
-//! its own successor; any other replica on the host is. Order: its own node; then as in [`super::target`] the tablet's
+//! its own successor; any other replica on the host is. Order: what a running plan names; its own node; then as in [`super::target`] the tablet's
 //! medium with a free slot, then any with one; lowest used part, fewest copies under way, lowest id.
 
 use super::slots::Ledger;
@@ -22,6 +22,7 @@ pub fn choose_beside(
 ) -> Result<(NodeId, DiskId), NoTarget> {
     let host = host_of(world, old);
     let is_here = |node: &NodeId| world.nodes.get(node).map(|node| node.host.as_str()) == host;
+    let planned = world.plans.targets_of(tablet.id);
     let (mut best, mut busy, mut why) = (None, Vec::new(), Tally::default());
     for disk in world.disks.values().filter(|disk| disk.id != old.disk && is_here(&disk.node)) {
         if let Some(reason) = beside_refusal(world, ledger, tablet, old, disk, bytes) {
@@ -29,7 +30,12 @@ pub fn choose_beside(
         } else if ledger.free(disk.id, TaskType::Repair) == 0 {
             busy.push(disk.id);
         } else {
-            let rank = (disk.node != old.node, disk.medium != tablet.medium, seat_at(ledger, disk, 0));
+            let rank = (
+                !planned.contains(&disk.id),
+                disk.node != old.node,
+                disk.medium != tablet.medium,
+                seat_at(ledger, disk, 0),
+            );
             best = best.into_iter().chain([(rank, (disk.node, disk.id))]).min();
         }
     }

@@ -3,6 +3,7 @@
 //! In: ends of copies. Out: bytes a second over all of them, per disk. It decides nothing and is forgotten with its
 //! desk.
 
+use crate::world::{Past, Work};
 use std::collections::BTreeMap;
 use stele_common::DiskId;
 
@@ -12,6 +13,17 @@ pub struct Rates {
 }
 
 impl Rates {
+    /// Of the copies that are remembered.
+    pub fn remembered<'a>(past: impl Iterator<Item = &'a Past>) -> Rates {
+        let mut rates = Rates::default();
+        for past in past {
+            if let Work::Clone { disk, source_disk, .. } = past.task.work {
+                rates.finished([disk, source_disk], past.end.bytes_done, past.end.took_ms);
+            }
+        }
+        rates
+    }
+
     /// A copy between these disks has moved `bytes` in `ms`. One that moved nothing says nothing about the disks.
     pub fn finished(&mut self, disks: [DiskId; 2], bytes: u64, ms: u64) {
         if bytes == 0 {

@@ -7,7 +7,8 @@
 //! disk is online; neither is being drained; the node has the table's tag, or is in the bucket of its colocation group;
 //! its host has no replica; the copy fits with all that is promised to its file system.
 //!
-//! Among those that may take it, the first by: the tablet's medium before any other; a rack without a live copy before
+//! A disk that a running plan names for the tablet comes before all others, as long as no rule refuses it. Among the
+//! rest the first by: the tablet's medium before any other; a rack without a live copy before
 //! one with; lowest load score of the node; lowest used part of the disk, promised bytes included; fewest copies under
 //! way; lowest id. So racks are soft: they order, they never refuse.
 
@@ -134,6 +135,9 @@ pub fn choose_target(
 ) -> Result<(NodeId, DiskId), NoTarget> {
     let refusal = |disk: &Disk| disk_refusal(world, ledger, tablet, disk, bytes);
     let fits = |disk: DiskId| world.disks.get(&disk).is_some_and(|disk| refusal(disk).is_none());
+    if let Some(disk) = planned(world, tablet, fits) {
+        return if board.open.contains(&disk.id) { Ok((disk.node, disk.id)) } else { Err(no_slot(vec![disk.id])) };
+    }
     let tag = world.bucket_nodes(tablet).is_none().then(|| world.tag_of(tablet));
     let wish = Wish { medium: tablet.medium, tag, racks: racks_with_copies(world, tablet, counts) };
     let chosen = board.best(&wish, true, fits).or_else(|| board.best(&wish, false, fits));
@@ -158,6 +162,12 @@ pub fn choose_target(
     }
     let none = no_slot(busy);
     Err(NoTarget { reason: flowing.unwrap_or(none.reason), busy: none.busy })
+}
+
+/// Where a plan that is being carried out wants the copy: nothing else is chosen while that disk may take it.
+pub(super) fn planned<'a>(world: &'a World, tablet: &Tablet, fits: impl Fn(DiskId) -> bool) -> Option<&'a Disk> {
+    let mut wanted = world.plans.targets_of(tablet.id).iter().filter(|disk| fits(**disk));
+    wanted.next().and_then(|disk| world.disks.get(disk))
 }
 
 /// Disks could take it, but have no free slot.

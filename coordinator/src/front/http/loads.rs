@@ -26,6 +26,7 @@ pub async fn open(front: Data<Front>, payload: Payload) -> Result<Json<api::Load
         | Answer::Evacuation(_)
         | Answer::Removal(_)
         | Answer::Lease(_)
+        | Answer::Plan(_)
         | Answer::Started(_) => Err(Sorry::Ending.into()),
         Answer::Done | Answer::Refused(_) => Err(Sorry::Ending.into()),
     }

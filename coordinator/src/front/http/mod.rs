@@ -12,6 +12,7 @@ mod groups;
 mod leases;
 mod level;
 mod loads;
+mod plans;
 mod probes;
 mod problem;
 mod tables;
@@ -113,6 +114,11 @@ fn routes(config: &mut ServiceConfig) {
         .service(drains::node_progress)
         .service(drains::disk_progress)
         .service(drains::certificate)
+        .service(plans::list)
+        .service(plans::show)
+        .service(plans::make)
+        .service(plans::apply)
+        .service(plans::cancel)
         .service(drains::admit)
         .service(drains::remove)
         .service(config::list)

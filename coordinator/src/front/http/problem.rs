@@ -58,7 +58,7 @@ fn status(reason: &Reason) -> StatusCode {
     match reason {
         NoSuchTable { .. } | NoSuchPartition { .. } | NoSuchDisk { .. } | NoSuchLoad { .. } => StatusCode::NOT_FOUND,
         NoSuchNode { .. } | NoSuchRack { .. } | NoSuchReplica { .. } | NoSuchLease { .. } => StatusCode::NOT_FOUND,
-        NoSuchKnob { .. } => StatusCode::NOT_FOUND,
+        NoSuchKnob { .. } | NoSuchPlan { .. } => StatusCode::NOT_FOUND,
         BadRequest { .. } | BadKnob { .. } => StatusCode::BAD_REQUEST,
         NoQuorum { .. } | StoreIsOld { .. } | LevelForbids { .. } | AutoFreezed { .. } | NodesNotReported { .. } => {
             StatusCode::SERVICE_UNAVAILABLE
@@ -124,6 +124,11 @@ fn status(reason: &Reason) -> StatusCode {
         | RepairFirst { .. }
         | NotWorth { .. }
         | LastComplete { .. }
+        | PlanStale { .. }
+        | PlanRunning { .. }
+        | PlanOver { .. }
+        | PlanOnlyShown { .. }
+        | PlanBlocked { .. }
         | TooFewHolders { .. }
         | LoadCountsIt { .. }
         | NotProven { .. }
