@@ -1,13 +1,14 @@
 //! How many copies of a table stand where, against what is fair by capacity: first by node, then by disk of a node.
 //!
-//! In: the world, what is under way. Out: whether a move of one replica makes it strictly fairer. A replica on its way
+//! In: the world, what is under way. Out: whether a move of one replica makes it strictly fairer, or the numbers
+//! that say no. A replica on its way
 //! counts where it goes. Only nodes and disks that take part are counted, of the table's tag and the move's medium.
 
 use super::moves::{Scope, takes_part};
 use super::worth::{Peopled, lowers_count};
+use crate::World;
 use crate::schedule::slots::Ledger;
 use crate::world::{Disk, Tablet};
-use crate::{Reason, World};
 use std::collections::BTreeMap;
 use stele_common::{DiskId, NodeId, ReplicaState, TabletId};
 
@@ -19,7 +20,7 @@ pub fn still_fairer(
     tablet: &Tablet,
     from: &Disk,
     to: &Disk,
-) -> Result<(), Reason> {
+) -> Result<(), String> {
     let tag = world.tag_of(tablet);
     let has_tag = |node: NodeId| world.nodes.get(&node).is_some_and(|node| node.tag == tag);
     let takes_part =
@@ -45,8 +46,7 @@ pub fn still_fairer(
     }
     let level = if is_within { "disk" } else { "node" };
     let (had, has) = (source.count, target.count);
-    let detail = format!("of its table one {level} has {had} copies and the other {has}, which is fair by capacity");
-    Err(Reason::NotWorth { tablet: tablet.id, detail })
+    Err(format!("of its table one {level} has {had} copies and the other {has}, which is fair by capacity"))
 }
 
 /// Every copy of the tablet's table, where it is or will be.

@@ -110,7 +110,8 @@ pub fn still_worth(world: &World, scope: &Scope, ledger: &Ledger, mv: &Move) -> 
     match mv.why {
         Why::Usage if lowers_usage(source, target, bytes) => Ok(()),
         Why::Usage => Err(not_worth(mv.tablet, source, target, bytes)),
-        Why::Count => still_fairer(world, scope, ledger, tablet, from, to),
+        Why::Count => still_fairer(world, scope, ledger, tablet, from, to)
+            .map_err(|detail| Reason::NotWorth { tablet: mv.tablet, detail }),
     }
 }
 

@@ -105,10 +105,7 @@ fn states() {
     assert_eq!((leaving.draining, leaving.rack.as_str()), (true, "r7"));
     let disk = &world.disks[&DiskId(20)];
     assert_eq!((disk.state, disk.draining, disk.medium), (DiskState::Unavailable, true, Medium::Ssd));
-    assert_eq!(
-        (world.tables[&TableId(1)].state, crate::level::in_force(&world)),
-        (TableState::Altering, Level::Steady)
-    );
+    assert_eq!((world.tables[&TableId(1)].state, crate::level::in_force(world)), (TableState::Altering, Level::Steady));
     let replica = first(&read);
     let seen = replica.seen.as_ref().expect("it has been seen");
     assert_eq!((seen.failed, seen.pending, seen.verified), (Some(Version(8)), Version(9), None));
