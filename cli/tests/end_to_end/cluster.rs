@@ -112,6 +112,8 @@ impl Cluster {
             .args(["--agents", &agents.to_string(), "--disks", &disks.to_string()])
             .arg("--dir")
             .arg(&dir)
+            // Replicas move for a reason of the test alone.
+            .env("STELE__REPAIR__DISABLE_BALANCE", "true")
             .env("STELE__REPAIR__LOST_MS", "3500")
             .env("STELE__REPAIR__ASSIGN_DELAY_BELOW_MAJORITY_MS", "500")
             .envs(env.iter().copied())

@@ -6,6 +6,7 @@ mod damage;
 mod data;
 mod drains;
 mod drains_under_load;
+mod evening;
 mod hosts_die;
 mod interrupted;
 mod old_facts;
