@@ -226,8 +226,8 @@ async fn refused_by_the_catalog() {
     assert_eq!(port.heard(), ["hello h"]);
 }
 
-/// The whole way: our proof holds, the hub's order arrives after the welcome, a beat is heard, a report is taken, and
-/// an oversize frame ends the session, which the hub is told.
+/// The whole way: our proof holds, the hub's order arrives after the welcome, a beat is heard, the limits of copies are
+/// told once, a report is taken, and an oversize frame ends the session, which the hub is told.
 #[actix::test]
 async fn a_session() {
     let port = Port::open(None, Link::DEADLINE).await;
@@ -239,6 +239,7 @@ async fn a_session() {
     assert!(matches!(caller.hear().await, ToAgent::Order(_)));
     caller.say(&ToCoordinator::Beat { node: NodeId(1), boot: BootId(4) }).await;
     assert!(matches!(caller.hear().await, ToAgent::Heard { epoch: Epoch(3), sequence: 0 }));
+    assert!(matches!(caller.hear().await, ToAgent::Limits { epoch: Epoch(3), .. }));
     let report = Report { boot: BootId(4), seq: 1, kind: ReportKind::FullOnly, facts: vec![] };
     caller.say(&ToCoordinator::Report(report)).await;
     caller.say(&ToCoordinator::Beat { node: NodeId(1), boot: BootId(4) }).await;
