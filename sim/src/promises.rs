@@ -1,8 +1,9 @@
 //! What must hold of operators' wishes, held against each decision as the oracle does: a drain takes no copy before
 //! another counts, maintenance starts no copying, nobody is called lost before a leadership's grace is over.
 
+use crate::agent::Agent;
 use crate::sim::Sim;
-use crate::truth::find;
+use std::collections::BTreeSet;
 use stele_common::ReplicaState::Normal;
 use stele_common::{BootId, Evidence, Liveness, NodeId, ReplicaId, TabletId, TabletStatus, Tick};
 use stele_coordinator_rules::checkup::count::host_of;
@@ -45,12 +46,20 @@ impl Sim {
 
     /// How many others must be complete when this one leaves: n, or a quorum where a complete one stands on its host.
     pub fn wanted_without(&self, tablet: &Tablet, victim: ReplicaId) -> u32 {
-        let lies = find(&self.agents, victim).map(|(spot, ..)| self.agents[spot.agent].host.as_str());
+        // A copied disk lies twice, and the catalog has seen it at either.
+        let lies: BTreeSet<&str> = self.hosts_of(victim).collect();
         let Some(life) = &self.coordinator.life else { return tablet.wanted };
         let others = tablet.replicas.iter().zip(count(&life.world, tablet).judged);
         let mut others = others.filter(|(other, judged)| other.id != victim && judged.complete);
-        let has_fellow = others.any(|(other, _)| host_of(&life.world, other) == lies);
-        if lies.is_some() && has_fellow { tablet.wanted / 2 + 1 } else { tablet.wanted }
+        let has_fellow = others.any(|(other, _)| host_of(&life.world, other).is_some_and(|host| lies.contains(host)));
+        if has_fellow { tablet.wanted / 2 + 1 } else { tablet.wanted }
+    }
+
+    /// Hosts with a disk that holds the replica, copies of disks too.
+    fn hosts_of(&self, replica: ReplicaId) -> impl Iterator<Item = &str> {
+        let holds =
+            move |host: &&Agent| host.disks.iter().any(|disk| !disk.destroyed && disk.replicas.contains_key(&replica));
+        self.agents.iter().filter(holds).map(|host| host.host.as_str())
     }
 
     /// A wish of the desk, on the world that it saw: nothing is made anew for a copy that is away on purpose, unless one complete copy is left.

@@ -137,7 +137,8 @@ impl Balancing {
 
     /// The Catalog refused one.
     pub(super) fn refused(&mut self, mv: Option<(Move, u32)>, reason: &Reason) {
-        if let (Reason::RevisionMoved { .. }, Some((mv, tries))) = (reason, mv)
+        if matches!(reason, Reason::RevisionMoved { .. })
+            && let Some((mv, tries)) = mv
             && tries < TRIES
         {
             self.waiting.push_back(Candidate { mv, tries: tries + 1 });

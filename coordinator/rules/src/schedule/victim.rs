@@ -76,7 +76,10 @@ pub fn choose_victim(
     let ranked = tablet.replicas.iter().zip(&counts.judged).filter_map(|(replica, judged)| {
         let rank = rank(world, tablet, replica, judged, at)?;
         let is_inside = bucket.is_some_and(|bucket| bucket.contains(&replica.node));
-        let serves = serves(rank, purpose, is_inside) && (purpose != Purpose::FreeHost || host_takes(world, replica));
+        // The second on a host is that, whatever else is wrong with it.
+        let is_second = judged.why == Some(Flaw::SameHost) && serves(Rank::SameHost, purpose, is_inside);
+        let serves = (is_second || serves(rank, purpose, is_inside))
+            && (purpose != Purpose::FreeHost || host_takes(world, replica));
         serves.then(|| (is_inside, rank, tie(world, tablet, replica, rank, scores), Reverse(replica.id)))
     });
     ranked.min().map(|(.., id)| id.0)
