@@ -6,10 +6,14 @@ use super::{Plan, Step};
 use crate::World;
 use crate::checkup::count;
 use crate::world::Work;
-use stele_common::api::{MoveState, PlanProgress};
+use stele_common::api::{MoveState, PlanProgress, PlanState};
 
-/// Where a step stands.
-pub fn state(world: &World, step: &Step) -> MoveState {
+/// Where a step of a plan stands; before the plan has begun nothing of it has come about.
+pub fn state(world: &World, plan: &Plan, step: &Step) -> MoveState {
+    if plan.state == PlanState::Ready { MoveState::Open } else { begun(world, step) }
+}
+
+fn begun(world: &World, step: &Step) -> MoveState {
     let Some(tablet) = world.tablets.get(step.tablet) else { return MoveState::Otherwise };
     let counts = count(world, tablet);
     let mut judged = tablet.replicas.iter().zip(&counts.judged);
@@ -34,7 +38,7 @@ pub fn state(world: &World, step: &Step) -> MoveState {
 pub fn of(world: &World, plan: &Plan) -> PlanProgress {
     let mut progress = PlanProgress::default();
     for step in plan.steps.iter() {
-        match state(world, step) {
+        match state(world, plan, step) {
             MoveState::Done => {
                 progress.done += 1;
                 progress.bytes_done = progress.bytes_done.saturating_add(step.bytes);
@@ -54,5 +58,5 @@ pub fn of(world: &World, plan: &Plan) -> PlanProgress {
 
 /// Steps that nothing was done about yet, in order.
 pub fn open<'a>(world: &'a World, plan: &'a Plan) -> impl Iterator<Item = &'a Step> {
-    plan.steps.iter().filter(|step| state(world, step) == MoveState::Open)
+    plan.steps.iter().filter(|step| state(world, plan, step) == MoveState::Open)
 }

@@ -141,9 +141,11 @@ fn a_policy_is_priced_then_made() {
     assert_eq!(plan.steps.len(), tablets.len());
     assert!(plan.steps.iter().all(|step| step.leaves.is_none()));
     assert_eq!(sample.world.tables[&table].partitions[0].replication, 2, "a plan changes nothing");
+    assert_eq!(progress::of(&sample.world, &plan).left, tablets.len() as u64, "nothing of it has come about");
     assert_eq!(told(&mut sample, EventBody::ApplyPlan { id }), Ok(None));
     assert_eq!(sample.world.tables[&table].partitions[0].replication, 3);
-    assert_eq!(progress::of(&sample.world, &plan).left, tablets.len() as u64);
+    let plan = sample.world.plans.get(id).expect("it is there").clone();
+    assert_eq!(progress::of(&sample.world, &plan).left, tablets.len() as u64, "no copy was made yet");
     let too_many = TableSet { replication: Some(6), ..TableSet::default() };
     let refused = made(&mut sample, PlanWhat::Policy { table: format!("d.{name}"), wish: too_many });
     assert!(matches!(refused, Err(Reason::TooFewHosts { .. })), "{refused:?}");

@@ -15,7 +15,7 @@
 //! It must never propose for a tablet that has a task or proposal, nor beyond the slots of balance at either end.
 
 use super::queue::{After, Place};
-use super::slots::{Grant, Ledger};
+use super::slots::{Grant, Ledger, size_of};
 use super::{Desk, DeskAction, Flight};
 use crate::balance::moves::{Move, Scope, still_worth, takes_part};
 use crate::explain::kind_of;
@@ -146,17 +146,19 @@ impl Balancing {
     }
 
     /// A task has ended.
-    pub(super) fn ended(&mut self, at: Tick, beat_ms: u64, task: &Task, outcome: &Outcome) {
+    pub(super) fn ended(&mut self, world: &World, at: Tick, task: &Task, outcome: &Outcome) {
         if task.task_type != TaskType::Balance {
             return;
         }
-        self.next = self.next.max(at.plus(SETTLE_BEATS * beat_ms));
+        self.next = self.next.max(at.plus(SETTLE_BEATS * world.knobs.beat_ms));
         match (outcome, &task.work) {
             (Outcome::Finished { .. }, Work::Clone { replica, source_disk, version, .. }) => {
                 let (tablet, from, version) = (task.tablet, *source_disk, *version);
                 self.moved.insert(*replica, Moved { tablet, from, version, at });
                 self.done.moves += 1;
-                self.done.bytes = self.done.bytes.saturating_add(task.bytes_done);
+                // A quick copy is over before it told how far it was.
+                let bytes = world.tablets.get(tablet).map_or(task.bytes_done, size_of);
+                self.done.bytes = self.done.bytes.saturating_add(bytes);
             }
             (Outcome::Cancelled { .. }, Work::Clone { .. }) => {
                 self.done.failed += 1;

@@ -286,7 +286,7 @@ impl Desk {
 
     fn ended(&mut self, world: &World, at: Tick, task: Task, outcome: Outcome, actions: &mut Vec<DeskAction>) {
         let tablet = task.tablet;
-        self.balancing.ended(at, world.knobs.beat_ms, &task, &outcome);
+        self.balancing.ended(world, at, &task, &outcome);
         self.cancels.remove(&task.id);
         if self.flights.get(&tablet).is_some_and(|flight| flight.task == Some(task.id)) {
             self.flights.remove(&tablet);

@@ -58,6 +58,6 @@ fn moved(world: &World, plan: &Plan, step: &Step) -> PlanMove {
         to_disk: step.to,
         bytes: step.bytes,
         leaves: step.leaves.is_some(),
-        state: progress::state(world, step),
+        state: progress::state(world, plan, step),
     }
 }
