@@ -212,10 +212,11 @@ impl Drop for Cluster {
             agent.process.stop();
         }
         if std::thread::panicking() {
-            eprintln!(
-                "coordinator's last words:\n{}",
-                last_lines(&self.root.path().join("cluster/logs/coordinator.log"))
-            );
+            // The second log is that of a coordinator which the test has started again.
+            for log in ["coordinator.log", "coordinator-again.log"] {
+                let words = last_lines(&self.root.path().join("cluster/logs").join(log));
+                eprintln!("last words in {log}:\n{words}");
+            }
         }
     }
 }
