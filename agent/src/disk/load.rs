@@ -157,8 +157,9 @@ impl DiskDir {
             }
             return Ok(hash);
         }
-        begin.hash.ok_or_else(|| {
-            DiskError::mismatch(format!("replica {} is not at the load's parent {}", begin.replica, begin.parent))
+        // Its last version is being installed, or it was made primary before that: the client comes again.
+        begin.hash.ok_or_else(|| DiskError::Busy {
+            what: format!("replica {}, which is not at the load's parent {} yet,", begin.replica, begin.parent),
         })
     }
 }

@@ -82,11 +82,11 @@ pub fn signal(pid: i32, name: &str) {
 }
 
 fn gone(pid: i32) -> bool {
-    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        // A zombie is dead; its parent (a detached `up` that ended) may be slow to reap it.
-        Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')),
-        Err(_) => true,
-    }
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    // A zombie is dead; its parent (a detached `up` that ended) may be slow to reap it. While another of its threads is
+    // on its way out, its ports are still taken.
+    let is_zombie = stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'));
+    is_zombie && std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count) <= 1
 }
 
 /// Waits for `what` to come true.
