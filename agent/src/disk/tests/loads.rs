@@ -125,7 +125,7 @@ fn parents_and_hashes_must_agree() {
         hash: None,
         ..one.clone()
     };
-    assert!(matches!(bench.disk.stage_load(&two), Err(DiskError::Mismatch { .. })), "behind and not told");
+    assert!(matches!(bench.disk.stage_load(&two), Err(DiskError::Busy { .. })), "behind and not told");
     let staged_two = bench.stage(&LoadBegin { hash: Some(hash), ..two }, &second);
     let early = bench.run(&bench.install_op(2, &staged_two));
     assert!(matches!(early, OpResult::Failed(OpFailure::Mismatch { .. })), "{early:?}");
