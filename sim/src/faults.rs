@@ -179,6 +179,7 @@ impl Sim {
 
     /// A fault is over.
     pub fn undo(&mut self, undo: Undo) {
+        self.acted_at = self.now;
         self.stir();
         match undo {
             Undo::Cut(cut) => cut.iter().for_each(|(from, to)| self.net.heal(*from, *to)),

@@ -14,8 +14,7 @@ pub const HOUR: u64 = 60 * MINUTE;
 pub struct Options {
     /// Virtual hours of faults.
     pub hours: u64,
-    /// Virtual minutes in which calm must come after them: what was moved for evenness rests for an hour, so what it left
-    /// uneven is looked at again after that, perhaps twice.
+    /// Virtual minutes in which calm must come after them.
     pub calm_minutes: u64,
     /// Breaks one law on purpose.
     pub mutant: Option<Mutant>,
@@ -25,7 +24,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { hours: 24, calm_minutes: 270, mutant: None, trace: false }
+        Options { hours: 24, calm_minutes: 150, mutant: None, trace: false }
     }
 }
 

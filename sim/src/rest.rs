@@ -4,7 +4,7 @@
 use crate::options::MINUTE;
 use crate::sim::Sim;
 use crate::truth::find;
-use stele_common::{DiskState, Liveness, ReplicaState, TabletId, TabletStatus, TaskType, Tick};
+use stele_common::{DiskState, Liveness, ReplicaState, TabletId, TabletStatus, Tick};
 use stele_coordinator_rules::world::{LoadPhase, Stray, Tablet, World};
 use stele_coordinator_rules::{checkup, explain};
 
@@ -35,11 +35,7 @@ impl Sim {
             .or_else(|| world_problem(world))
             .or_else(|| self.disk_problem(world))
             .or_else(|| {
-                // A late move for evenness is no unrest: what was moved rests for hours, trash expires, and the next
-                // look finds something. That none turns back is a promise of its own.
-                let has_evened =
-                    world.history.iter().next().is_some_and(|past| past.task.task_type == TaskType::Balance);
-                let still = self.now - self.moved_at >= STILL_MS || has_evened;
+                let still = self.now - self.moved_at >= STILL_MS;
                 (!still).then(|| "bytes still move".to_string())
             })
     }

@@ -26,6 +26,8 @@ use stele_coordinator_rules::{Proposal, Reason};
 
 /// More than this in one virtual minute is a loop that feeds itself: a busy house of this size stays below a tenth.
 const STORM: u64 = 300_000;
+/// What an operator still does in the calm (a drain taken back hours later) has so long to be answered before the end.
+const ANSWERED_MS: u64 = HOUR;
 
 /// What happens next.
 #[derive(Clone, Debug)]
@@ -177,6 +179,8 @@ pub struct Sim {
     pub next_conn: u64,
     /// When a byte of a copy last moved.
     pub moved_at: u64,
+    /// When an operator, or a fault's end, last changed something: the cluster has [`ANSWERED_MS`] from then on to answer.
+    pub acted_at: u64,
     /// Tables that the mix drew; one may be dropped.
     pub drawn_tables: usize,
     /// Wall clock at virtual time 0, as the coordinator's machine has it set.
@@ -230,6 +234,7 @@ impl Sim {
             stats: Stats::default(),
             next_conn: 0,
             moved_at: 0,
+            acted_at: 0,
             drawn_tables: mix.tables.len(),
             wall_ms: 1_700_000_000_000,
             on_old_store: false,
@@ -270,6 +275,10 @@ impl Sim {
         let (mut minute, mut steps) = (0, 0);
         while let Some((at, next)) = self.queue.next() {
             self.now = at;
+            if matches!(next, Next::End) && at < self.acted_at + ANSWERED_MS {
+                self.queue.put(self.acted_at + ANSWERED_MS, next);
+                continue;
+            }
             steps = if at / MINUTE == minute { steps + 1 } else { 0 };
             minute = at / MINUTE;
             let is_end = matches!(next, Next::End);
