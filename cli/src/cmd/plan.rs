@@ -121,15 +121,10 @@ fn hosts(file: &Path) -> Result<Vec<NewHost>, Failure> {
     };
     let text = text.map_err(|error| Failure::error(format!("cannot read {shown}: {error}")))?;
     let wrong = |error: String| Failure::error(format!("{shown} is not a list of hosts: {error}"));
-    let hosts: HostsFile =
-        match text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<serde_json::Value>(&text).is_ok() {
-            true => match serde_json::from_str(&text) {
-                Ok(hosts) => Ok(hosts),
-                Err(_) => serde_json::from_str(&text).map(|host| HostsFile { host }),
-            }
-            .map_err(|error| wrong(error.to_string()))?,
-            false => toml::from_str(&text).map_err(|error| wrong(error.to_string()))?,
-        };
+    let hosts = match serde_json::from_str::<serde_json::Value>(&text) {
+        Ok(json) => serde_json::from_value(json).map_err(|error| wrong(error.to_string()))?,
+        Err(_) => toml::from_str::<HostsFile>(&text).map_err(|error| wrong(error.to_string()))?,
+    };
     Ok(hosts.host)
 }
 

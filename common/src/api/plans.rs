@@ -102,6 +102,9 @@ pub enum PlanState {
 }
 
 impl PlanState {
+    pub const ALL: [PlanState; 5] =
+        [PlanState::Ready, PlanState::Running, PlanState::Done, PlanState::Cancelled, PlanState::Stopped];
+
     pub fn as_str(self) -> &'static str {
         match self {
             PlanState::Ready => "READY",
@@ -180,6 +183,22 @@ pub struct Spread {
     pub used_percent_max: f64,
     pub used_percent_min: f64,
     pub used_percent_stddev: f64,
+}
+
+impl Spread {
+    /// Of disks that are used to these parts; of none, nothing.
+    pub fn of(parts: &[f64]) -> Spread {
+        let number = parts.len().max(1) as f64;
+        let mean = parts.iter().sum::<f64>() / number;
+        let variance = parts.iter().map(|part| (part - mean) * (part - mean)).sum::<f64>() / number;
+        let (low, high) = parts.iter().fold((f64::MAX, 0.0f64), |(low, high), part| (low.min(*part), high.max(*part)));
+        Spread { used_percent_max: high, used_percent_min: low.min(high), used_percent_stddev: variance.sqrt() }
+    }
+
+    /// The fullest disk's part less the emptiest's.
+    pub fn width(&self) -> f64 {
+        self.used_percent_max - self.used_percent_min
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

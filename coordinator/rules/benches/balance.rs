@@ -75,8 +75,8 @@ fn measure(what: &str, mut sample: Sample, rounds: usize) {
     for (medium, after) in &found.after {
         println!(
             "  {medium:?}: spread {:.4} % -> {:.4} %",
-            found.before[medium].spread() * 100.0,
-            after.spread() * 100.0
+            found.before[medium].width() * 100.0,
+            after.width() * 100.0
         );
     }
     let (moves, bound) = (found.moves.len(), found.bytes_lower_bound / SIZE);

@@ -4,7 +4,7 @@
 use super::tally::Tally;
 use super::view;
 use crate::published::Published;
-use stele_common::api::DrainState;
+use stele_common::api::{DrainState, PlanState};
 use stele_common::status::Level;
 use stele_common::{DiskState, Liveness, Medium, TabletStatus, Tick};
 use stele_coordinator_rules::World;
@@ -30,18 +30,22 @@ pub fn set(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) {
     metrics::gauge!("stele_tasks", "state" => "running").set(world.tasks.len() as f64);
     metrics::gauge!("stele_tasks", "state" => "pending").set(tasks_pending as f64);
     metrics::gauge!("stele_tasks_history").set(world.history.len() as f64);
-    for spread in spreads(world, at) {
-        let label = match spread.medium {
+    for (medium, of) in spreads(world, at) {
+        let label = match medium {
             Medium::Hdd => "HDD",
             Medium::Ssd => "SSD",
         };
-        metrics::gauge!("stele_balance_spread", "medium" => label).set(spread.max - spread.min);
+        metrics::gauge!("stele_balance_spread", "medium" => label).set(of.spread.width());
     }
     metrics::gauge!("stele_loads_open").set(view::loads_open(world) as f64);
     metrics::gauge!("stele_strays").set(world.strays.len() as f64);
     let (used, total) = view::bytes(world);
     metrics::gauge!("stele_bytes_used").set(used as f64);
     metrics::gauge!("stele_bytes_total").set(total as f64);
+    for state in PlanState::ALL {
+        let plans = world.plans.iter().filter(|plan| plan.state == state).count();
+        metrics::gauge!("stele_plans", "state" => state.as_str()).set(plans as f64);
+    }
     drains(published, at);
     leases(world, at);
 }

@@ -19,13 +19,14 @@ use crate::{Reason, World};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use stele_common::Medium;
+use stele_common::api::Spread;
 
 /// Moves to the end, with their price.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     pub moves: Vec<Move>,
-    pub before: BTreeMap<Medium, Evenness>,
-    pub after: BTreeMap<Medium, Evenness>,
+    pub before: BTreeMap<Medium, Spread>,
+    pub after: BTreeMap<Medium, Spread>,
     /// Of all moves.
     pub bytes: u64,
     /// Of those that lower the bytes' potential.
@@ -35,21 +36,6 @@ pub struct Plan {
     pub method: Method,
     /// Why there are no moves.
     pub idle: Option<Reason>,
-}
-
-/// How even the disks of a medium are that take part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Evenness {
-    /// 0 to 1.
-    pub used_percent_max: f64,
-    pub used_percent_min: f64,
-    pub used_percent_stddev: f64,
-}
-
-impl Evenness {
-    pub fn spread(&self) -> f64 {
-        self.used_percent_max - self.used_percent_min
-    }
 }
 
 /// How the moves were found.
@@ -122,7 +108,7 @@ struct House {
     media: Vec<(Medium, Vec<u32>)>,
     /// By pool.
     basins: Vec<Basin>,
-    before: BTreeMap<Medium, Evenness>,
+    before: BTreeMap<Medium, Spread>,
     threshold: f64,
 }
 
@@ -217,7 +203,7 @@ impl House {
     }
 
     fn idle(&self) -> Reason {
-        let spread = self.before.values().map(Evenness::spread).fold(0.0, f64::max);
+        let spread = self.before.values().map(Spread::width).fold(0.0, f64::max);
         let (spread_ppm, threshold_ppm) = ((spread * 1e6).round() as u64, (self.threshold * 1e6).round() as u64);
         match spread > self.threshold - BLUR {
             true => Reason::NothingEvens { spread_ppm, threshold_ppm },
@@ -244,11 +230,7 @@ fn basins(picture: &Picture) -> Vec<Basin> {
     basins
 }
 
-fn evenness(picture: &Picture, seats: &[u32]) -> Evenness {
+fn evenness(picture: &Picture, seats: &[u32]) -> Spread {
     let parts: Vec<f64> = seats.iter().map(|seat| picture.seats[*seat as usize].part()).collect();
-    let number = parts.len().max(1) as f64;
-    let mean = parts.iter().sum::<f64>() / number;
-    let variance = parts.iter().map(|part| (part - mean) * (part - mean)).sum::<f64>() / number;
-    let (low, high) = parts.iter().fold((f64::MAX, 0.0f64), |(low, high), part| (low.min(*part), high.max(*part)));
-    Evenness { used_percent_max: high, used_percent_min: low.min(high), used_percent_stddev: variance.sqrt() }
+    Spread::of(&parts)
 }

@@ -14,7 +14,7 @@ use stele_common::{Medium, TabletId};
 const THRESHOLD: f64 = 0.1;
 
 fn spread(plan: &Plan) -> f64 {
-    plan.after.values().map(|after| after.spread()).fold(0.0, f64::max)
+    plan.after.values().map(|after| after.width()).fold(0.0, f64::max)
 }
 
 fn is_once(plan: &Plan) -> bool {

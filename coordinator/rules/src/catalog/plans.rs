@@ -6,15 +6,18 @@
 
 use super::{Draft, drain, level, policy};
 use crate::balance::moves::{Scope, still_worth};
-use crate::plans::{KEPT_MAX, Plan, base, draw, progress};
+use crate::plans::{KEPT_MAX, Plan, Step, base, draw, progress};
 use crate::schedule::slots::Ledger;
 use crate::{Answer, Change, Reason};
 use std::sync::Arc;
 use stele_common::TaskType;
-use stele_common::api::{PlanState, PlanWhat};
+use stele_common::api::{DrainAsk, PlanState, PlanWhat};
 
-/// Running plans are looked at this often.
+/// A running plan is looked at this often, a large one seldomer: a look recounts all of its steps.
 const LOOK_MS: u64 = 1_000;
+const LOOK_EACH_MS: u64 = 2;
+/// Steps that are asked for their worth in one look: some of them count a whole table.
+const ASKED_MAX: usize = 64;
 
 /// Keeps a plan under an id of its own.
 pub fn keep(draft: &mut Draft, plan: &Plan) {
@@ -59,7 +62,7 @@ fn applied(draft: &mut Draft, id: u64) -> Result<(), Reason> {
         return Err(Reason::PlanRunning { plan: other.id });
     }
     if plan.price.blocked > 0 {
-        return Err(Reason::PlanBlocked { plan: id, tablets: plan.price.blocked });
+        return Err(blocked(id, plan.price.blocked));
     }
     if let Some(reason) = base::moved_on(draft.world, &plan) {
         return Err(reason);
@@ -69,7 +72,11 @@ fn applied(draft: &mut Draft, id: u64) -> Result<(), Reason> {
         PlanWhat::Drain { .. } => {
             let ask = draw::drain_ask(&plan.what).unwrap_or_default();
             let (owner, reason) = (plan.owner.clone(), plan.reason.clone());
-            drain::begun(draft, &stele_common::api::DrainAsk { owner, reason, ..ask })?;
+            let answer = drain::begun(draft, &DrainAsk { owner, reason, ..ask })?;
+            if !answer.begun {
+                // Loads have filled disks since: not everything fits any more.
+                return Err(blocked(id, answer.blocked));
+            }
         }
         PlanWhat::Policy { table, wish } => {
             let (db, name) = draw::named(table)?;
@@ -93,6 +100,10 @@ pub fn cancel(draft: &mut Draft, id: u64) {
     draft.answer(answer);
 }
 
+fn blocked(plan: u64, tablets: u64) -> Reason {
+    Reason::PlanBlocked { plan, tablets }
+}
+
 fn find(draft: &Draft, id: u64) -> Result<Arc<Plan>, Reason> {
     draft.world.plans.get(id).cloned().ok_or(Reason::NoSuchPlan { plan: id })
 }
@@ -106,34 +117,36 @@ fn turn(draft: &mut Draft, id: u64, state: PlanState, cause: Option<Reason>) {
     draft.record(Change::PlanTurned { id, state, cause, wall_ms });
 }
 
-/// Ends the running plan when all of it came about, or nothing that is left of it may move any more.
+/// Ends the running plan when all of it came about, nobody wishes for it any more, or what is left may not move any more.
 pub fn tick(draft: &mut Draft) {
-    if !draft.comes_round(draft.world.began, LOOK_MS) {
+    let Some(plan) = draft.world.plans.running().cloned() else { return };
+    if !draft.comes_round(draft.world.began, LOOK_MS.max(plan.steps.len() as u64 * LOOK_EACH_MS)) {
         return;
     }
-    let Some(plan) = draft.world.plans.running().cloned() else { return };
     let so_far = progress::of(draft.world, &plan);
     if so_far.running > 0 {
         return;
     }
+    let cause = base::taken_back(draft.world, &plan);
     if so_far.left == 0 {
         turn(draft, plan.id, PlanState::Done, None);
-    } else if let Some(cause) = stuck(draft, &plan) {
+    } else if let Some(cause) = cause.or_else(|| stuck(draft, &plan)) {
         turn(draft, plan.id, PlanState::Stopped, Some(cause));
     }
 }
 
-/// Why not one of the steps that are left is worth taking any more. The ladder's own steps are waited for: it comes back
-/// to them by itself.
+/// Why what is left is not worth moving any more, as far as a few steps taken evenly from all of them can tell. The
+/// ladder's own steps are waited for: it comes back to them by itself.
 fn stuck(draft: &Draft, plan: &Plan) -> Option<Reason> {
     let (world, scope) = (&*draft.world, Scope::all(draft.at));
-    let ledger = Ledger::of(world, std::iter::empty());
     // Something is under way that the steps do not show: what it comes to is not known yet.
     if world.tasks.values().any(|task| task.task_type == TaskType::Balance) {
         return None;
     }
+    let open: Vec<&Step> = progress::open(world, plan).map(|(_, step)| step).collect();
+    let ledger = Ledger::of(world, std::iter::empty());
     let mut first = None;
-    for step in progress::open(world, plan) {
+    for step in open.iter().step_by(open.len().div_ceil(ASKED_MAX).max(1)) {
         let refused = still_worth(world, &scope, &ledger, &step.as_move()?).err()?;
         match refused {
             // It is ill, or its nodes are away for a while: what it waits for may pass.

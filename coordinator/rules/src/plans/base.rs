@@ -55,7 +55,7 @@ fn policy(world: &World, table: TableId) -> Option<Policy> {
 
 /// Why the plan does not fit this world any more.
 pub fn moved_on(world: &World, plan: &Plan) -> Option<Reason> {
-    let stale = |detail: String| Some(Reason::PlanStale { plan: plan.id, detail });
+    let stale = |detail: String| Some(stale(plan, detail));
     let now = usable(world);
     if let Some(gone) = plan.base.disks.difference(&now).next() {
         return stale(format!("disk {gone} takes nothing any more"));
@@ -76,6 +76,34 @@ pub fn moved_on(world: &World, plan: &Plan) -> Option<Reason> {
         return stale(detail);
     }
     plan.steps.iter().find_map(|step| displaced(world, step)).and_then(stale)
+}
+
+fn stale(plan: &Plan, detail: String) -> Reason {
+    Reason::PlanStale { plan: plan.id, detail }
+}
+
+/// Why nobody wishes for what a running plan is about any more: its drain was taken back, or the table is to be
+/// something else again.
+pub fn taken_back(world: &World, plan: &Plan) -> Option<Reason> {
+    let is_wished = match &plan.what {
+        PlanWhat::Balance { .. } | PlanWhat::Hosts { .. } => true,
+        PlanWhat::Drain { .. } => super::draw::leaving_of(world, &plan.what).is_some_and(|leaving| {
+            let nodes = leaving.nodes.iter().all(|node| world.nodes.get(node).is_some_and(|node| node.draining));
+            nodes && leaving.disks.iter().all(|disk| world.disks.get(disk).is_some_and(|disk| disk.draining))
+        }),
+        PlanWhat::Policy { table, wish } => super::draw::table_of(world, table).is_ok_and(|table| {
+            let mut partitions = table
+                .partitions
+                .iter()
+                .filter(|partition| wish.partition.as_ref().is_none_or(|name| *name == partition.name));
+            wish.tag.as_ref().is_none_or(|tag| *tag == table.tag)
+                && partitions.all(|partition| {
+                    wish.replication.is_none_or(|copies| copies == partition.replication)
+                        && wish.medium.is_none_or(|medium| medium == partition.medium)
+                })
+        }),
+    };
+    (!is_wished).then(|| stale(plan, "what it was made for is not wanted any more".into()))
 }
 
 /// What has come to a drain's nodes and disks since.

@@ -11,9 +11,10 @@ use crate::catalog::{drain, tables};
 use crate::checkup::count;
 use crate::evacuation::{Leaving, evacuated, refill};
 use crate::schedule::slots::{Ledger, size_of};
-use crate::world::{Replica, Tablet, apply};
+use crate::world::{Replica, Table, Tablet, apply};
 use crate::{Action, Answer, Change, Event, EventBody, Reason, World, catalog};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use stele_common::api::{Blocker, DrainAsk, NewHost, PlanWhat};
 use stele_common::{BootId, DiskFact, DiskId, DiskState, NodeId, Space, TabletId, Tick};
 
@@ -39,15 +40,14 @@ pub fn draw(world: &World, what: &PlanWhat, at: Tick) -> Result<Drawn, Reason> {
         PlanWhat::Balance { tables } => balance(world.clone(), tables, at),
         PlanWhat::Drain { .. } => emptied(world, what, at),
         PlanWhat::Policy { table, wish } => {
-            let body = EventBody::SetTable { db: named(table)?.0, name: named(table)?.1, wish: wish.clone() };
+            let (db, name) = named(table)?;
+            let body = EventBody::SetTable { db, name, wish: wish.clone() };
             let mut after = world.clone();
             let actions = catalog::step(&mut after, &Event { at, wall_ms: 0, body });
-            let refused = actions.into_iter().find_map(|action| match action {
-                Action::Answer(Answer::Refused(reason)) => Some(reason),
-                _ => None,
-            });
-            if let Some(reason) = refused {
-                return Err(reason);
+            for action in actions {
+                if let Action::Answer(Answer::Refused(reason)) = action {
+                    return Err(reason);
+                }
             }
             filled(after, table, at)
         }
@@ -58,8 +58,7 @@ pub fn draw(world: &World, what: &PlanWhat, at: Tick) -> Result<Drawn, Reason> {
 fn balance(world: World, only: &[String], at: Tick) -> Result<Drawn, Reason> {
     let mut only_tables = BTreeSet::new();
     for name in only {
-        let (db, table) = named(name)?;
-        only_tables.insert(tables::find(&world, &db, &table)?.id);
+        only_tables.insert(table_of(&world, name)?.id);
     }
     let only_tables = (!only_tables.is_empty()).then_some(only_tables);
     let scope = Scope { only_tables, ..Scope::all(at) };
@@ -97,8 +96,7 @@ fn emptied(world: &World, what: &PlanWhat, at: Tick) -> Result<Drawn, Reason> {
 }
 
 fn filled(world: World, table: &str, at: Tick) -> Result<Drawn, Reason> {
-    let (db, name) = named(table)?;
-    let table = tables::find(&world, &db, &name)?;
+    let table = table_of(&world, table)?;
     let tablets = table.partitions.iter().flat_map(|partition| &partition.tablets);
     let tablets = tablets.filter_map(|id| world.tablets.get(*id));
     let mut steps = Vec::new();
@@ -121,6 +119,12 @@ fn step(world: &World, tablet: &Tablet, leaves: Option<&Replica>, to: DiskId) ->
         bytes: size_of(tablet),
         why: None,
     })
+}
+
+/// The table that is called so.
+pub(super) fn table_of(world: &World, name: &str) -> Result<Arc<Table>, Reason> {
+    let (db, name) = named(name)?;
+    tables::find(world, &db, &name)
 }
 
 /// `db.table` in its two parts.

@@ -7,14 +7,15 @@
 use super::Step;
 use super::draw::Drawn;
 use crate::World;
-use crate::balance::moves::{Scope, takes_part};
 use crate::balance::score::{self, Replicas, Score};
+use crate::balance::spread::spreads;
 use crate::checkup::count;
 use crate::schedule::rates::Rates;
+use crate::schedule::slots;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::api::{DiskBytes, FullestDisk, LinkBytes, NodeChange, PlanPrice, Spread};
-use stele_common::{DiskId, Medium, NodeId, TabletId, Tick};
+use stele_common::{DiskId, Medium, NodeId, TabletId, TaskType, Tick};
 
 /// Bytes a second of a disk of which no copy was measured yet, from and to: a busy spinning disk, a flash disk.
 const UNMEASURED: (u64, u64) = (30_000_000, 400_000_000);
@@ -38,15 +39,18 @@ pub fn price(drawn: &Drawn, rates: &Rates, at: Tick) -> PlanPrice {
     let Drawn { world, steps, .. } = drawn;
     let flows = flows(steps);
     let after = after(world, &flows);
+    // The ladder makes the copies of a drain or a policy, the balancer those for evenness.
+    let for_evenness = steps.iter().any(|step| step.why.is_some());
+    let task_type = if for_evenness { TaskType::Balance } else { TaskType::Repair };
     let mut price = PlanPrice {
         moves: steps.len() as u64,
         bytes: steps.iter().fold(0, |sum: u64, step| sum.saturating_add(step.bytes)),
         bytes_lower_bound: drawn.bytes_lower_bound,
-        before: spreads(world, at),
-        after: spreads(&after, at),
+        before: evenness(world, at),
+        after: evenness(&after, at),
         links: links(world, steps),
         nodes: nodes(world, &after, steps),
-        eta_s: eta(world, &flows, rates),
+        eta_s: eta(world, task_type, &flows, rates),
         copies_min: copies_min(world, steps),
         blocked: drawn.blocked,
         blockers: drawn.blockers.clone(),
@@ -104,22 +108,8 @@ fn after(world: &World, flows: &BTreeMap<DiskId, Flow>) -> World {
     after
 }
 
-/// How even the disks of each medium are that balance looks at.
-fn spreads(world: &World, at: Tick) -> BTreeMap<Medium, Spread> {
-    let scope = Scope::all(at);
-    let mut parts: BTreeMap<Medium, Vec<f64>> = BTreeMap::new();
-    for disk in world.disks.values().filter(|disk| takes_part(world, &scope, disk).is_ok()) {
-        parts.entry(disk.medium).or_default().push(disk.space.used_fraction());
-    }
-    parts.into_iter().map(|(medium, parts)| (medium, spread(&parts))).collect()
-}
-
-fn spread(parts: &[f64]) -> Spread {
-    let number = parts.len().max(1) as f64;
-    let mean = parts.iter().sum::<f64>() / number;
-    let variance = parts.iter().map(|part| (part - mean) * (part - mean)).sum::<f64>() / number;
-    let (low, high) = parts.iter().fold((f64::MAX, 0.0f64), |(low, high), part| (low.min(*part), high.max(*part)));
-    Spread { used_percent_max: high, used_percent_min: low.min(high), used_percent_stddev: variance.sqrt() }
+fn evenness(world: &World, at: Tick) -> BTreeMap<Medium, Spread> {
+    spreads(world, at).into_iter().map(|(medium, of)| (medium, of.spread)).collect()
 }
 
 fn links(world: &World, steps: &[Step]) -> Vec<LinkBytes> {
@@ -175,10 +165,9 @@ fn nodes(world: &World, after: &World, steps: &[Step]) -> Vec<NodeChange> {
 
 /// Seconds to the end. The disk with most to do decides: at best its slots add up, at worst one copy runs at a time, and
 /// a limit in force holds either way. Rates that were measured are taken a quarter wider.
-fn eta(world: &World, flows: &BTreeMap<DiskId, Flow>, rates: &Rates) -> (u64, u64) {
-    let knobs = &world.knobs;
-    let slots = u64::from(knobs.balance_slot_num_per_path.max(knobs.schedule_slot_num_per_path)).max(1);
-    let limit = knobs.copy_limits().balance.disk;
+fn eta(world: &World, task_type: TaskType, flows: &BTreeMap<DiskId, Flow>, rates: &Rates) -> (u64, u64) {
+    let slots = u64::from(slots::limit(&world.knobs, task_type)).max(1);
+    let limit = world.knobs.copy_limits().of(task_type).disk;
     let capped = |rate: u64| if limit == 0 { rate } else { rate.min(limit) }.max(1);
     let (mut least, mut most) = (0u64, 0u64);
     for (id, flow) in flows {

@@ -56,7 +56,7 @@ pub fn of(world: &World, plan: &Plan) -> PlanProgress {
     progress
 }
 
-/// Steps that nothing was done about yet, in order.
-pub fn open<'a>(world: &'a World, plan: &'a Plan) -> impl Iterator<Item = &'a Step> {
-    plan.steps.iter().filter(|step| state(world, plan, step) == MoveState::Open)
+/// Steps that nothing was done about yet, in order, each with its place among all.
+pub fn open<'a>(world: &'a World, plan: &'a Plan) -> impl Iterator<Item = (usize, &'a Step)> {
+    plan.steps.iter().enumerate().filter(|(_, step)| state(world, plan, step) == MoveState::Open)
 }

@@ -175,3 +175,25 @@ fn plans_on_record() {
     assert!(matches!(over, Err(Reason::PlanOver { .. })), "{over:?}");
     assert!(sample.world.plans.running().is_none());
 }
+
+/// A drain that is taken back ends its plan: nobody waits for what is not wished for, and another may run.
+#[test]
+fn a_drain_taken_back_stops_its_plan() {
+    let (mut sample, _) = house(5, 3);
+    let what = drain(&sample, 0);
+    let id = made(&mut sample, what).expect("it fits");
+    assert_eq!(told(&mut sample, EventBody::ApplyPlan { id }), Ok(None));
+    let node = sample.nodes()[0];
+    let look = |sample: &mut Sample| {
+        sample.at = sample.at.plus(1_500);
+        let event = Event { at: sample.at, wall_ms: 1_000, body: EventBody::Tick };
+        catalog::step(&mut sample.world, &event);
+        sample.world.plans.get(id).expect("it is kept").state
+    };
+    assert_eq!(look(&mut sample), PlanState::Running);
+    sample.apply(Change::NodeDrained { node, on: false });
+    assert_eq!(look(&mut sample), PlanState::Stopped);
+    let plan = sample.world.plans.get(id).expect("it is kept").clone();
+    assert!(matches!(plan.cause, Some(Reason::PlanStale { .. })), "{plan:?}");
+    assert!(sample.world.plans.running().is_none() && sample.world.plans.targets_of(plan.steps[0].tablet).is_empty());
+}

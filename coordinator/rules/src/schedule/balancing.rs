@@ -20,7 +20,7 @@ use super::{Desk, DeskAction, Flight};
 use crate::balance::moves::{Move, Scope, still_worth, takes_part};
 use crate::explain::kind_of;
 use crate::level::forbids_moves;
-use crate::plans::{Step, progress};
+use crate::plans::{Plan, Step, progress};
 use crate::policy::PauseOn;
 use crate::world::{LeaseScope, Outcome, Task, Work};
 use crate::{Proposal, Reason, World};
@@ -60,6 +60,8 @@ pub struct Balancing {
     failures: u32,
     /// What rests, by the replica that a move has made.
     moved: BTreeMap<ReplicaId, Moved>,
+    /// Up to this step of the running plan all have had their turn.
+    planned_to: usize,
     /// The disks that took part when it was last looked.
     disks: BTreeSet<DiskId>,
     pub done: Done,
@@ -128,11 +130,17 @@ impl Balancing {
         }
     }
 
-    /// What is left of the plan that a person applied stands in the planner's place.
-    fn planned(&mut self, at: Tick, moves: impl Iterator<Item = Move>) {
-        self.next = at.plus(EVERY_MS);
-        self.idle = None;
+    /// What is left of the plan that a person applied stands in the planner's place, from where the last batch ended:
+    /// steps that are not worth it now hold up none behind them.
+    fn planned(&mut self, world: &World, plan: &Plan, at: Tick) {
+        let limit = world.knobs.max_balancing_tablets;
+        let open: Vec<(usize, &Step)> = progress::open(world, plan).collect();
+        let after = open.partition_point(|(place, _)| *place < self.planned_to);
+        let batch: Vec<&(usize, &Step)> = open[after..].iter().chain(&open[..after]).take(limit).collect();
+        self.planned_to = batch.last().map_or(0, |(place, _)| place + 1);
+        let moves = batch.iter().filter_map(|(_, step)| step.as_move());
         self.waiting = moves.map(|mv| Candidate { mv, tries: 0 }).collect();
+        (self.next, self.idle) = (at.plus(EVERY_MS), None);
     }
 
     /// The Catalog refused one.
@@ -195,8 +203,7 @@ impl Desk {
         if at >= self.balancing.next {
             self.balancing.end_rests(world, at);
             if let Some(plan) = world.plans.balancing() {
-                let moves = progress::open(world, plan).filter_map(Step::as_move);
-                return self.balancing.planned(at, moves.take(world.knobs.max_balancing_tablets));
+                return self.balancing.planned(world, plan, at);
             }
             self.balancing.asked = Some(at);
             let (scope, limit) = (self.balance_scope(world, at), world.knobs.max_balancing_tablets);

@@ -6,18 +6,18 @@
 use super::format::Id;
 use super::read::Reading;
 use crate::balance::moves::{Move, Scope, Why};
-use crate::balance::plan::{Evenness, Method, plan};
+use crate::balance::plan::{Method, plan};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use stele_common::Medium;
-use stele_common::api::Refusal;
+use stele_common::api::{Refusal, Spread};
 
 /// The whole answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Balanced {
     pub moves: Vec<BalanceMove>,
-    pub before: BTreeMap<Medium, Evenness>,
-    pub after: BTreeMap<Medium, Evenness>,
+    pub before: BTreeMap<Medium, Spread>,
+    pub after: BTreeMap<Medium, Spread>,
     pub bytes: u64,
     pub bytes_lower_bound: u64,
     /// Of `bytes`, those that are moved to even bytes; the others even counts.

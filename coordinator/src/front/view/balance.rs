@@ -6,7 +6,7 @@ use stele_common::Tick;
 use stele_common::api::{BalanceDone, BalanceLine, BalanceStatus, MediumSpread, MoveInfo, NodeBalance};
 use stele_coordinator_rules::balance::moves::{Move, Why};
 use stele_coordinator_rules::balance::score::{Class, scores};
-use stele_coordinator_rules::balance::spread::spreads;
+use stele_coordinator_rules::balance::spread::{Of, spreads};
 use stele_coordinator_rules::{Reason, World};
 
 pub fn status(world: &World, now: &BalanceNow, next: Result<Vec<Move>, Reason>, at: Tick) -> BalanceStatus {
@@ -35,12 +35,12 @@ fn idle(now: &BalanceNow) -> Option<stele_common::api::Refusal> {
 }
 
 pub fn media(world: &World, at: Tick) -> Vec<MediumSpread> {
-    let shown = spreads(world, at).into_iter().map(|spread| MediumSpread {
-        medium: spread.medium,
-        disks: spread.disks,
-        used_percent_max: spread.max,
-        used_percent_min: spread.min,
-        used_percent_stddev: spread.stddev,
+    let shown = spreads(world, at).into_iter().map(|(medium, Of { disks, spread })| MediumSpread {
+        medium,
+        disks,
+        used_percent_max: spread.used_percent_max,
+        used_percent_min: spread.used_percent_min,
+        used_percent_stddev: spread.used_percent_stddev,
         threshold: world.knobs.balance_threshold,
     });
     shown.collect()

@@ -174,7 +174,7 @@ impl<'a> Inspector<'a> {
             }
         }
         for (medium, after) in &plan.after {
-            assert!((after.spread() - self.spread(*medium)).abs() < 1e-9);
+            assert!((after.width() - self.spread(*medium)).abs() < 1e-9);
         }
         assert_eq!(plan.bytes, plan.moves.iter().map(|mv| mv.bytes).sum::<u64>());
         assert!(plan.bytes_lower_bound <= plan.bytes, "{} is no bound of {}", plan.bytes_lower_bound, plan.bytes);

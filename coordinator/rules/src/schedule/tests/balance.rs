@@ -2,10 +2,12 @@
 
 use super::house::{House, drain};
 use super::*;
-use crate::balance::moves::{Move, Scope, next_moves};
+use crate::balance::moves::{Move, Scope, Why, next_moves};
+use crate::plans::{Plan, Step};
 use crate::world::Replica;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use stele_common::api::{PlanState, PlanWhat};
 use stele_common::status::Level;
 use stele_common::{DiskId, Fact};
 
@@ -113,6 +115,46 @@ fn tested_again_at_the_grant() {
         "{actions:?}"
     );
     assert_eq!((proposals(actions).len(), shop.desk.balancing().waiting().count()), (0, 0));
+}
+
+/// A plan's first steps may have become impossible: those behind them have their turn all the same, at level STEADY too.
+#[test]
+fn a_plan_goes_on_behind_what_is_refused() {
+    let (mut shop, ids, disks) = heavy(6);
+    let all = shop.sample.world.disks[&disks[0]].space.total;
+    shop.sample.fill(disks[3], all, all);
+    let step = |shop: &Shop, tablet: TabletId, to: DiskId| {
+        let replica = &shop.sample.tablet(tablet).replicas[0];
+        let (node, bytes) = (shop.sample.world.disks[&to].node, replica.seen.as_ref().map_or(0, |seen| seen.size));
+        let (from_node, from) = (replica.node, replica.disk);
+        let (replica, why) = (replica.id, Why::Usage);
+        Step::of_move(&Move { tablet, replica, from_node, from, to_node: node, to, bytes, why })
+    };
+    let steps = [(0, 3), (1, 3), (2, 1), (3, 2)].map(|(tablet, disk)| step(&shop, ids[tablet], disks[disk]));
+    let plan = Plan {
+        id: 1,
+        what: PlanWhat::Balance { tables: Vec::new() },
+        owner: String::new(),
+        reason: String::new(),
+        made_wall_ms: 0,
+        ended_wall_ms: None,
+        state: PlanState::Running,
+        cause: None,
+        steps: Arc::new(steps.to_vec()),
+        price: Default::default(),
+        base: Default::default(),
+    };
+    shop.sample.apply(Change::PlanKept { plan: Arc::new(plan) });
+    Arc::make_mut(&mut shop.sample.world.knobs).max_balancing_tablets = 2;
+    Arc::make_mut(&mut shop.sample.world.settings).level.level = Level::Steady;
+    let mut begun = Vec::new();
+    for _ in 0..4 {
+        begun.extend(proposals(shop.step(DeskEvent::Round)));
+        shop.pass(25_000);
+    }
+    let moved: Vec<TabletId> = begun.iter().map(Proposal::tablet).collect();
+    assert!(moved.contains(&ids[2]) && moved.contains(&ids[3]), "{begun:?}");
+    assert!(!moved.contains(&ids[0]) && !moved.contains(&ids[1]), "a full disk takes nothing: {begun:?}");
 }
 
 /// Level, knob, the grace of a new leadership and repair hold balance back, each with its reason; what waits is dropped.
