@@ -61,8 +61,12 @@ impl Desk {
 
     /// Looks at what is ready, in order, and begins what may begin.
     pub(super) fn go_through(&mut self, world: &World, at: Tick, bounds: &Bounds, actions: &mut Vec<DeskAction>) {
-        let mut ledger = self.ledger(world);
         self.statistics.walk(world, at, bounds.counts);
+        if self.queue.next_copy().or_else(|| self.queue.next_deletion()).is_none() {
+            // Most rounds of a healthy house: what waits for a slot was woken just now if there is one.
+            return;
+        }
+        let mut ledger = self.ledger(world);
         let scores = self.statistics.scores(world);
         let mut board = Board::of(world, &ledger, &scores);
         let running = world.tasks.values().filter(|task| matches!(task.work, Work::Delete { .. })).count();
