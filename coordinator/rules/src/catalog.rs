@@ -37,6 +37,7 @@ pub(crate) mod hello;
 pub(crate) mod housekeeping;
 pub(crate) mod ingest;
 pub(crate) mod knobs;
+pub(crate) mod landing;
 pub(crate) mod leases;
 pub(crate) mod level;
 pub(crate) mod loads;

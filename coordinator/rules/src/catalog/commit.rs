@@ -4,7 +4,7 @@
 //! record for all its tablets, or none; and visibility once a quorum of every tablet reports it. Both count replicas
 //! on different hosts, and both assert their promise with the numbers at hand.
 
-use super::{Draft, loads};
+use super::{Draft, landing, loads};
 use crate::world::{Load, LoadPart, LoadPhase, Replica, Tablet, VersionRecord};
 use crate::{Answer, Change};
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,6 +115,7 @@ fn commit(draft: &mut Draft, load: &Load, agreed: BTreeMap<TabletId, (VersionHas
         let told: Vec<ReplicaId> = load.tablets[&id].prepared.keys().copied().collect();
         tell(draft, &load, id, hash, &told);
     }
+    landing::load_ended(draft, load.tablets.keys().copied());
     try_visible(draft, &load.key);
 }
 

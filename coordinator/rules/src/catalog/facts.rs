@@ -5,7 +5,7 @@
 //! is bad, whatever the others say. A version, id or load that we never gave means that our store is old.
 
 use super::ingest::From;
-use super::{Draft, commit, deletion, level, loads, salvage, strays, tasks};
+use super::{Draft, commit, deletion, landing, level, loads, salvage, strays, tasks};
 use crate::world::{Replica, SeenReplica, Tablet};
 use crate::{Change, Reason};
 use stele_common::{
@@ -97,7 +97,7 @@ pub fn judge(draft: &mut Draft, id: TabletId, replica: ReplicaId) {
         }
         None => {}
     }
-    tasks::arrived(draft, id, replica);
+    landing::arrived(draft, id, replica);
     commit::recount(draft, id);
     deletion::settle(draft, id);
 }

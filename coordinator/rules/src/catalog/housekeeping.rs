@@ -4,7 +4,8 @@
 //! thing began and when housekeeping last ran. Orders that were lost are given again; each is harmless twice.
 
 use super::{
-    Draft, commit, deletion, drain, groups, leases, level, loads, pardon, plans, salvage, strays, tables, tasks, verify,
+    Draft, commit, deletion, drain, groups, landing, leases, level, loads, pardon, plans, salvage, strays, tables,
+    tasks, verify,
 };
 use crate::Change;
 use crate::world::{Load, LoadPhase, Tablet};
@@ -132,7 +133,7 @@ fn arrive(draft: &mut Draft, id: TabletId) {
     let made = tablet.replicas.iter().filter(|replica| replica.state == ReplicaState::Clone);
     let made: Vec<_> = made.map(|replica| replica.id).collect();
     for replica in made {
-        tasks::arrived(draft, id, replica);
+        landing::arrived(draft, id, replica);
     }
 }
 

@@ -5,7 +5,7 @@
 //! a version on record always speaks first, and what an earlier leadership opened is kept until enough replicas have
 //! shown that our store is not old.
 
-use super::{Draft, commit, level, tables};
+use super::{Draft, commit, landing, level, tables};
 use crate::checkup;
 use crate::world::{Load, LoadPart, LoadPhase, Replica, Tablet};
 use crate::{Answer, Change, Reason};
@@ -372,6 +372,7 @@ pub fn abort(draft: &mut Draft, key: &LoadKey, cause: Reason) {
     for node in nodes {
         draft.send(node, OrderBody::AbortLoad { load: id });
     }
+    landing::load_ended(draft, tablets);
 }
 
 /// A tablet's ballot moved: a load that was opened under the old one ends, and the client repeats it.

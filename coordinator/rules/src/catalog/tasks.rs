@@ -1,11 +1,11 @@
 //! Copies: whether one may start, what is ordered, how it ends, and what a restart or a return does to it.
 //!
-//! In: the scheduler's proposals, agents' words on copies, reports that show a replica arriving. Out: tasks and CLONE
-//! replicas on record, orders. An agent's "done" never makes a replica count: only a report of the replica does. A
-//! fresh copy that is given up leaves the catalog but is not ordered to be dropped: if it turns out whole after all,
-//! it is a stray, and judged as one.
+//! In: the scheduler's proposals, agents' words on copies. Out: tasks and CLONE replicas on record, orders. An agent's
+//! "done" never makes a replica count: only a report of the replica does ([`super::landing`]). A fresh copy that is
+//! given up leaves the catalog but is not ordered to be dropped: if it turns out whole after all, it is a stray, and
+//! judged as one.
 
-use super::{Draft, deletion, facts, level, salvage, tables};
+use super::{Draft, deletion, facts, landing, level, salvage, tables};
 use crate::checkup;
 use crate::event::Target;
 use crate::schedule::target;
@@ -249,7 +249,7 @@ fn agent_done(draft: &mut Draft, node: NodeId, task: &Task, replica: ReplicaId) 
     if !task.agent_done {
         draft.record(Change::TaskAgentDone { tablet: task.tablet, task: task.id, at: draft.at });
     }
-    arrived(draft, task.tablet, replica);
+    landing::arrived(draft, task.tablet, replica);
     if draft.world.tasks.get(&task.tablet).is_some_and(|running| running.id == task.id) {
         // A replica that was bad for us may look fine to its agent; only reading it all can tell.
         let tablet = draft.world.tablets.get(task.tablet);
@@ -316,60 +316,6 @@ pub fn cancel(draft: &mut Draft, tablet: TabletId, id: TaskId, cause: Reason) ->
         Work::Delete { .. } => deletion::undo(draft, &task, cause),
     }
     Ok(())
-}
-
-/// A replica was seen: trust it again if it was mended, let it count if it was being made, end its copy.
-pub fn arrived(draft: &mut Draft, id: TabletId, replica: ReplicaId) {
-    let Some(tablet) = draft.world.tablets.get(id) else { return };
-    let Some(known) = tablet.replicas.iter().find(|other| other.id == replica) else { return };
-    let Some(seen) = known.seen.clone().filter(|seen| facts::flaw_of(tablet, known, seen).is_none()) else { return };
-    let task = draft.world.tasks.get(&id).filter(|task| makes(task, replica)).cloned();
-    let needed = task.as_ref().map_or(tablet.visible, |task| match &task.work {
-        Work::Clone { version, .. } => *version,
-        Work::Delete { .. } => tablet.visible,
-    });
-    if seen.version < needed {
-        return;
-    }
-    let (state, was_bad, ballot) = (known.state, known.bad.is_some(), tablet.ballot.next());
-    let landed_behind = seen.version.max(seen.pending) < tablet.committed;
-    if was_bad {
-        // Only our own copy mends, and only bytes that were checked since it began.
-        let mended = task.as_ref().is_some_and(|task| seen.verified.is_some_and(|verified| verified >= task.started));
-        if !mended {
-            return;
-        }
-        draft.record(Change::ReplicaGood { tablet: id, replica, version: seen.version });
-    }
-    if state == ReplicaState::Clone {
-        draft.record(Change::ReplicaTurned { tablet: id, replica, state: ReplicaState::Normal, ballot });
-    }
-    let Some(task) = task else { return };
-    if landed_behind {
-        draft.record(Change::FurtherRepairMarked { tablet: id, replica, at: draft.at });
-    }
-    draft.end_task(&task, Outcome::Finished { evidence: None });
-    if let Work::Clone { replaces: Some(old), replica, .. } = task.work {
-        retire(draft, &task, old, replica);
-    }
-}
-
-/// A move has landed: the replica that it replaces begins to leave in the same batch, so that the new one counts at
-/// once and no verdict sees both. Where the guard forbids that now, it stays, and the ladder asks for it again: that it
-/// is the one to leave is on record, so no restart can turn the move around.
-fn retire(draft: &mut Draft, task: &Task, old: ReplicaId, by: ReplicaId) {
-    let Some(tablet) = draft.world.tablets.get(task.tablet) else { return };
-    if tablet.replicas.iter().all(|other| other.id != old) {
-        return;
-    }
-    draft.record(Change::ReplicaReplaced { tablet: task.tablet, replica: old, by });
-    let Some(tablet) = draft.world.tablets.get(task.tablet) else { return };
-    let (tablet, revision) = (tablet.id, tablet.revision);
-    let Task { status, priority, task_type, .. } = *task;
-    let wish = Wish { tablet, revision, status, priority, task_type };
-    if let Err(reason) = deletion::start(draft, wish, old) {
-        draft.explain(reason);
-    }
 }
 
 /// A node's full report did not name these copies: ours are ordered again, those of an earlier leadership end.

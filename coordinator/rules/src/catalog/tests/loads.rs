@@ -1,6 +1,7 @@
 //! Loads in six steps, and every way in which one does not happen.
 
 use super::*;
+use crate::event::Target;
 use crate::world::LoadPhase;
 use stele_common::{Digest, DiskState, Liveness, ReplicaState};
 
@@ -176,6 +177,51 @@ fn a_moved_ballot_ends_an_open_load() {
         assert_eq!(phase(&play, "a"), expected);
         let actions = play.prepares(opened.load, &opened.tablets[0], replicas[1]);
         assert_eq!(names(&actions), [if committed { "commit" } else { "abort" }]);
+    }
+}
+
+/// A copy that nobody is short of lands between two loads and ends none: with the commit, with the abort, or when it
+/// has waited long enough. Where a copy is missing, the copy goes first.
+#[test]
+fn a_landing_waits_for_an_open_load() {
+    for how in ["commit", "abort", "time", "short"] {
+        let (mut play, tablets) = play(4, 1);
+        let (tablet, replicas) = (tablets[0], play.sample.replicas(tablets[0]));
+        let nodes: Vec<NodeId> = replicas.iter().map(|id| play.sample.replica(tablet, *id).node).collect();
+        let node = play.sample.nodes().into_iter().find(|node| !nodes.contains(node)).unwrap();
+        let target = Target::NewOn { node, disk: play.sample.disks_of(node)[0] };
+        play.copy(tablet, replicas[0], target).unwrap();
+        if how == "short" {
+            play.sample.bad(tablet, replicas[2]);
+        }
+        let fresh = *play.sample.replicas(tablet).last().unwrap();
+        let opened = play.open("a", &[0]).unwrap();
+        commit(&mut play, "a");
+        play.sees(tablet, fresh, 1);
+        let landed = |play: &Play| play.sample.replica(tablet, fresh).state == ReplicaState::Normal;
+        assert_eq!(landed(&play), how == "short", "{how}");
+        let moved = LoadPhase::Aborted { cause: Reason::BallotMoved { tablet } };
+        match how {
+            "commit" => {
+                for replica in &replicas[..2] {
+                    play.prepares(opened.load, &opened.tablets[0], *replica);
+                }
+                assert_eq!(phase(&play, "a"), LoadPhase::Committed);
+                assert!(landed(&play) && play.world().tasks.is_empty());
+            }
+            "abort" => {
+                play.happens(EventBody::AbortLoad { key: play.key("a").key.clone() });
+                assert_eq!(phase(&play, "a"), LoadPhase::Aborted { cause: Reason::LoadAborted });
+                assert!(landed(&play) && play.world().tasks.is_empty());
+            }
+            "time" => {
+                play.passes(30_000);
+                play.sees(tablet, fresh, 1);
+                assert!(landed(&play));
+                assert_eq!(phase(&play, "a"), moved);
+            }
+            _ => assert_eq!(phase(&play, "a"), moved),
+        }
     }
 }
 
