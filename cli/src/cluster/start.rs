@@ -4,7 +4,7 @@
 //! up, everything that was started just now is ended again.
 
 use crate::bar;
-use crate::cluster::layout::{Layout, Wanted};
+use crate::cluster::layout::{AgentPlace, Layout, Wanted};
 use crate::cluster::process::{self, Bond, Part, Running, command_line, stop_all};
 use crate::cluster::{AgentEntry, ClusterFile, CoordinatorEntry};
 use crate::exit::Failure;
@@ -57,20 +57,8 @@ impl Cluster {
             ClusterFile::remove(&layout.dir)?;
         }
         let nodes = wait_ready(layout, parts)?;
-        let mut agents = Vec::new();
-        for (agent, running) in layout.agents.iter().zip(&parts[1..]) {
-            let node = nodes.iter().find(|node| node.peer == agent.peer && node.name == agent.name);
-            let node = node.ok_or_else(|| Failure::error(format!("agent {} went away again", agent.name)))?;
-            agents.push(AgentEntry {
-                node_id: node.id,
-                host: agent.host.clone(),
-                pid: running.pid,
-                command: command_line(Part::Agent, &agent.config)?,
-                http: agent.http.clone(),
-                peer: agent.peer.clone(),
-                disks: agent.disks.clone(),
-            });
-        }
+        let agents = layout.agents.iter().zip(&parts[1..]);
+        let agents = agents.map(|(agent, running)| entry(agent, running, &nodes)).collect::<Result<_, _>>()?;
         let command = command_line(Part::Coordinator, &layout.config)?;
         let coordinator = CoordinatorEntry { pid: parts[0].pid, command };
         let file = ClusterFile { http: layout.http.clone(), sql: None, coordinator, agents };
@@ -88,6 +76,23 @@ impl Cluster {
         self.file.agents[index].pid = running.pid;
         self.parts[index + 1] = running;
         self.file.write(&self.layout.dir)
+    }
+
+    /// Adds an agent with as many disks on a host of its own, and waits until it is ready.
+    pub fn grow(&mut self, disks: usize, bond: Bond) -> Result<AgentEntry, Failure> {
+        let agents = Some(self.layout.agents.len() + 1);
+        let layout = Layout::prepare(&self.layout.dir, &Wanted { agents, disks, hosts: None, assign_delay_ms: None })?;
+        let is_new = |place: &AgentPlace| self.layout.agents.iter().all(|known| known.name != place.name);
+        let index = layout.agents.iter().position(is_new).ok_or_else(|| Failure::error("no agent was added"))?;
+        let place = &layout.agents[index];
+        let log = layout.log(&format!("agent-{}", place.name));
+        self.parts.insert(index + 1, Running::start(Part::Agent, &place.name, &place.config, log, bond)?);
+        let nodes = wait_ready(&layout, &mut self.parts)?;
+        let entry = entry(place, &self.parts[index + 1], &nodes)?;
+        self.file.agents.insert(index, entry.clone());
+        self.layout = layout;
+        self.file.write(&self.layout.dir)?;
+        Ok(entry)
     }
 
     pub fn face(&self) -> Face {
@@ -108,6 +113,20 @@ impl Cluster {
         ClusterFile::remove(&self.layout.dir)?;
         Ok(forced)
     }
+}
+
+fn entry(agent: &AgentPlace, running: &Running, nodes: &[NodeInfo]) -> Result<AgentEntry, Failure> {
+    let node = nodes.iter().find(|node| node.peer == agent.peer && node.name == agent.name);
+    let node = node.ok_or_else(|| Failure::error(format!("agent {} went away again", agent.name)))?;
+    Ok(AgentEntry {
+        node_id: node.id,
+        host: agent.host.clone(),
+        pid: running.pid,
+        command: command_line(Part::Agent, &agent.config)?,
+        http: agent.http.clone(),
+        peer: agent.peer.clone(),
+        disks: agent.disks.clone(),
+    })
 }
 
 /// Waits until every agent is ALIVE, and shortly for its disks.

@@ -143,7 +143,7 @@ fn apply(global: &Global, face: &Face, args: &ApplyArgs) -> Outcome {
 }
 
 /// Follows a plan to its end. The bar never goes back.
-fn wait(face: &Face, id: u64, deadline: Instant) -> Result<PlanInfo, Failure> {
+pub fn wait(face: &Face, id: u64, deadline: Instant) -> Result<PlanInfo, Failure> {
     let progress = bar::count("plan", 0);
     let mut furthest = 0;
     loop {

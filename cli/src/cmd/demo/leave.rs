@@ -43,6 +43,20 @@ impl Stage {
         Err(Failure::timeout(format!("{} is not back with everything settled", agent.host)))
     }
 
+    /// Until no copy is under way.
+    pub fn wait_quiet(&self) -> Result<(), Failure> {
+        let began = Instant::now();
+        while began.elapsed() < STEP_WITHIN {
+            stop::check()?;
+            let status: Status = self.face().get("/v1/status", &[])?;
+            if status.tasks_running == 0 {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Err(Failure::timeout("copies are still under way"))
+    }
+
     /// Empties the agent's host, and has it certified.
     pub fn drain(&self, agent: &AgentEntry) -> Result<Emptied, Failure> {
         let began = Instant::now();

@@ -3,14 +3,16 @@
 //! ```text
 //! start 1 coordinator, 4 agents ─▶ table ─▶ load ─▶ spread ─▶ kill -9 one agent ─▶ seen ─▶ repaired
 //!   ─▶ flip a byte on disk ─▶ verify finds it ─▶ mended ─▶ all clean ─▶ the killed one returns ─▶ another is drained,
-//!   with a certificate ─▶ export ─▶ every digest equals the source's
+//!   with a certificate ─▶ an empty one joins, a plan fills it ─▶ export ─▶ every digest equals the source's
 //! ```
 //!
-//! This file is the order of the story and its end; `deeds.rs` and `leave.rs` do and measure each step, `data.rs` picks the files.
+//! This file is the order of the story and its end; `deeds.rs`, `leave.rs` and `join.rs` do and measure each step,
+//! `data.rs` picks the files.
 //! Leaves nothing behind, also after a failure or Ctrl-C, unless `--keep` is given.
 
 mod data;
 mod deeds;
+mod join;
 mod leave;
 
 use crate::cluster::layout::Wanted;
@@ -25,6 +27,7 @@ use deeds::Stage;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use stele_common::status::Level;
 
 #[derive(Debug, Args)]
 #[command(
@@ -47,7 +50,8 @@ pub struct DemoArgs {
     dir: Option<PathBuf>,
 }
 
-const STEPS: usize = 11;
+const STEPS: usize = 12;
+const DISKS: usize = 2;
 /// A killed process that takes longer to go is worth a word.
 const SLOW_END: Duration = Duration::from_millis(100);
 
@@ -236,7 +240,7 @@ fn tell(args: &DemoArgs, ground: &mut Ground, ledger: &mut Ledger) -> Result<(),
     ledger.step(2, "start a coordinator and 4 agents, each a process with a host name and 2 disks of its own")?;
     let began = Instant::now();
     let bond = if args.keep { Bond::Stay } else { Bond::EndWithUs };
-    let wanted = Wanted { agents: Some(4), disks: 2, hosts: None, assign_delay_ms: None };
+    let wanted = Wanted { agents: Some(4), disks: DISKS, hosts: None, assign_delay_ms: None };
     let cluster = Cluster::up(&ground.dir.join("cluster"), &wanted, bond)?;
     let started = format!("1 coordinator, {} agents ready in {}", cluster.file.agents.len(), since(began));
     let stage = Stage::new(cluster.face(), &cluster.file)?;
@@ -292,9 +296,19 @@ fn tell(args: &DemoArgs, ground: &mut Ground, ledger: &mut Ledger) -> Result<(),
     let emptied = stage.drain(&leaver)?;
     table::line(&format!("  {}", shapes::certificate(&emptied.certificate).replace('\n', "\n  ")))?;
     ledger.note("drain", emptied.told)?;
-    ledger.note("spread at last", stage.spread()?)?;
+    ledger.note("spread without it", stage.spread()?)?;
 
-    ledger.step(11, "read everything back and compare every digest with the source")?;
+    ledger.step(11, "add an empty agent; a plan says what evening out costs before anything moves")?;
+    stage.set_level(Level::Steady, "a plan is looked at first")?;
+    let joined = ground.cluster()?.grow(DISKS, bond)?;
+    let plan = stage.plan()?;
+    table::line(&format!("  {}", shapes::plan(&plan, false).trim_end().replace('\n', "\n  ")))?;
+    ledger.note("plan", format!("{} moves, {} to {}", plan.price.moves, size(plan.price.bytes), joined.host))?;
+    ledger.note("balance", stage.apply(&plan, &joined)?)?;
+    stage.set_level(Level::Lively, "the demo is over")?;
+    ledger.note("spread when even", stage.spread()?)?;
+
+    ledger.step(12, "read everything back and compare every digest with the source")?;
     let export = ground.dir.join("export");
     ledger.note("export", stage.export(&export)?)?;
     ledger.note("compare", compare(&source, &export)?)
