@@ -1,0 +1,58 @@
+//! Tasks: waiting, running, ended.
+
+use super::Refusal;
+use crate::{DiskId, Evidence, NodeId, Priority, ReplicaId, TabletId, TabletStatus, TaskId, TaskType};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tasks {
+    pub tasks: Vec<TaskInfo>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TaskKind {
+    Clone,
+    Delete,
+    /// A copy to another disk of the same node, which replaces the one it was made from.
+    Migrate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TaskState {
+    Pending,
+    Running,
+    Finished,
+    Cancelled,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskInfo {
+    /// Null while it is pending.
+    pub id: Option<TaskId>,
+    pub tablet: TabletId,
+    pub table: String,
+    pub kind: Option<TaskKind>,
+    #[serde(default, rename = "type")]
+    pub task_type: TaskType,
+    pub state: TaskState,
+    pub status: TabletStatus,
+    pub priority: Priority,
+    pub src_node: Option<NodeId>,
+    pub src_disk: Option<DiskId>,
+    pub dest_node: Option<NodeId>,
+    pub dest_disk: Option<DiskId>,
+    pub replica: Option<ReplicaId>,
+    pub bytes_done: u64,
+    pub bytes_total: u64,
+    pub bytes_per_s: u64,
+    pub age_ms: u64,
+    pub failures: u32,
+    pub timeout_ms: Option<u64>,
+    /// Why it waits, or how it ended.
+    pub reason: Option<Refusal>,
+    pub evidence: Option<Evidence>,
+    /// RFC 3339; when it ended.
+    pub ended: Option<String>,
+}
