@@ -3,6 +3,7 @@
 
 mod balance;
 mod config;
+mod events;
 mod explain;
 mod loads;
 mod nodes;
@@ -15,6 +16,7 @@ mod verify;
 mod whatif;
 pub use balance::*;
 pub use config::*;
+pub use events::*;
 pub use explain::*;
 pub use loads::*;
 pub use nodes::*;

@@ -9,7 +9,6 @@
 //! None of the ordered end is needed: a killed coordinator finds everything acknowledged in its store.
 
 use crate::front::http::{self, Front};
-use crate::front::tally::TallyCell;
 use crate::store::embedded::EmbeddedStore;
 use crate::{link, telemetry, wiring};
 use anyhow::{Context, bail};
@@ -75,7 +74,7 @@ async fn serve(
     agents.set_nonblocking(true)?;
     let agents = tokio::net::TcpListener::from_std(agents)?;
     let accepting = actix_rt::spawn(link::serve(agents, Rc::new(house.link.clone())));
-    let front = Front { ask: house.ask.clone(), tally: TallyCell::default(), metrics };
+    let front = Front::new(house.ask.clone(), metrics);
     let server = http::serve(http, front).context("cannot serve HTTP")?;
     let handle = server.handle();
     let serving = actix_rt::spawn(server);

@@ -62,7 +62,7 @@ pub fn run(global: &Global, verb: &TabletVerb) -> Outcome {
         }
         TabletVerb::History { tablet } => {
             let why: Explanation = face.get(&format!("/v1/tablets/{tablet}/explain"), &[])?;
-            printer.list(&Tasks { tasks: why.history })?;
+            printer.list(&Tasks { tasks: why.history, next: None })?;
         }
     }
     Ok(Exit::Done)

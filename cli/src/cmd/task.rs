@@ -43,7 +43,7 @@ pub fn run(global: &Global, verb: &TaskVerb) -> Outcome {
     let TaskVerb::List(args) = verb;
     let face = global.face();
     loop {
-        let mut all = Tasks { tasks: Vec::new() };
+        let mut all = Tasks { tasks: Vec::new(), next: None };
         for state in args.states() {
             all.tasks.extend(face.get::<Tasks>("/v1/tasks", &[("state", state)])?.tasks);
         }

@@ -44,13 +44,16 @@ pub fn explanation(why: &Explanation) -> String {
     section("because", why.because.clone());
     section(
         "task",
-        why.task.iter().map(|task| render(&Tasks { tasks: vec![task.clone()] }).replace('\n', "\n  ")).collect(),
+        why.task
+            .iter()
+            .map(|task| render(&Tasks { tasks: vec![task.clone()], next: None }).replace('\n', "\n  "))
+            .collect(),
     );
     section("waits for", why.waits_for.iter().map(refusal).collect());
     section("next try", why.next_attempt_ms.iter().map(|ms| next_try(*ms)).collect());
     section("allowed if", why.allowed_if.clone());
     if !why.slots_in_the_way.is_empty() {
-        let tasks = render(&Tasks { tasks: why.slots_in_the_way.clone() });
+        let tasks = render(&Tasks { tasks: why.slots_in_the_way.clone(), next: None });
         section("slots are held by", vec![tasks.replace('\n', "\n  ")]);
     }
     if !why.candidates.is_empty() {
@@ -59,7 +62,7 @@ pub fn explanation(why: &Explanation) -> String {
     section("strays", why.strays.clone());
     section("trash", why.trash.clone());
     if !why.history.is_empty() {
-        section("history", vec![render(&Tasks { tasks: why.history.clone() }).replace('\n', "\n  ")]);
+        section("history", vec![render(&Tasks { tasks: why.history.clone(), next: None }).replace('\n', "\n  ")]);
     }
     text
 }
@@ -74,7 +77,7 @@ pub fn node_explanation(why: &NodeExplanation) -> String {
     text += &format!("\n{}\n  {}", heading("because"), why.because.join("\n  "));
     text += &format!("\n\n{}\n  {}", heading("disks"), render(&DiskReasons(&why.disks)).replace('\n', "\n  "));
     if !why.tasks.is_empty() {
-        let tasks = render(&Tasks { tasks: why.tasks.clone() });
+        let tasks = render(&Tasks { tasks: why.tasks.clone(), next: None });
         text += &format!("\n\n{}\n  {}", heading("tasks"), tasks.replace('\n', "\n  "));
     }
     text

@@ -147,6 +147,9 @@ pub struct PlanInfo {
     /// In the order in which they begin; in lists left out.
     #[serde(default)]
     pub moves: Vec<PlanMove>,
+    /// What to give as `after` for the moves that follow; not there at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 /// What a plan costs, and what it is worth.

@@ -65,6 +65,9 @@ pub struct TableCreate {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tablets {
     pub tablets: Vec<TabletInfo>,
+    /// What to give as `after` for those that follow; not there at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<TabletId>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

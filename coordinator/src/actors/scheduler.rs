@@ -219,16 +219,16 @@ impl Handler<SumPending> for Scheduler {
 impl Handler<ListTasks> for Scheduler {
     type Result = MessageResult<ListTasks>;
 
-    fn handle(&mut self, ListTasks(filter): ListTasks, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, ListTasks { which, skip, limit }: ListTasks, _: &mut Context<Self>) -> Self::Result {
         let (published, at) = (self.snapshots.borrow().clone(), self.clock.tick());
         let world = &*published.world;
         let running = || explain::running_tasks(world, at);
         let pending = || explain::pending_tasks(world, &self.desk, at);
-        MessageResult(match filter {
-            TaskFilter::Open => running().chain(pending()).collect(),
-            TaskFilter::Running => running().collect(),
-            TaskFilter::Pending => pending().collect(),
-            TaskFilter::History => explain::history_tasks(world, self.clock.wall_ms()).collect(),
+        MessageResult(match which {
+            TaskFilter::Open => running().chain(pending()).skip(skip).take(limit).collect(),
+            TaskFilter::Running => running().skip(skip).take(limit).collect(),
+            TaskFilter::Pending => pending().skip(skip).take(limit).collect(),
+            TaskFilter::History => explain::history_tasks(world, self.clock.wall_ms()).skip(skip).take(limit).collect(),
         })
     }
 }

@@ -108,10 +108,14 @@ pub struct TasksEnded(pub Vec<(Task, Outcome)>);
 #[rtype(result = "Option<api::Explanation>")]
 pub struct ExplainTablet(pub TabletId);
 
-/// To the Scheduler: the tasks of these states.
+/// To the Scheduler: the tasks of these states, so many of them from a place in their order on.
 #[derive(Message)]
 #[rtype(result = "Vec<api::TaskInfo>")]
-pub struct ListTasks(pub TaskFilter);
+pub struct ListTasks {
+    pub which: TaskFilter,
+    pub skip: usize,
+    pub limit: usize,
+}
 
 /// Which tasks to list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]

@@ -118,8 +118,18 @@ impl Ask {
         self.explain_node.send(ExplainNode(node)).await.map_err(|_| Sorry::Ending)
     }
 
-    pub async fn tasks(&self, filter: TaskFilter) -> Result<Vec<api::TaskInfo>, Sorry> {
-        self.tasks.send(ListTasks(filter)).await.map_err(|_| Sorry::Ending)
+    pub async fn tasks(&self, which: TaskFilter) -> Result<Vec<api::TaskInfo>, Sorry> {
+        self.some_tasks(which, 0, usize::MAX).await
+    }
+
+    /// So many of them, from a place in their order on.
+    pub async fn some_tasks(&self, which: TaskFilter, skip: usize, limit: usize) -> Result<Vec<api::TaskInfo>, Sorry> {
+        self.tasks.send(ListTasks { which, skip, limit }).await.map_err(|_| Sorry::Ending)
+    }
+
+    /// The snapshots, for who wants to see each.
+    pub fn snapshots(&self) -> Snapshots {
+        self.snapshots.clone()
     }
 
     pub async fn pending(&self) -> Result<Pending, Sorry> {

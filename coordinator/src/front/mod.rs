@@ -2,6 +2,7 @@
 //! door; it never sees the store or anything mutable.
 
 pub mod ask;
+pub mod bulletin;
 pub mod figures;
 pub mod http;
 pub mod tally;

@@ -82,9 +82,17 @@ pub async fn init_disk(front: Data<Front>, payload: Payload) -> Result<Json<Valu
 pub struct TaskQuery {
     #[serde(default)]
     state: TaskFilter,
+    limit: Option<usize>,
+    /// How many of them to pass over.
+    #[serde(default)]
+    after: usize,
 }
 
 #[get("/v1/tasks")]
 pub async fn tasks(front: Data<Front>, query: Query<TaskQuery>) -> Result<Json<api::Tasks>, Problem> {
-    Ok(Json(api::Tasks { tasks: front.ask.tasks(query.state).await? }))
+    let limit = query.limit.unwrap_or(usize::MAX);
+    let mut tasks = front.ask.some_tasks(query.state, query.after, limit.saturating_add(1)).await?;
+    let next = (tasks.len() > limit).then_some(query.after.saturating_add(limit) as u64);
+    tasks.truncate(limit);
+    Ok(Json(api::Tasks { tasks, next }))
 }

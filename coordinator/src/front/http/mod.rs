@@ -8,6 +8,7 @@ mod body;
 mod cluster;
 mod config;
 mod drains;
+mod events;
 mod groups;
 mod leases;
 mod level;
@@ -23,6 +24,7 @@ mod world;
 pub use problem::Problem;
 
 use super::ask::Ask;
+use super::bulletin::{self, Bulletin, Bulletins};
 use super::tally::{Tally, TallyCell};
 use crate::published::Published;
 use actix_web::body::MessageBody;
@@ -31,9 +33,11 @@ use actix_web::middleware::Next;
 use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, Error, HttpResponse, HttpServer, middleware};
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Deserialize;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
 
 /// Workers. Handlers only wait and print; two keep one slow list from holding up the probes.
 const WORKERS: usize = 2;
@@ -49,11 +53,29 @@ const SHUTDOWN_S: u64 = 2;
 /// What handlers share.
 pub struct Front {
     pub ask: Ask,
-    pub tally: TallyCell,
+    pub tally: Arc<TallyCell>,
     pub metrics: PrometheusHandle,
+    bulletins: Bulletins,
+    /// Of those that listen to events.
+    seats: Arc<Semaphore>,
+}
+
+/// One page of a list: so many, after the one where the last page ended.
+#[derive(Deserialize)]
+struct Page<T> {
+    limit: Option<usize>,
+    after: Option<T>,
 }
 
 impl Front {
+    /// Begins to keep the bulletin, too; it ends with the snapshots.
+    pub fn new(ask: Ask, metrics: PrometheusHandle) -> Front {
+        let tally = Arc::new(TallyCell::default());
+        let (told, bulletins) = watch::channel(Arc::new(Bulletin::default()));
+        actix_rt::spawn(bulletin::keep(ask.snapshots(), tally.clone(), ask.clock(), told));
+        Front { ask, tally, metrics, bulletins, seats: events::seats() }
+    }
+
     /// The sums for a snapshot.
     fn tally(&self, published: &Published) -> Arc<Tally> {
         self.tally.get(published, self.ask.clock().tick())
@@ -114,6 +136,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(drains::node_progress)
         .service(drains::disk_progress)
         .service(drains::certificate)
+        .service(events::stream)
+        .service(events::recent)
         .service(plans::list)
         .service(plans::show)
         .service(plans::make)

@@ -2,11 +2,11 @@
 //!
 //! A plan is drawn on the newest snapshot, on a thread of its own: a large house takes seconds. Few at once.
 
-use super::{Front, Problem, body};
+use super::{Front, Page, Problem, body};
 use crate::front::ask::Sorry;
 use crate::front::view::plans;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Json, Path, Payload};
+use actix_web::web::{self, Data, Json, Path, Payload, Query};
 use actix_web::{get, post};
 use stele_common::api::{PlanAsk, PlanInfo, Plans};
 use stele_coordinator_rules::plans::{Plan, draw};
@@ -25,8 +25,8 @@ pub async fn list(front: Data<Front>) -> Result<Json<Plans>, Problem> {
 }
 
 #[get("/v1/plans/{id}")]
-pub async fn show(front: Data<Front>, id: Path<u64>) -> Result<Json<PlanInfo>, Problem> {
-    shown(&front, *id, true).await.map(Json)
+pub async fn show(front: Data<Front>, id: Path<u64>, page: Query<Page<usize>>) -> Result<Json<PlanInfo>, Problem> {
+    shown(&front, *id, page.after.unwrap_or(0), page.limit.unwrap_or(usize::MAX)).await.map(Json)
 }
 
 #[post("/v1/plans")]
@@ -47,26 +47,26 @@ pub async fn make(front: Data<Front>, payload: Payload) -> Result<Json<PlanInfo>
     let Answer::Plan(id) = front.ask.catalog(EventBody::KeepPlan(plan)).await? else {
         return Err(Sorry::Ending.into());
     };
-    shown(&front, id, true).await.map(Json)
+    shown(&front, id, 0, usize::MAX).await.map(Json)
 }
 
 #[post("/v1/plans/{id}/apply")]
 pub async fn apply(front: Data<Front>, id: Path<u64>) -> Result<Json<PlanInfo>, Problem> {
     front.ask.catalog(EventBody::ApplyPlan { id: *id }).await?;
-    shown(&front, *id, false).await.map(Json)
+    shown(&front, *id, 0, 0).await.map(Json)
 }
 
 #[post("/v1/plans/{id}/cancel")]
 pub async fn cancel(front: Data<Front>, id: Path<u64>) -> Result<Json<PlanInfo>, Problem> {
     front.ask.catalog(EventBody::CancelPlan { id: *id }).await?;
-    shown(&front, *id, false).await.map(Json)
+    shown(&front, *id, 0, 0).await.map(Json)
 }
 
-async fn shown(front: &Front, id: u64, with_moves: bool) -> Result<PlanInfo, Problem> {
+async fn shown(front: &Front, id: u64, skip: usize, moves_max: usize) -> Result<PlanInfo, Problem> {
     let published = front.ask.now();
     let found = web::block(move || {
         let plan = published.world.plans.get(id)?;
-        Some(plans::info(&published.world, plan, with_moves))
+        Some(plans::info(&published.world, plan, skip, moves_max))
     });
     let found = found.await.map_err(|_| Sorry::Ending)?;
     found.ok_or_else(|| {

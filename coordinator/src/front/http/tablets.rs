@@ -5,8 +5,9 @@ use crate::front::view;
 use actix_web::web::{Data, Json, Path, Payload, Query};
 use actix_web::{get, post};
 use serde::Deserialize;
-use stele_common::{ReplicaId, TabletId, TabletStatus, api};
-use stele_coordinator_rules::{EventBody, checkup, explain as law};
+use stele_common::{DiskId, NodeId, ReplicaId, TabletId, TabletStatus, Tick, api};
+use stele_coordinator_rules::world::{Replica, Tablet};
+use stele_coordinator_rules::{EventBody, World, checkup, explain as law};
 
 /// Which tablets; what is not given does not restrict.
 #[derive(Deserialize)]
@@ -16,7 +17,22 @@ pub struct Filter {
     table: Option<String>,
     partition: Option<String>,
     status: Option<TabletStatus>,
+    /// With a replica on this node, this disk.
+    node: Option<NodeId>,
+    disk: Option<DiskId>,
     limit: Option<usize>,
+    /// Those with higher ids.
+    after: Option<TabletId>,
+}
+
+impl Filter {
+    fn fits(&self, world: &World, tablet: &Tablet, at: Tick) -> bool {
+        let stands = |replica: &Replica| {
+            self.node.is_none_or(|node| replica.node == node) && self.disk.is_none_or(|disk| replica.disk == disk)
+        };
+        let is_there = (self.node.is_none() && self.disk.is_none()) || tablet.replicas.iter().any(stands);
+        is_there && self.status.is_none_or(|status| checkup::verdict(world, tablet, at).status == status)
+    }
 }
 
 #[get("/v1/tablets")]
@@ -25,24 +41,28 @@ pub async fn list(front: Data<Front>, filter: Query<Filter>) -> Result<Json<api:
     let at = front.ask.clock().tick();
     let world = &*published.world;
     let limit = filter.limit.unwrap_or(usize::MAX);
-    let has_status = |id: &TabletId| {
-        let tablet = world.tablets.get(*id)?;
-        let fits = filter.status.is_none_or(|status| checkup::verdict(world, tablet, at).status == status);
-        fits.then(|| law::tablet_info(world, tablet, at))
-    };
-    let tablets = match &filter.table {
+    let ids: Box<dyn Iterator<Item = TabletId>> = match &filter.table {
         Some(full) => {
             let (db, name) =
                 full.split_once('.').ok_or_else(|| Problem::bad_request("`table` is of the form db.table"))?;
             let table = view::find_table(world, db, name).ok_or_else(|| tables::absent(db, name))?;
             let partitions = table.partitions.iter();
             let partitions = partitions.filter(|p| filter.partition.as_ref().is_none_or(|name| *name == p.name));
-            partitions.flat_map(|partition| &partition.tablets).filter_map(has_status).take(limit).collect()
+            let mut ids: Vec<TabletId> = partitions.flat_map(|partition| partition.tablets.iter().copied()).collect();
+            ids.sort_unstable();
+            Box::new(ids.into_iter().filter(|id| filter.after.is_none_or(|after| *id > after)))
         }
         None if filter.partition.is_some() => return Err(Problem::bad_request("`partition` needs `table`")),
-        None => world.tablets.iter().map(|tablet| &tablet.id).filter_map(has_status).take(limit).collect(),
+        None => {
+            let first = filter.after.map_or(TabletId(0), |after| TabletId(after.0.saturating_add(1)));
+            Box::new(world.tablets.iter_from(first).map(|tablet| tablet.id))
+        }
     };
-    Ok(Json(api::Tablets { tablets }))
+    let found = ids.filter_map(|id| world.tablets.get(id)).filter(|tablet| filter.fits(world, tablet, at));
+    let mut found = found.take(limit.saturating_add(1));
+    let tablets: Vec<_> = found.by_ref().take(limit).map(|tablet| law::tablet_info(world, tablet, at)).collect();
+    let next = found.next().and(tablets.last()).map(|last| last.id);
+    Ok(Json(api::Tablets { tablets, next }))
 }
 
 #[get("/v1/tablets/{id}")]

@@ -40,7 +40,7 @@ impl Scene {
 
     fn front(&self) -> Data<Front> {
         let metrics = crate::telemetry::metrics_handle();
-        Data::new(Front { ask: self.house.ask.clone(), tally: TallyCell::default(), metrics })
+        Data::new(Front::new(self.house.ask.clone(), metrics))
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
@@ -315,5 +315,88 @@ async fn a_load() {
     assert!(result["versions"].as_object().unwrap().values().all(|version| *version == json!(1)), "{result}");
     let (_, again) = scene.ask(Method::POST, "/v1/loads", Some(open)).await;
     assert_eq!(again["done"]["state"], json!("VISIBLE"), "{again}");
+    scene.house.close().await;
+}
+
+/// Reads the stream until a message of this kind, and gives its id and its data.
+async fn heard<B: MessageBody + Unpin>(stream: &mut B, kind: &str) -> (String, Value) {
+    let mut text = String::new();
+    loop {
+        while let Some((message, rest)) = text.split_once("\n\n") {
+            let field = |name: &str| {
+                let value = message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                value.unwrap_or_default().to_string()
+            };
+            if field("event") == kind {
+                return (field("id"), serde_json::from_str(&field("data")).unwrap());
+            }
+            text = rest.to_string();
+        }
+        let next = std::future::poll_fn(|cx| std::pin::Pin::new(&mut *stream).poll_next(cx));
+        let bytes = tokio::time::timeout(Duration::from_secs(20), next).await.unwrap().unwrap();
+        text += &String::from_utf8_lossy(&bytes.unwrap_or_else(|_| panic!("the stream broke off")));
+    }
+}
+
+/// A listener hears of a table that is created; one that comes back with its last id is told what it missed, and one
+/// with an id of another epoch to read everything again.
+#[actix::test]
+async fn events() {
+    let mut scene = Scene::new(3).await;
+    let front = scene.front();
+    let app = init_service(app(front.clone())).await;
+    let listen = |id: Option<&str>| {
+        let mut request = TestRequest::get().uri("/v1/events");
+        if let Some(id) = id {
+            request = request.insert_header(("Last-Event-ID", id));
+        }
+        request.to_request()
+    };
+    let mut stream = call_service(&app, listen(None)).await.into_body();
+    let (first, hello) = heard(&mut stream, "hello").await;
+    assert_eq!((&hello["epoch"], &hello["changed"]), (&json!(1), &json!([])), "{hello}");
+    scene.table().await;
+    let (_, news) = loop {
+        let (id, news) = heard(&mut stream, "change").await;
+        if news["changed"].as_array().unwrap().contains(&json!("tables")) {
+            break (id, news);
+        }
+    };
+    assert!(news["happened"].as_array().unwrap().iter().any(|line| line["kind"] == "table_added"), "{news}");
+    let mut again = call_service(&app, listen(Some(&first))).await.into_body();
+    let (_, missed) = heard(&mut again, "change").await;
+    assert!(missed["changed"].as_array().unwrap().contains(&json!("tables")), "{missed}");
+    let mut stranger = call_service(&app, listen(Some("77-1"))).await.into_body();
+    let (_, reset) = heard(&mut stranger, "reset").await;
+    assert_eq!(reset["changed"].as_array().map(Vec::len), Some(stele_common::api::Topic::ALL.len()), "{reset}");
+    let (_, recent) = {
+        let app = call_service(&app, TestRequest::get().uri("/v1/events/recent?limit=1").to_request()).await;
+        (app.status(), serde_json::from_slice::<Value>(&read_body(app).await).unwrap())
+    };
+    assert_eq!(recent["events"].as_array().map(Vec::len), Some(1), "{recent}");
+    drop((stream, again, stranger));
+    scene.house.close().await;
+}
+
+/// Lists come in pages: `next` leads through all of them, and is not there at the end.
+#[actix::test]
+async fn pages() {
+    let mut scene = Scene::new(3).await;
+    scene.table().await;
+    let (_, all) = scene.get("/v1/tablets").await;
+    assert!(all.get("next").is_none(), "{all}");
+    for filter in ["", "&table=d.t", "&status=HEALTHY"] {
+        let (_, first) = scene.get(&format!("/v1/tablets?limit=1{filter}")).await;
+        assert_eq!(first["tablets"].as_array().map(Vec::len), Some(1), "{first}");
+        assert_eq!(first["next"], first["tablets"][0]["id"], "{first}");
+        let (_, last) = scene.get(&format!("/v1/tablets?limit=1&after={}{filter}", first["next"])).await;
+        assert_eq!((&last["tablets"][0]["id"], last.get("next")), (&all["tablets"][1]["id"], None), "{last}");
+    }
+    let node = scene.agents[0].node;
+    let (_, here) = scene.get(&format!("/v1/tablets?node={node}&disk={}", scene.agents[0].disk)).await;
+    assert_eq!(here["tablets"].as_array().map(Vec::len), Some(2), "{here}");
+    let (_, nowhere) = scene.get(&format!("/v1/tablets?node={node}&disk={}", scene.agents[1].disk)).await;
+    assert_eq!(nowhere, json!({"tablets": []}));
+    assert_eq!(scene.get("/v1/tasks?state=history&limit=0").await.1, json!({"tasks": []}));
     scene.house.close().await;
 }

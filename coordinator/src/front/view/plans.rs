@@ -10,11 +10,11 @@ use stele_coordinator_rules::{Reason, World};
 
 /// All plans, the newest first, without their moves.
 pub fn list(world: &World) -> Plans {
-    Plans { plans: world.plans.iter().rev().map(|plan| info(world, plan, false)).collect() }
+    Plans { plans: world.plans.iter().rev().map(|plan| info(world, plan, 0, 0)).collect() }
 }
 
-/// One plan.
-pub fn info(world: &World, plan: &Arc<Plan>, with_moves: bool) -> PlanInfo {
+/// One plan, with so many of its moves from a place in their order on.
+pub fn info(world: &World, plan: &Arc<Plan>, skip: usize, moves_max: usize) -> PlanInfo {
     let why = match plan.state {
         PlanState::Ready if matches!(plan.what, PlanWhat::Hosts { .. }) => None,
         PlanState::Ready => base::moved_on(world, plan).as_ref().map(refusal),
@@ -22,7 +22,9 @@ pub fn info(world: &World, plan: &Arc<Plan>, with_moves: bool) -> PlanInfo {
             plan.cause.as_ref().map(refusal)
         }
     };
-    let moves = if with_moves { plan.steps.iter().map(|step| moved(world, plan, step)).collect() } else { Vec::new() };
+    let moves: Vec<PlanMove> =
+        plan.steps.iter().skip(skip).take(moves_max).map(|step| moved(world, plan, step)).collect();
+    let shown = skip.saturating_add(moves.len());
     PlanInfo {
         id: plan.id,
         what: plan.what.clone(),
@@ -34,6 +36,7 @@ pub fn info(world: &World, plan: &Arc<Plan>, with_moves: bool) -> PlanInfo {
         why,
         price: (*plan.price).clone(),
         progress: progress::of(world, plan),
+        next: (!moves.is_empty() && shown < plan.steps.len()).then_some(shown as u64),
         moves,
     }
 }
