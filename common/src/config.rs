@@ -27,6 +27,15 @@ pub struct CoordinatorSection {
     pub agents: String,
     /// People and scripts: HTTP.
     pub http: String,
+    /// `mysql` clients; empty: there is no such port.
+    pub sql: String,
+    /// Certificate chain and key of the MySQL port, PEM; without them it makes its own at each start.
+    pub sql_certificate: Option<PathBuf>,
+    pub sql_key: Option<PathBuf>,
+    /// MySQL clients that do not speak TLS are sent away.
+    pub sql_requires_tls: bool,
+    /// Who may come in; without it only root, without a password, from this machine.
+    pub users_file: Option<PathBuf>,
     /// File with the cluster's token (64 hex digits); needed to bind outside loopback.
     pub token_file: Option<PathBuf>,
 }
@@ -37,6 +46,11 @@ impl Default for CoordinatorSection {
             dir: "stele-coordinator".into(),
             agents: "127.0.0.1:7400".into(),
             http: "127.0.0.1:7401".into(),
+            sql: "127.0.0.1:9030".into(),
+            sql_certificate: None,
+            sql_key: None,
+            sql_requires_tls: false,
+            users_file: None,
             token_file: None,
         }
     }

@@ -9,6 +9,9 @@
 //! None of the ordered end is needed: a killed coordinator finds everything acknowledged in its store.
 
 use crate::front::http::{self, Front};
+use crate::front::sql::{self, Port};
+use crate::front::statements::Engine;
+use crate::front::users::Users;
 use crate::store::embedded::EmbeddedStore;
 use crate::{link, telemetry, wiring};
 use anyhow::{Context, bail};
@@ -16,6 +19,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use stele_common::config::{CoordinatorConfig, CoordinatorSection};
 use stele_common::handshake;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +29,15 @@ use tokio::signal::unix::{SignalKind, signal};
 pub struct Addresses {
     pub agents: SocketAddr,
     pub http: SocketAddr,
+    /// `None`: it was configured away.
+    pub sql: Option<SocketAddr>,
+}
+
+/// Bound, and not served yet.
+struct Ports {
+    agents: TcpListener,
+    http: TcpListener,
+    sql: Option<(TcpListener, Users)>,
 }
 
 /// A coordinator until SIGTERM or SIGINT.
@@ -49,21 +62,25 @@ pub fn run_until(
     end: impl Future<Output = anyhow::Result<()>> + 'static,
 ) -> anyhow::Result<()> {
     let token = token(&config.coordinator)?;
-    let agents = bind(&config.coordinator.agents, "agents", token.is_some())?;
-    let http = bind(&config.coordinator.http, "http", token.is_some())?;
-    actix::System::new().block_on(serve(config, token, agents, http, ready, end))
+    let ports = Ports {
+        agents: bind(&config.coordinator.agents, "agents", token.is_some())?,
+        http: bind(&config.coordinator.http, "http", token.is_some())?,
+        sql: bind_sql(&config.coordinator)?,
+    };
+    actix::System::new().block_on(serve(config, token, ports, ready, end))
 }
 
 async fn serve(
     config: CoordinatorConfig,
     token: Option<[u8; 32]>,
-    agents: TcpListener,
-    http: TcpListener,
+    ports: Ports,
     ready: impl FnOnce(Addresses),
     end: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let metrics = telemetry::metrics_handle();
-    let addresses = Addresses { agents: agents.local_addr()?, http: http.local_addr()? };
+    let Ports { agents, http, sql } = ports;
+    let sql_at = sql.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
+    let addresses = Addresses { agents: agents.local_addr()?, http: http.local_addr()?, sql: sql_at };
     let store = EmbeddedStore::open(&config.coordinator.dir)?;
     let fatal = |cause: String| {
         tracing::error!(cause, "ending: what was asked for may or may not be durable; the next start will tell");
@@ -75,19 +92,62 @@ async fn serve(
     let agents = tokio::net::TcpListener::from_std(agents)?;
     let accepting = actix_rt::spawn(link::serve(agents, Rc::new(house.link.clone())));
     let front = Front::new(house.ask.clone(), metrics);
+    let sql = match sql {
+        Some((listener, users)) => {
+            let engine = Engine::new(house.ask.clone(), front.tally.clone());
+            Some(
+                sql::start(listener, sql_port(&config.coordinator, engine, users)?)
+                    .context("cannot serve MySQL clients")?,
+            )
+        }
+        None => None,
+    };
     let server = http::serve(http, front).context("cannot serve HTTP")?;
     let handle = server.handle();
     let serving = actix_rt::spawn(server);
-    tracing::info!(agents = %addresses.agents, http = %addresses.http, "coordinator is ready");
+    let shown = addresses.sql.map_or_else(|| "none".to_string(), |address| address.to_string());
+    tracing::info!(agents = %addresses.agents, http = %addresses.http, sql = shown, "coordinator is ready");
     ready(addresses);
 
     end.await?;
     accepting.abort();
+    if let Some(sql) = sql {
+        sql.stop();
+        sql.join().ok();
+    }
     handle.stop(true).await;
     serving.await.ok();
     house.close().await;
     tracing::info!("coordinator has ended");
     Ok(())
+}
+
+/// The MySQL port with those who may come in, unless it is configured away.
+fn bind_sql(section: &CoordinatorSection) -> anyhow::Result<Option<(TcpListener, Users)>> {
+    if section.sql.is_empty() {
+        return Ok(None);
+    }
+    let users = Users::open(section.users_file.clone()).map_err(anyhow::Error::msg)?;
+    let address = &section.sql;
+    if users.is_open_house() && resolve(address, "sql")?.iter().any(|address| !address.ip().is_loopback()) {
+        bail!(
+            "coordinator.sql = {address} is outside loopback and there are no users: anybody could come in; make one \
+             with 'stele user add' and set coordinator.users_file"
+        );
+    }
+    Ok(Some((bind(address, "sql", true)?, users)))
+}
+
+fn sql_port(section: &CoordinatorSection, engine: Engine, users: Users) -> anyhow::Result<Port> {
+    let files = match (&section.sql_certificate, &section.sql_key) {
+        (Some(certificate), Some(key)) => Some(sql::Files { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            bail!("coordinator.sql_certificate and coordinator.sql_key go together: set both or neither")
+        }
+    };
+    let tls = Some(sql::acceptor(files)?);
+    Ok(Port { engine, users: Arc::new(users), tls, requires_tls: section.sql_requires_tls })
 }
 
 /// The cluster's token, if a file is configured.
@@ -103,11 +163,15 @@ fn read_token(path: &Path) -> anyhow::Result<[u8; 32]> {
     Ok(token)
 }
 
-/// Binds; outside loopback only with a token.
-fn bind(address: &str, key: &str, has_token: bool) -> anyhow::Result<TcpListener> {
+fn resolve(address: &str, key: &str) -> anyhow::Result<Vec<SocketAddr>> {
     let resolved =
         address.to_socket_addrs().with_context(|| format!("coordinator.{key}: `{address}` is no address"))?;
-    let resolved: Vec<SocketAddr> = resolved.collect();
+    Ok(resolved.collect())
+}
+
+/// Binds; outside loopback only with a token.
+fn bind(address: &str, key: &str, has_token: bool) -> anyhow::Result<TcpListener> {
+    let resolved = resolve(address, key)?;
     if !has_token && resolved.iter().any(|address| !address.ip().is_loopback()) {
         bail!(
             "coordinator.{key} = {address} is outside loopback and no token is configured: anybody could join; \

@@ -32,6 +32,7 @@ pub fn metrics_handle() -> PrometheusHandle {
 fn describe() {
     describe_catalog();
     describe_link();
+    describe_sql();
     describe_world();
 }
 
@@ -72,6 +73,15 @@ fn describe_link() {
     describe_counter!("stele_orders_total", "Orders to agents, by kind");
     describe_counter!("stele_orders_lost_total", "Orders that had no session to go to, by cause");
     describe_counter!("stele_http_requests_total", "Answers of the HTTP face, by class of status");
+}
+
+fn describe_sql() {
+    describe_gauge!("stele_sql_connections", "Open connections on the MySQL port");
+    describe_counter!("stele_sql_accepted_total", "Connections accepted on the MySQL port");
+    describe_counter!("stele_sql_closed_total", "Connections on the MySQL port that ended, by cause");
+    describe_counter!("stele_sql_logins_total", "Logins on the MySQL port, by answer");
+    describe_counter!("stele_sql_statements_total", "Statements of MySQL clients, by answer");
+    describe_histogram!("stele_sql_statement_seconds", Unit::Seconds, "Time that one statement took");
 }
 
 fn describe_world() {

@@ -30,6 +30,8 @@ pub struct Layout {
     /// The coordinator's configuration file and addresses.
     pub config: PathBuf,
     pub http: String,
+    /// `None`: its configuration leaves it out.
+    pub sql: Option<String>,
     pub agents: Vec<AgentPlace>,
 }
 
@@ -78,7 +80,8 @@ impl Layout {
             }
         }
         agents.sort_by_key(|agent| natural(&agent.name));
-        Ok(Layout { dir, config, http: coordinator.coordinator.http, agents })
+        let sql = Some(coordinator.coordinator.sql).filter(|address| !address.is_empty());
+        Ok(Layout { dir, config, http: coordinator.coordinator.http, sql, agents })
     }
 
     pub fn log(&self, name: &str) -> PathBuf {
@@ -148,7 +151,8 @@ fn coordinator_text(dir: &Path, assign_delay_ms: u64, ports: &mut Ports) -> Resu
     let store = toml::Value::String(dir.join("coordinator").to_string_lossy().into_owned());
     Ok(format!(
         "# Written by `stele up`, which leaves it as it is from now on.\n[coordinator]\ndir = {store}\nagents = \"{}\"\n\
-         http = \"{}\"\n\n[repair]\nassign_delay_ms = {assign_delay_ms}\n",
+         http = \"{}\"\nsql = \"{}\"\n\n[repair]\nassign_delay_ms = {assign_delay_ms}\n",
+        ports.free()?,
         ports.free()?,
         ports.free()?
     ))

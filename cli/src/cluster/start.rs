@@ -61,7 +61,7 @@ impl Cluster {
         let agents = agents.map(|(agent, running)| entry(agent, running, &nodes)).collect::<Result<_, _>>()?;
         let command = command_line(Part::Coordinator, &layout.config)?;
         let coordinator = CoordinatorEntry { pid: parts[0].pid, command };
-        let file = ClusterFile { http: layout.http.clone(), sql: None, coordinator, agents };
+        let file = ClusterFile { http: layout.http.clone(), sql: layout.sql.clone(), coordinator, agents };
         file.write(&layout.dir)?;
         Ok(file)
     }

@@ -88,6 +88,7 @@ pub fn describe(file: &ClusterFile, dir: &Path) -> String {
     let mut text = table::pairs(&[
         ("cluster", dir.display().to_string()),
         ("http", format!("http://{}", file.http)),
+        ("mysql", file.sql.as_deref().map_or_else(|| "none".to_string(), mysql_command)),
         ("coordinator", format!("pid {}", file.coordinator.pid)),
     ]);
     for agent in &file.agents {
@@ -96,6 +97,12 @@ pub fn describe(file: &ClusterFile, dir: &Path) -> String {
     }
     text += &format!("\nexport STELE_COORDINATOR={}", file.http);
     text
+}
+
+/// What a stock client is to be called with.
+fn mysql_command(address: &str) -> String {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "9030"));
+    format!("mysql -h {host} -P {port} -u root")
 }
 
 /// Stays until somebody asks to stop; tells of parts that end meanwhile.

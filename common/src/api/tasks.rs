@@ -58,4 +58,20 @@ pub struct TaskInfo {
     pub evidence: Option<Evidence>,
     /// RFC 3339; when it ended.
     pub ended: Option<String>,
+    /// How it has fared in the queue; null once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueInfo>,
+}
+
+/// A place in the queue. Times are milliseconds ago.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueInfo {
+    pub priority_begun: Priority,
+    pub queued_ms: u64,
+    /// Null: never.
+    pub visited_ms: Option<u64>,
+    pub scheduled_ms: Option<u64>,
+    pub adjusted_ms: Option<u64>,
+    /// In a row.
+    pub refusals: u32,
 }

@@ -13,7 +13,8 @@ pub use margin::Margin;
 pub use node::node;
 pub use problems::{Problems, problems};
 pub use tasks::{
-    history_of, history_tasks, kind_of, oldest_sick, pending_task, pending_tasks, running_task, running_tasks,
+    history_of, history_tasks, kind_of, oldest_sick, pending_task, pending_tasks, queue_info, running_task,
+    running_tasks,
 };
 
 use crate::checkup::verdict::{flaw_text, rung, verdict_on};

@@ -15,7 +15,7 @@ use actix::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stele_common::TabletId;
+use stele_common::{TabletId, api};
 use stele_coordinator_rules::balance::moves::Scope;
 use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
 use stele_coordinator_rules::{Answer, EventBody, Proposal, Reason, explain};
@@ -222,7 +222,13 @@ impl Handler<ListTasks> for Scheduler {
     fn handle(&mut self, ListTasks { which, skip, limit }: ListTasks, _: &mut Context<Self>) -> Self::Result {
         let (published, at) = (self.snapshots.borrow().clone(), self.clock.tick());
         let world = &*published.world;
-        let running = || explain::running_tasks(world, at);
+        // Its entry stays in the queue's book while a task runs.
+        let running = || {
+            explain::running_tasks(world, at).map(|task| {
+                let queue = self.desk.entry(task.tablet).map(|entry| explain::queue_info(entry, at));
+                api::TaskInfo { queue, ..task }
+            })
+        };
         let pending = || explain::pending_tasks(world, &self.desk, at);
         MessageResult(match which {
             TaskFilter::Open => running().chain(pending()).skip(skip).take(limit).collect(),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use stele_common::api::Problem;
-use stele_common::{TableId, TabletStatus, Tick};
+use stele_common::{ReplicaState, TableId, TabletStatus, Tick};
 use stele_coordinator_rules::checkup::{self, verdict::verdict_on};
 use stele_coordinator_rules::explain::{Margin, Problems};
 use stele_coordinator_rules::world::Tablet;
@@ -34,6 +34,25 @@ pub struct TableTally {
     pub files: u64,
     /// Of one copy.
     pub bytes: u64,
+    pub replicas: u64,
+    /// Tablets whose replicas differ, that are being copied, that have a bad replica.
+    pub inconsistent: u64,
+    pub cloning: u64,
+    pub bad: u64,
+}
+
+impl TableTally {
+    pub fn add(&mut self, other: &TableTally) {
+        let TableTally { tablets, healthy, files, bytes, replicas, inconsistent, cloning, bad } = *other;
+        self.tablets += tablets;
+        self.healthy += healthy;
+        self.files += files;
+        self.bytes += bytes;
+        self.replicas += replicas;
+        self.inconsistent += inconsistent;
+        self.cloning += cloning;
+        self.bad += bad;
+    }
 }
 
 impl Tally {
@@ -49,12 +68,18 @@ impl Tally {
             tally.inconsistent += u64::from(tablet.is_inconsistent());
             *tally.verdicts.entry(verdict.status).or_default() += 1;
             *tally.copies.entry(verdict.complete).or_default() += 1;
-            let table = tally.tables.entry(tablet.table).or_default();
-            table.tablets += 1;
-            table.healthy += u64::from(verdict.status == TabletStatus::Healthy);
             let (files, bytes) = content(tablet);
-            table.files += files;
-            table.bytes += bytes;
+            let of_one = TableTally {
+                tablets: 1,
+                healthy: u64::from(verdict.status == TabletStatus::Healthy),
+                files,
+                bytes,
+                replicas: tablet.replicas.len() as u64,
+                inconsistent: u64::from(tablet.is_inconsistent()),
+                cloning: u64::from(tablet.replicas.iter().any(|replica| replica.state == ReplicaState::Clone)),
+                bad: u64::from(tablet.replicas.iter().any(|replica| replica.bad.is_some())),
+            };
+            tally.tables.entry(tablet.table).or_default().add(&of_one);
         }
         tally.problems = problems.shown(world, at);
         tally
@@ -62,7 +87,7 @@ impl Tally {
 }
 
 /// Files and bytes of one copy: of a replica at the visible version, the one that keeps the least besides it.
-fn content(tablet: &Tablet) -> (u64, u64) {
+pub fn content(tablet: &Tablet) -> (u64, u64) {
     let seen = tablet.replicas.iter().filter_map(|replica| replica.seen.as_ref());
     let at_visible = seen.filter(|seen| seen.version >= tablet.visible);
     at_visible.map(|seen| (seen.files, seen.size)).min_by_key(|(_, size)| *size).unwrap_or_default()

@@ -4,7 +4,7 @@ use crate::schedule::queue::{After, Entry, Place};
 use crate::schedule::{Desk, admit};
 use crate::world::{Outcome, Past, Task, Work};
 use crate::{Reason, World};
-use stele_common::api::{Sick, TaskInfo, TaskKind, TaskState};
+use stele_common::api::{QueueInfo, Sick, TaskInfo, TaskKind, TaskState};
 use stele_common::{DiskId, Evidence, NodeId, ReplicaId, TabletId, TabletStatus, TaskType, Tick};
 
 /// What stands in the queue, in the order in which it would be looked at.
@@ -30,6 +30,7 @@ pub fn history_of(world: &World, tablet: TabletId, wall_ms: u64) -> impl Iterato
 /// One entry of the queue.
 pub fn pending_task(world: &World, entry: &Entry, at: Tick) -> TaskInfo {
     TaskInfo {
+        queue: Some(queue_info(entry, at)),
         id: None,
         tablet: entry.tablet,
         table: table_of(world, entry.tablet),
@@ -52,6 +53,19 @@ pub fn pending_task(world: &World, entry: &Entry, at: Tick) -> TaskInfo {
         reason: waits(entry, at).as_ref().map(Reason::refusal),
         evidence: None,
         ended: None,
+    }
+}
+
+/// How an entry has fared.
+pub fn queue_info(entry: &Entry, at: Tick) -> QueueInfo {
+    let ago = |tick: Tick| at.since(tick);
+    QueueInfo {
+        priority_begun: entry.urgency.begun,
+        queued_ms: ago(entry.queued),
+        visited_ms: (entry.visited > Tick(0)).then(|| ago(entry.visited)),
+        scheduled_ms: entry.urgency.scheduled_at().map(ago),
+        adjusted_ms: entry.urgency.stepped_at().map(ago),
+        refusals: entry.refusals,
     }
 }
 
@@ -157,6 +171,7 @@ fn task_info(world: &World, task: &Task) -> TaskInfo {
         reason: None,
         evidence: None,
         ended: None,
+        queue: None,
     }
 }
 

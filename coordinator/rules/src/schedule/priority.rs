@@ -23,11 +23,22 @@ pub struct Urgency {
     /// The last time it was scheduled, or the beginning.
     scheduled: Tick,
     failures: u32,
+    entered: Tick,
 }
 
 impl Urgency {
     pub fn new(priority: Priority, at: Tick) -> Urgency {
-        Urgency { begun: priority, now: priority, stepped: at, scheduled: at, failures: 0 }
+        Urgency { begun: priority, now: priority, stepped: at, scheduled: at, failures: 0, entered: at }
+    }
+
+    /// When it was last scheduled.
+    pub fn scheduled_at(&self) -> Option<Tick> {
+        (self.scheduled > self.entered).then_some(self.scheduled)
+    }
+
+    /// When its priority last changed.
+    pub fn stepped_at(&self) -> Option<Tick> {
+        (self.stepped > self.entered).then_some(self.stepped)
     }
 
     /// It could not be scheduled.

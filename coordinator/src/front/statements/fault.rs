@@ -1,0 +1,122 @@
+//! Why a statement came to nothing, with the number and the SQL state that MySQL's own clients look at.
+//!
+//! Out of a [`Reason`]: its sentence, its code in brackets, and its next step, so that no door says less than another.
+
+use crate::front::ask::Sorry;
+use stele_coordinator_rules::Reason;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Fault {
+    pub code: u16,
+    /// Five characters.
+    pub state: &'static str,
+    pub text: String,
+}
+
+fn fault(code: u16, state: &'static str, text: impl Into<String>) -> Fault {
+    Fault { code, state, text: text.into() }
+}
+
+impl Fault {
+    /// Not understood; the text says where.
+    pub fn syntax(text: impl Into<String>) -> Fault {
+        fault(1064, "42000", text)
+    }
+
+    pub fn empty() -> Fault {
+        fault(1065, "42000", "the query was empty")
+    }
+
+    pub fn no_database() -> Fault {
+        fault(1046, "3D000", "no database selected: say `USE db`, or name the table as db.table")
+    }
+
+    pub fn unknown_database(name: &str) -> Fault {
+        fault(1049, "42000", format!("unknown database '{name}': see SHOW DATABASES"))
+    }
+
+    pub fn unknown_table(db: &str, name: &str) -> Fault {
+        fault(1146, "42S02", format!("table '{db}.{name}' does not exist: see SHOW TABLES FROM `{db}`"))
+    }
+
+    pub fn unknown_column(name: &str, known: &str) -> Fault {
+        fault(1054, "42S22", format!("unknown column '{name}': there are {known}"))
+    }
+
+    pub fn unknown_variable(name: &str) -> Fault {
+        fault(1193, "HY000", format!("unknown system variable '{name}'"))
+    }
+
+    /// There is nothing of this name or number.
+    pub fn not_found(text: impl Into<String>) -> Fault {
+        fault(1105, "HY000", text)
+    }
+
+    /// Sound, but not as things are.
+    pub fn refused(text: impl Into<String>) -> Fault {
+        fault(1105, "HY000", text)
+    }
+
+    /// The role does not allow it.
+    pub fn not_allowed(text: impl Into<String>) -> Fault {
+        fault(1227, "42000", text)
+    }
+
+    pub fn access_denied(user: &str, host: &str, has_password: bool) -> Fault {
+        let used = if has_password { "YES" } else { "NO" };
+        fault(1045, "28000", format!("Access denied for user '{user}'@'{host}' (using password: {used})"))
+    }
+
+    pub fn tls_required() -> Fault {
+        fault(3159, "HY000", "connections must be encrypted here: connect with TLS (--ssl)")
+    }
+
+    pub fn too_many_connections() -> Fault {
+        fault(1040, "08004", "too many connections")
+    }
+
+    pub fn unknown_command(command: u8) -> Fault {
+        fault(1047, "08S01", format!("unknown command 0x{command:02x}: text queries, ping and init-db are spoken here"))
+    }
+
+    pub fn oversize(bytes: usize) -> Fault {
+        fault(1153, "08S01", format!("a packet of {bytes} bytes is more than is taken here"))
+    }
+
+    pub fn out_of_order() -> Fault {
+        fault(1156, "08S01", "got packets out of order")
+    }
+
+    pub fn bad_handshake() -> Fault {
+        fault(1043, "08S01", "bad handshake")
+    }
+
+    pub fn not_utf8() -> Fault {
+        fault(1300, "HY000", "the statement is not UTF-8")
+    }
+}
+
+impl From<Reason> for Fault {
+    fn from(reason: Reason) -> Fault {
+        let next = reason.next().map(|next| format!("; {next}")).unwrap_or_default();
+        let text = format!("{} [{}]{next}", reason.detail(), reason.code());
+        let (code, state) = if matches!(reason, Reason::TableExists { .. }) {
+            (1050, "42S01")
+        } else if matches!(reason, Reason::NoSuchTable { .. }) {
+            (1146, "42S02")
+        } else {
+            (1105, "HY000")
+        };
+        fault(code, state, text)
+    }
+}
+
+impl From<Sorry> for Fault {
+    fn from(sorry: Sorry) -> Fault {
+        match sorry {
+            Sorry::Refused(reason) => reason.into(),
+            Sorry::Ending => fault(1053, "08S01", "this coordinator is ending: ask again when it is back"),
+        }
+    }
+}

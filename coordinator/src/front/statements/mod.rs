@@ -1,0 +1,178 @@
+//! Statements: what somebody types into a `mysql` client, understood and carried out. One engine for every door: the
+//! MySQL port and the API both bring text and a session, and get rows or a fault.
+//!
+//! ```text
+//! text ─ split ─▶ tokens ─ parse ─▶ Stmt ─ family ─▶ Table (lazy rows) ─ Tail ─▶ Rows
+//!                                      └─ family ─▶ ask ─▶ Catalog ─▶ Done
+//! ```
+//!
+//! One file a family. They read snapshots and ask through [`Ask`], as every face does; no rule lives here.
+
+mod backends;
+mod balance;
+mod dbs;
+mod format;
+mod names;
+mod parse;
+mod proc;
+mod reader;
+mod replica;
+mod select;
+mod statistic;
+mod tablet;
+mod tasks;
+mod variables;
+
+pub mod fault;
+pub mod rows;
+pub mod stmt;
+pub mod tail;
+
+use super::ask::Ask;
+use super::tally::{Tally, TallyCell};
+use super::users::Role;
+use crate::published::Published;
+use fault::Fault;
+use rows::{Rows, Table};
+use sqlparser::tokenizer::TokenWithSpan;
+use std::sync::Arc;
+use stele_common::{TabletId, Tick};
+use stele_coordinator_rules::World;
+use stmt::{Show, Stmt};
+
+/// Carries statements out.
+#[derive(Clone)]
+pub struct Engine {
+    ask: Ask,
+    tally: Arc<TallyCell>,
+}
+
+/// Who speaks, and what they have chosen.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub user: String,
+    pub role: Role,
+    /// Where they speak from.
+    pub host: String,
+    pub connection: u32,
+    /// The database in use.
+    pub db: Option<String>,
+    /// An idle connection is closed after this long.
+    pub wait_timeout_s: u64,
+}
+
+/// What MySQL has.
+pub const WAIT_TIMEOUT_S: u64 = 28_800;
+
+impl Session {
+    pub fn new(user: &str, role: Role, host: &str, connection: u32) -> Session {
+        let (user, host) = (user.to_string(), host.to_string());
+        Session { user, role, host, connection, db: None, wait_timeout_s: WAIT_TIMEOUT_S }
+    }
+}
+
+/// What a statement came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Rows(Rows),
+    Done { affected: u64, message: String },
+}
+
+impl Outcome {
+    fn done() -> Outcome {
+        Outcome::Done { affected: 0, message: String::new() }
+    }
+}
+
+/// One statement of a text, not understood yet.
+pub struct Raw(Vec<TokenWithSpan>);
+
+/// The statements of a text; at least one.
+pub fn split(sql: &str) -> Result<Vec<Raw>, Fault> {
+    let statements: Vec<Raw> = reader::split(sql)?.into_iter().map(Raw).collect();
+    if statements.is_empty() { Err(Fault::empty()) } else { Ok(statements) }
+}
+
+/// A snapshot with its sums, and the time.
+pub struct Moment {
+    pub published: Arc<Published>,
+    pub tally: Arc<Tally>,
+    pub at: Tick,
+    pub wall_ms: u64,
+}
+
+impl Moment {
+    pub fn world(&self) -> &World {
+        &self.published.world
+    }
+
+    /// The wall clock at a moment of this epoch's clock.
+    pub fn wall_at(&self, at: Tick) -> u64 {
+        self.wall_ms.saturating_sub(self.at.since(at))
+    }
+}
+
+impl Engine {
+    pub fn new(ask: Ask, tally: Arc<TallyCell>) -> Engine {
+        Engine { ask, tally }
+    }
+
+    fn moment(&self) -> Moment {
+        let (published, clock) = (self.ask.now(), self.ask.clock());
+        let (at, wall_ms) = (clock.tick(), clock.wall_ms());
+        Moment { tally: self.tally.get(&published, at), published, at, wall_ms }
+    }
+
+    pub async fn run(&self, session: &mut Session, raw: Raw) -> Result<Outcome, Fault> {
+        match parse::statement(raw.0)? {
+            Stmt::Show(show, mut tail) => {
+                if let (Show::ReplicaStatus(_), Some(filter)) = (&show, &mut tail.filter) {
+                    filter.rewrite("Status", &replica::modern_status);
+                }
+                let moment = self.moment();
+                let table = self.show(&moment, session, &show).await?;
+                tail.of(table).map(Outcome::Rows)
+            }
+            Stmt::Select(select) => select::select(self, session, select).await.map(Outcome::Rows),
+            Stmt::Use(db) => self.use_database(session, &db).map(|()| Outcome::done()),
+            Stmt::Set { wait_timeout_s } => {
+                session.wait_timeout_s = wait_timeout_s.unwrap_or(session.wait_timeout_s);
+                Ok(Outcome::done())
+            }
+            Stmt::Nothing => Ok(Outcome::done()),
+        }
+    }
+
+    /// Takes the database into use, if there is one of this name.
+    pub fn use_database(&self, session: &mut Session, db: &str) -> Result<(), Fault> {
+        let db = names::database(&self.ask.now().world, db)?;
+        session.db = Some(db);
+        Ok(())
+    }
+
+    async fn show<'a>(&self, moment: &'a Moment, session: &'a Session, show: &Show) -> Result<Table<'a>, Fault> {
+        match show {
+            Show::Proc(path) => proc::show(self, moment, path).await,
+            Show::ReplicaStatus(part) => {
+                replica::status(moment, names::table(moment.world(), session, &part.table)?, &part.partitions)
+            }
+            Show::ReplicaDistribution(part) => {
+                replica::distribution(moment, names::table(moment.world(), session, &part.table)?, &part.partitions)
+            }
+            Show::TabletsOf(part) => {
+                let table = names::table(moment.world(), session, &part.table)?;
+                Ok(tablet::of_table(moment, replica::partitions(table, &part.partitions)?))
+            }
+            Show::Tablet(id) => tablet::place(moment, TabletId(*id)),
+            Show::Partitions(table) => Ok(dbs::partitions(moment, names::table(moment.world(), session, table)?)),
+            Show::Backends => Ok(backends::list(moment, self.ask.silences().await?)),
+            Show::Databases { like } => Ok(names::databases(moment.world(), like.as_deref())),
+            Show::Tables { db, full, like } => {
+                names::tables(moment.world(), session, db.as_deref(), *full, like.as_deref())
+            }
+            Show::Variables { like } => Ok(variables::list(session, like.as_deref())),
+            Show::Fixed(fixed) => Ok(variables::fixed(*fixed)),
+            Show::ProcessList => Ok(variables::process_list(session)),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! From tokens to a statement. In: one statement's tokens. Out: a [`Stmt`], or a fault with the place where it ends to
+//! be understood. Words of any case; what stands in quotes is a name or a text. No names are looked up here.
+
+use super::fault::Fault;
+use super::reader::Reader;
+use super::rows::Value;
+use super::stmt::{Fixed, Function, Item, Part, Select, Show, Stmt};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+pub fn statement(tokens: Vec<TokenWithSpan>) -> Result<Stmt, Fault> {
+    let reader = &mut Reader::new(tokens);
+    if reader.takes("SHOW") {
+        let show = show(reader)?;
+        return Ok(Stmt::Show(show, reader.tail()?));
+    }
+    if reader.takes("ADMIN SHOW") {
+        let show = admin_show(reader)?;
+        return Ok(Stmt::Show(show, reader.tail()?));
+    }
+    let stmt = if reader.takes("SELECT") {
+        Stmt::Select(select(reader)?)
+    } else if reader.takes("USE") {
+        Stmt::Use(reader.name("the name of a database")?)
+    } else if reader.takes("SET") {
+        set(reader)?
+    } else if ["BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK"].iter().any(|words| reader.takes(words)) {
+        reader.rest();
+        Stmt::Nothing
+    } else {
+        return reader.expected("a statement: SHOW, ADMIN, SELECT, USE, SET");
+    };
+    reader.end()?;
+    Ok(stmt)
+}
+
+fn show(reader: &mut Reader) -> Result<Show, Fault> {
+    if reader.takes("PROC") {
+        return Ok(Show::Proc(reader.text("a path in quotes, as '/statistic'")?));
+    }
+    if reader.takes("TABLETS") || reader.takes("TABLET") {
+        if reader.takes("FROM") {
+            return part(reader).map(Show::TabletsOf);
+        }
+        return reader.number("FROM and a table, or the id of a tablet").map(Show::Tablet);
+    }
+    if reader.takes("PARTITIONS") {
+        reader.needs("FROM")?;
+        return reader.table_name().map(Show::Partitions);
+    }
+    if reader.takes("BACKENDS") {
+        return Ok(Show::Backends);
+    }
+    if reader.takes("DATABASES") || reader.takes("SCHEMAS") {
+        return Ok(Show::Databases { like: like(reader)? });
+    }
+    let full = reader.takes("FULL");
+    if reader.takes("TABLES") {
+        let db = if reader.takes("FROM") || reader.takes("IN") {
+            Some(reader.name("the name of a database")?)
+        } else {
+            None
+        };
+        return Ok(Show::Tables { db, full, like: like(reader)? });
+    }
+    if reader.takes("PROCESSLIST") {
+        return Ok(Show::ProcessList);
+    }
+    if full {
+        return reader.expected("TABLES or PROCESSLIST");
+    }
+    for scope in ["SESSION", "GLOBAL", "LOCAL"] {
+        if reader.takes(scope) {
+            break;
+        }
+    }
+    if reader.takes("VARIABLES") {
+        return Ok(Show::Variables { like: like(reader)? });
+    }
+    for (words, fixed) in [
+        ("WARNINGS", Fixed::Warnings),
+        ("ERRORS", Fixed::Warnings),
+        ("STATUS", Fixed::Status),
+        ("STORAGE ENGINES", Fixed::Engines),
+        ("ENGINES", Fixed::Engines),
+        ("COLLATION", Fixed::Collation),
+        ("CHARACTER SET", Fixed::CharacterSet),
+        ("CHARSET", Fixed::CharacterSet),
+        ("PLUGINS", Fixed::Plugins),
+        ("PRIVILEGES", Fixed::Privileges),
+    ] {
+        if reader.takes(words) {
+            // Those that have a filter of their own have nothing that it could leave out.
+            like(reader)?;
+            return Ok(Show::Fixed(fixed));
+        }
+    }
+    reader.expected("what to show: PROC '...', TABLET, PARTITIONS, BACKENDS, DATABASES, TABLES, VARIABLES")
+}
+
+fn like(reader: &mut Reader) -> Result<Option<String>, Fault> {
+    if reader.takes("LIKE") { reader.text("a pattern in quotes").map(Some) } else { Ok(None) }
+}
+
+fn admin_show(reader: &mut Reader) -> Result<Show, Fault> {
+    if reader.takes("REPLICA STATUS") {
+        reader.needs("FROM")?;
+        return part(reader).map(Show::ReplicaStatus);
+    }
+    if reader.takes("REPLICA DISTRIBUTION") {
+        reader.needs("FROM")?;
+        return part(reader).map(Show::ReplicaDistribution);
+    }
+    reader.expected("REPLICA STATUS or REPLICA DISTRIBUTION")
+}
+
+/// `t [PARTITION (p0, p1)]`.
+fn part(reader: &mut Reader) -> Result<Part, Fault> {
+    let table = reader.table_name()?;
+    let named = reader.takes("PARTITIONS") || reader.takes("PARTITION");
+    let one = |reader: &mut Reader| reader.scalar("the name of a partition");
+    let partitions = if named { reader.list(one)? } else { Vec::new() };
+    Ok(Part { table, partitions })
+}
+
+fn select(reader: &mut Reader) -> Result<Select, Fault> {
+    let mut items = vec![item(reader)?];
+    while reader.takes_token(&Token::Comma) {
+        items.push(item(reader)?);
+    }
+    let from = if reader.takes("FROM") { Some(reader.table_name()?) } else { None };
+    Ok(Select { items, from, tail: reader.tail()? })
+}
+
+fn item(reader: &mut Reader) -> Result<Item, Fault> {
+    if reader.takes_token(&Token::Mul) {
+        return Ok(Item::All);
+    }
+    if let Ok(text) = reader.text("") {
+        let alias = alias(reader)?.unwrap_or_else(|| text.clone());
+        return Ok(Item::Literal { value: Value::Text(text), alias });
+    }
+    if let Ok(number) = reader.number("") {
+        let alias = alias(reader)?.unwrap_or_else(|| number.to_string());
+        return Ok(Item::Literal { value: Value::from(number), alias });
+    }
+    let mut name = reader.name("a column, COUNT(*), @@variable or a function")?;
+    if name.starts_with("@@") {
+        while reader.takes_token(&Token::Period) {
+            name = reader.name("the name of a variable")?;
+        }
+        let bare = name.trim_start_matches('@').to_lowercase();
+        let alias = alias(reader)?.unwrap_or_else(|| format!("@@{bare}"));
+        return Ok(Item::Variable { name: bare, alias });
+    }
+    if reader.takes_token(&Token::LParen) {
+        return function(reader, &name);
+    }
+    if name.eq_ignore_ascii_case("null") {
+        let alias = alias(reader)?.unwrap_or(name);
+        return Ok(Item::Literal { value: Value::Null, alias });
+    }
+    while reader.takes_token(&Token::Period) {
+        name = reader.name("a column")?;
+    }
+    Ok(Item::Column { name, alias: alias(reader)? })
+}
+
+fn function(reader: &mut Reader, name: &str) -> Result<Item, Fault> {
+    let shown = name.to_uppercase();
+    if shown == "COUNT" {
+        if !reader.takes_token(&Token::Mul) {
+            reader.number("'*'")?;
+        }
+        reader.needs_token(&Token::RParen)?;
+        let alias = alias(reader)?.unwrap_or_else(|| "COUNT(*)".into());
+        return Ok(Item::Count { alias });
+    }
+    let of = match shown.as_str() {
+        "DATABASE" | "SCHEMA" => Function::Database,
+        "USER" | "CURRENT_USER" | "SESSION_USER" => Function::User,
+        "VERSION" => Function::Version,
+        "CONNECTION_ID" => Function::ConnectionId,
+        "NOW" | "CURRENT_TIMESTAMP" => Function::Now,
+        _ => return reader.expected("one of the functions COUNT DATABASE USER VERSION CONNECTION_ID NOW"),
+    };
+    reader.needs_token(&Token::RParen)?;
+    let alias = alias(reader)?.unwrap_or_else(|| format!("{shown}()"));
+    Ok(Item::Function { of, alias })
+}
+
+fn alias(reader: &mut Reader) -> Result<Option<String>, Fault> {
+    if reader.takes("AS") {
+        return match reader.text("") {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => reader.name("the name of a column").map(Some),
+        };
+    }
+    let ends = ["FROM", "WHERE", "ORDER", "LIMIT"].iter().any(|word| reader.sees(word));
+    Ok(if ends { None } else { reader.name("").ok() })
+}
+
+/// Clients set much that means nothing here; it is taken and forgotten.
+fn set(reader: &mut Reader) -> Result<Stmt, Fault> {
+    let mut wait_timeout_s = None;
+    while !reader.sees_end() {
+        let named = reader.takes("WAIT_TIMEOUT") || reader.takes("@@WAIT_TIMEOUT");
+        if named && reader.takes_token(&Token::Eq) {
+            wait_timeout_s = Some(reader.number("seconds")?.clamp(1, 31_536_000));
+        } else if !named {
+            reader.skip();
+        }
+    }
+    Ok(Stmt::Set { wait_timeout_s })
+}

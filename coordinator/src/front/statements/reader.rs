@@ -1,0 +1,352 @@
+//! Reads one statement word by word over a library's tokens, and its expressions with that library's parser.
+//!
+//! In: text. Out: words, names, numbers, texts, filters; or a fault that says what was expected, what was found, and
+//! where. Bounded: in tokens of a statement and of a condition, so that no text makes it recurse without end.
+
+use super::fault::Fault;
+use super::rows::Value;
+use super::stmt::TableName;
+use super::tail::{Filter, Op, Operand, Order, Tail};
+use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value as Literal};
+use sqlparser::dialect::MySqlDialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+static DIALECT: MySqlDialect = MySqlDialect {};
+
+/// Tokens of one statement at most: a list of some thousand tablets.
+const TOKENS_MAX: usize = 20_000;
+/// Tokens of one condition at most: chains of AND are trees, and whoever walks them recurses.
+const CONDITION_MAX: usize = 1_000;
+/// Characters of what was found that are shown.
+const FOUND_MAX: usize = 40;
+
+/// The statements of a text, each as its tokens; empty ones are left out.
+pub fn split(sql: &str) -> Result<Vec<Vec<TokenWithSpan>>, Fault> {
+    let tokens = Tokenizer::new(&DIALECT, sql).tokenize_with_location();
+    let tokens = tokens.map_err(|error| {
+        Fault::syntax(format!(
+            "cannot read the statement: {} at line {}, column {}",
+            error.message, error.location.line, error.location.column
+        ))
+    })?;
+    let mut statements = vec![Vec::new()];
+    for token in tokens {
+        match token.token {
+            Token::SemiColon => statements.push(Vec::new()),
+            Token::Whitespace(_) => {}
+            _ => statements.last_mut().expect("there is one from the beginning").push(token),
+        }
+    }
+    statements.retain(|tokens| !tokens.is_empty());
+    match statements.iter().find(|tokens| tokens.len() > TOKENS_MAX) {
+        Some(long) => {
+            Err(Fault::syntax(format!("a statement has {TOKENS_MAX} words at most, this one has {}", long.len())))
+        }
+        None => Ok(statements),
+    }
+}
+
+pub struct Reader {
+    parser: Parser<'static>,
+    left: usize,
+    /// Where the statement ends, for messages.
+    end: (u64, u64),
+}
+
+impl Reader {
+    pub fn new(tokens: Vec<TokenWithSpan>) -> Reader {
+        let end = tokens.last().map_or((1, 1), |token| (token.span.end.line, token.span.end.column));
+        let left = tokens.len();
+        let parser = Parser::new(&DIALECT).with_recursion_limit(50).with_tokens_with_locations(tokens);
+        Reader { parser, left, end }
+    }
+
+    /// What was expected, what is there, and where.
+    pub fn expected<T>(&self, what: &str) -> Result<T, Fault> {
+        Err(self.fault(&format!("expected {what}")))
+    }
+
+    fn fault(&self, what: &str) -> Fault {
+        let TokenWithSpan { token, span } = self.parser.peek_token_ref();
+        let ((line, column), found) = match token {
+            Token::EOF => (self.end, "the end".to_string()),
+            token => {
+                let text = token.to_string();
+                let short: String = text.chars().take(FOUND_MAX).collect();
+                let dots = if short.len() < text.len() { "..." } else { "" };
+                ((span.start.line, span.start.column), format!("'{short}{dots}'"))
+            }
+        };
+        Fault::syntax(format!("{what}, found {found} at line {line}, column {column}"))
+    }
+
+    fn next(&mut self) -> Token {
+        self.left = self.left.saturating_sub(1);
+        self.parser.next_token().token
+    }
+
+    fn nth_is(&self, n: usize, word: &str) -> bool {
+        match &self.parser.peek_nth_token_ref(n).token {
+            Token::Word(found) => found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word),
+            _ => false,
+        }
+    }
+
+    /// Whether these words come next, without taking them.
+    pub fn sees(&self, words: &str) -> bool {
+        words.split(' ').enumerate().all(|(n, word)| self.nth_is(n, word))
+    }
+
+    /// Takes these words, if all of them come next.
+    pub fn takes(&mut self, words: &str) -> bool {
+        let sees = self.sees(words);
+        if sees {
+            words.split(' ').for_each(|_| drop(self.next()));
+        }
+        sees
+    }
+
+    pub fn needs(&mut self, words: &str) -> Result<(), Fault> {
+        if self.takes(words) { Ok(()) } else { self.expected(words) }
+    }
+
+    pub fn takes_token(&mut self, token: &Token) -> bool {
+        let sees = self.parser.peek_token_ref().token == *token;
+        if sees {
+            self.next();
+        }
+        sees
+    }
+
+    pub fn needs_token(&mut self, token: &Token) -> Result<(), Fault> {
+        if self.takes_token(token) { Ok(()) } else { self.expected(&format!("'{token}'")) }
+    }
+
+    pub fn sees_end(&self) -> bool {
+        self.parser.peek_token_ref().token == Token::EOF
+    }
+
+    /// Nothing may follow.
+    pub fn end(&self) -> Result<(), Fault> {
+        if self.sees_end() { Ok(()) } else { self.expected("the end of the statement") }
+    }
+
+    /// A name, quoted or not.
+    pub fn name(&mut self, what: &str) -> Result<String, Fault> {
+        match &self.parser.peek_token_ref().token {
+            Token::Word(word) => {
+                let name = word.value.clone();
+                self.next();
+                Ok(name)
+            }
+            _ => self.expected(what),
+        }
+    }
+
+    /// `table` or `db.table`.
+    pub fn table_name(&mut self) -> Result<TableName, Fault> {
+        let first = self.name("the name of a table")?;
+        if self.takes_token(&Token::Period) {
+            let name = self.name("the name of a table")?;
+            return Ok(TableName { db: Some(first), name });
+        }
+        Ok(TableName { db: None, name: first })
+    }
+
+    /// A text in quotes.
+    pub fn text(&mut self, what: &str) -> Result<String, Fault> {
+        match &self.parser.peek_token_ref().token {
+            Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) => {
+                let text = text.clone();
+                self.next();
+                Ok(text)
+            }
+            _ => self.expected(what),
+        }
+    }
+
+    /// A number, a word or a text in quotes: what a property may be.
+    pub fn scalar(&mut self, what: &str) -> Result<String, Fault> {
+        let minus = if self.takes_token(&Token::Minus) { "-" } else { "" };
+        match self.parser.peek_token_ref().token.clone() {
+            Token::Number(number, _) => {
+                self.next();
+                Ok(format!("{minus}{number}"))
+            }
+            Token::Word(word) if minus.is_empty() => {
+                self.next();
+                Ok(word.value)
+            }
+            _ if minus.is_empty() => self.text(what),
+            _ => self.expected("a number"),
+        }
+    }
+
+    pub fn number(&mut self, what: &str) -> Result<u64, Fault> {
+        if let Token::Number(number, _) = &self.parser.peek_token_ref().token
+            && let Ok(number) = number.parse()
+        {
+            self.next();
+            return Ok(number);
+        }
+        self.expected(what)
+    }
+
+    /// `(one, another)`; at least one.
+    pub fn list<T>(&mut self, mut one: impl FnMut(&mut Reader) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
+        self.needs_token(&Token::LParen)?;
+        let mut list = vec![one(self)?];
+        while self.takes_token(&Token::Comma) {
+            list.push(one(self)?);
+        }
+        self.needs_token(&Token::RParen)?;
+        Ok(list)
+    }
+
+    /// One word, thrown away.
+    pub fn skip(&mut self) {
+        self.next();
+    }
+
+    /// Everything up to the end, thrown away.
+    pub fn rest(&mut self) {
+        while !self.sees_end() {
+            self.next();
+        }
+    }
+
+    /// `[WHERE ...] [ORDER BY ...] [LIMIT ...]` and the end.
+    pub fn tail(&mut self) -> Result<Tail, Fault> {
+        let mut tail = Tail::default();
+        if self.takes("WHERE") {
+            tail.filter = Some(self.condition()?);
+        }
+        if self.takes("ORDER BY") {
+            loop {
+                let by = self.scalar("a column")?;
+                let descending = self.takes("DESC");
+                if !descending {
+                    self.takes("ASC");
+                }
+                tail.order.push(Order { by, descending });
+                if !self.takes_token(&Token::Comma) {
+                    break;
+                }
+            }
+        }
+        if self.takes("LIMIT") {
+            let first = self.size()?;
+            if self.takes_token(&Token::Comma) {
+                (tail.offset, tail.limit) = (first, Some(self.size()?));
+            } else {
+                tail.limit = Some(first);
+                if self.takes("OFFSET") {
+                    tail.offset = self.size()?;
+                }
+            }
+        }
+        self.end()?;
+        Ok(tail)
+    }
+
+    fn size(&mut self) -> Result<usize, Fault> {
+        self.number("a number of rows").map(|size| usize::try_from(size).unwrap_or(usize::MAX))
+    }
+
+    fn condition(&mut self) -> Result<Filter, Fault> {
+        if self.left > CONDITION_MAX {
+            return Err(self.fault(&format!("a condition has {CONDITION_MAX} words at most")));
+        }
+        let expr = self.parser.parse_expr().map_err(|error| match error {
+            ParserError::TokenizerError(text) | ParserError::ParserError(text) => Fault::syntax(text),
+            ParserError::RecursionLimitExceeded => self.fault("the condition is nested too deeply"),
+        })?;
+        filter(expr)
+    }
+}
+
+fn not_understood<T>(expr: &Expr) -> Result<T, Fault> {
+    use sqlparser::ast::Spanned;
+    let (start, shown) = (expr.span().start, expr.to_string());
+    let shown: String = shown.chars().take(FOUND_MAX).collect();
+    Err(Fault::syntax(format!(
+        "a condition compares columns by = != < <= > >= LIKE IN BETWEEN IS NULL, with AND OR NOT; found '{shown}' at line {}, column {}",
+        start.line, start.column
+    )))
+}
+
+fn filter(expr: Expr) -> Result<Filter, Fault> {
+    let negated = |negated: bool, filter| if negated { Filter::Not(Box::new(filter)) } else { filter };
+    match expr {
+        Expr::Nested(inner) => filter(*inner),
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => Ok(Filter::Not(Box::new(filter(*expr)?))),
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            Ok(Filter::And(vec![filter(*left)?, filter(*right)?]))
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Or, right } => Ok(Filter::Or(vec![filter(*left)?, filter(*right)?])),
+        Expr::BinaryOp { left, op, right } => match comparison(&op) {
+            Some(op) => Ok(Filter::Compare { left: operand(*left)?, op, right: operand(*right)? }),
+            None => not_understood(&Expr::BinaryOp { left, op, right }),
+        },
+        Expr::Like { negated: not, any: false, expr, pattern, escape_char: None } => match operand(*pattern)? {
+            Operand::Literal(pattern) => {
+                Ok(negated(not, Filter::Like { of: operand(*expr)?, pattern: pattern.shown().into_owned() }))
+            }
+            Operand::Column(_) => Err(Fault::syntax("LIKE takes a pattern in quotes")),
+        },
+        Expr::InList { expr, list, negated: not } => {
+            let values = list.into_iter().map(operand).collect::<Result<Vec<_>, _>>()?;
+            Ok(negated(not, Filter::Among { of: operand(*expr)?, values }))
+        }
+        Expr::Between { expr, negated: not, low, high } => {
+            let of = operand(*expr)?;
+            let from = Filter::Compare { left: of.clone(), op: Op::GreaterOrEqual, right: operand(*low)? };
+            let to = Filter::Compare { left: of, op: Op::LessOrEqual, right: operand(*high)? };
+            Ok(negated(not, Filter::And(vec![from, to])))
+        }
+        Expr::IsNull(of) => Ok(Filter::IsNull(operand(*of)?)),
+        Expr::IsNotNull(of) => Ok(Filter::Not(Box::new(Filter::IsNull(operand(*of)?)))),
+        other => not_understood(&other),
+    }
+}
+
+fn comparison(op: &BinaryOperator) -> Option<Op> {
+    Some(match op {
+        BinaryOperator::Eq => Op::Equal,
+        BinaryOperator::NotEq => Op::NotEqual,
+        BinaryOperator::Lt => Op::Less,
+        BinaryOperator::LtEq => Op::LessOrEqual,
+        BinaryOperator::Gt => Op::Greater,
+        BinaryOperator::GtEq => Op::GreaterOrEqual,
+        _ => return None,
+    })
+}
+
+fn operand(expr: Expr) -> Result<Operand, Fault> {
+    match expr {
+        Expr::Nested(inner) => operand(*inner),
+        Expr::Identifier(name) => Ok(Operand::Column(name.value)),
+        Expr::CompoundIdentifier(names) => {
+            Ok(Operand::Column(names.into_iter().next_back().map(|name| name.value).unwrap_or_default()))
+        }
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match operand(*expr)? {
+            Operand::Literal(Value::Whole(number)) => Ok(Operand::Literal(Value::Whole(-number))),
+            Operand::Literal(Value::Real(number)) => Ok(Operand::Literal(Value::Real(-number))),
+            Operand::Literal(_) | Operand::Column(_) => Err(Fault::syntax("'-' stands before a number")),
+        },
+        Expr::Value(value) => match value.value {
+            Literal::Number(number, _) => Ok(Operand::Literal(match number.parse() {
+                Ok(whole) => Value::Whole(whole),
+                Err(_) => number.parse().map_or(Value::Text(number), Value::Real),
+            })),
+            Literal::SingleQuotedString(text) | Literal::DoubleQuotedString(text) => {
+                Ok(Operand::Literal(Value::Text(text)))
+            }
+            Literal::Boolean(is) => Ok(Operand::Literal(Value::from(is))),
+            Literal::Null => Ok(Operand::Literal(Value::Null)),
+            _ => not_understood(&Expr::Value(value)),
+        },
+        other => not_understood(&other),
+    }
+}

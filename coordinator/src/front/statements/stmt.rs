@@ -1,0 +1,111 @@
+//! Every statement that is understood. Data: what they do is the families', how they are written is `parse.rs`'s.
+
+use super::tail::Tail;
+
+/// `db.table`; without `db` the database in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    pub db: Option<String>,
+    pub name: String,
+}
+
+/// A table and, if named, some of its partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub table: TableName,
+    /// Empty: all.
+    pub partitions: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stmt {
+    Show(Show, Tail),
+    Select(Select),
+    Use(String),
+    /// Session variables; those that mean something here.
+    Set {
+        wait_timeout_s: Option<u64>,
+    },
+    /// BEGIN, COMMIT, ROLLBACK: there are no transactions here, and nothing is lost by saying so.
+    Nothing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Show {
+    Proc(String),
+    ReplicaStatus(Part),
+    ReplicaDistribution(Part),
+    /// SHOW TABLET FROM t
+    TabletsOf(Part),
+    Tablet(u64),
+    Partitions(TableName),
+    Backends,
+    Databases {
+        like: Option<String>,
+    },
+    Tables {
+        db: Option<String>,
+        full: bool,
+        like: Option<String>,
+    },
+    Variables {
+        like: Option<String>,
+    },
+    /// Questions of clients that have an empty or a fixed answer.
+    Fixed(Fixed),
+    ProcessList,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fixed {
+    Warnings,
+    Status,
+    Engines,
+    Collation,
+    CharacterSet,
+    Plugins,
+    Privileges,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Select {
+    pub items: Vec<Item>,
+    /// None: it asks about the session.
+    pub from: Option<TableName>,
+    pub tail: Tail,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// `*`
+    All,
+    Column {
+        name: String,
+        alias: Option<String>,
+    },
+    Count {
+        alias: String,
+    },
+    /// `@@name`
+    Variable {
+        name: String,
+        alias: String,
+    },
+    Function {
+        of: Function,
+        alias: String,
+    },
+    Literal {
+        value: super::rows::Value,
+        alias: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    Database,
+    User,
+    Version,
+    ConnectionId,
+    Now,
+}
