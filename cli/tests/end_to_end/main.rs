@@ -14,3 +14,4 @@ mod ports;
 mod refusals;
 mod settings;
 mod snapshot;
+mod uneven;

@@ -172,6 +172,8 @@ pub enum Reason {
     BalanceDisabled,
     #[error("leadership is new: in {in_ms} ms everybody who is there has been heard")]
     BalanceTooEarly { in_ms: u64 },
+    #[error("what held balance back is over, it looks again in {in_ms} ms")]
+    BalanceLooks { in_ms: u64 },
     #[error("repair first: {tablets} tablets are being copied or wait for it")]
     RepairsFirst { tablets: u32 },
     // task ends
@@ -283,6 +285,7 @@ impl Reason {
             NotWorth { .. } => "not_worth",
             BalanceDisabled => "balance_disabled",
             BalanceTooEarly { .. } => "balance_too_early",
+            BalanceLooks { .. } => "balance_looks",
             RepairsFirst { .. } => "repairs_first",
             NodeLost { .. } => "node_lost",
             TimedOut { .. } => "timed_out",

@@ -132,6 +132,7 @@ impl Reason {
             | RepairFirst { .. }
             | NotWorth { .. }
             | BalanceTooEarly { .. }
+            | BalanceLooks { .. }
             | LoadCountsIt { .. } => return None,
         };
         Some(text.into())

@@ -9,7 +9,8 @@
 //!
 //! A batch was planned as one, so the next is asked for only when disks have told what this one came to: a planner that
 //! looks at half an effect would move more than is needed. Repair goes first: nothing begins while a copy is made for
-//! repair, or could be as soon as a slot is free or a wait is over. What cannot be repaired as things are (no
+//! repair, or could be as soon as a slot is free or a wait is over; what waits for a slot meanwhile waits on, if that
+//! is soon over. What cannot be repaired as things are (no
 //! destination has room, say) holds nothing back: a move may make that room.
 //!
 //! It must never propose for a tablet that has a task or proposal, nor beyond the slots of balance at either end.
@@ -26,7 +27,7 @@ use crate::world::{LeaseScope, Outcome, Task, Work};
 use crate::{Proposal, Reason, World};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use stele_common::api::TaskKind;
-use stele_common::{DiskId, ReplicaId, TabletId, TaskType, Tick, Version};
+use stele_common::{DiskId, ReplicaId, TabletId, TabletStatus, TaskType, Tick, Version};
 
 /// Time between two looks that found nothing to do (the originals' period).
 const EVERY_MS: u64 = 20_000;
@@ -41,6 +42,10 @@ const REST_MAX_MS: u64 = 24 * REST_MS;
 const ANSWER_MS: u64 = 60_000;
 /// A move whose tablet changed under it is tried so often: loads change tablets all the time.
 const TRIES: u32 = 10;
+/// While repair goes first for no longer than this, what waits keeps waiting; a picture older than that is dropped.
+const KEEP_MS: u64 = EVERY_MS;
+/// A tablet that is behind for less than this is being loaded: its members install what was committed by themselves.
+const BEHIND_MS: u64 = 10_000;
 /// Batches in a row of which something failed double the pause, up to this many times.
 const DOUBLINGS: u32 = 5;
 
@@ -55,6 +60,8 @@ pub struct Balancing {
     next: Tick,
     /// Why nothing is moved; `None` while something is.
     idle: Option<Reason>,
+    /// Held back by something that is not the planner's word, since when.
+    held: Option<Tick>,
     /// Something of the present batch failed.
     is_failed: bool,
     failures: u32,
@@ -185,9 +192,17 @@ impl Desk {
     /// One round of balance, after that of repair.
     pub(super) fn balance(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
         if let Some(reason) = self.holds_balance(world, at) {
-            self.balancing.waiting.clear();
+            let is_brief = matches!(reason, Reason::RepairsFirst { .. })
+                && at.since(*self.balancing.held.get_or_insert(at)) < KEEP_MS;
+            if !is_brief {
+                self.balancing.waiting.clear();
+            }
             self.balancing.idle = Some(reason);
             return;
+        }
+        if self.balancing.held.take().is_some() {
+            let in_ms = self.balancing.next.since(at);
+            self.balancing.idle = Some(Reason::BalanceLooks { in_ms });
         }
         self.propose_moves(world, at, actions);
         let is_lost = |asked: Tick| at.since(asked) >= ANSWER_MS;
@@ -243,18 +258,20 @@ impl Desk {
         if left > 0 {
             return Some(Reason::BalanceTooEarly { in_ms: left });
         }
-        match self.repairs(world) {
+        match self.repairs(world, at) {
             0 => None,
             tablets => Some(Reason::RepairsFirst { tablets }),
         }
     }
 
     /// Tablets that are being copied for repair, or will be when a slot is free or a wait is over.
-    fn repairs(&self, world: &World) -> u32 {
+    fn repairs(&self, world: &World, at: Tick) -> u32 {
         let copies = |task: &&Task| task.task_type == TaskType::Repair && matches!(task.work, Work::Clone { .. });
         let running = world.tasks.values().filter(copies).count();
         let waits = self.entries().filter(|entry| {
             let is_copy = kind_of(entry.verdict.status).is_some_and(|kind| kind != TaskKind::Delete);
+            let is_loading = entry.verdict.status == TabletStatus::VersionIncomplete;
+            let is_copy = is_copy && !(is_loading && at.since(entry.queued) < BEHIND_MS);
             is_copy
                 && match entry.place {
                     Place::Ready | Place::Busy { .. } => true,

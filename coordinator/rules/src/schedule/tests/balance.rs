@@ -157,7 +157,8 @@ fn a_plan_goes_on_behind_what_is_refused() {
     assert!(!moved.contains(&ids[0]) && !moved.contains(&ids[1]), "a full disk takes nothing: {begun:?}");
 }
 
-/// Level, knob, the grace of a new leadership and repair hold balance back, each with its reason; what waits is dropped.
+/// Level, knob, the grace of a new leadership and repair hold balance back, each with its reason; what waits is dropped,
+/// at once or when repair goes on for long.
 #[test]
 fn what_holds_it_back() {
     type Case = (&'static str, fn(&mut Shop));
@@ -180,7 +181,39 @@ fn what_holds_it_back() {
         arrange(&mut shop);
         let proposed = shop.round();
         assert!(proposed.iter().all(|proposal| !matches!(proposal, Proposal::Move { .. })), "{code}: {proposed:?}");
+        let waiting = shop.desk.balancing().waiting().count();
+        assert_eq!(waiting > 0, code == "repairs_first", "{code}");
+        shop.pass(20_000);
+        shop.round();
         assert_eq!((idle(&shop), shop.desk.balancing().waiting().count()), (Some(code), 0));
+    }
+}
+
+/// A repair that is soon over costs balance no batch, and a tablet that is behind because it is being loaded is none.
+#[test]
+fn brief_repairs_and_loads() {
+    let (mut shop, ..) = heavy(4);
+    let tablet = shop.sample.table(3, 1)[0];
+    shop.sample.load_all(tablet);
+    shop.step(DeskEvent::Round);
+    let moves = planned(&shop).expect("one disk has everything");
+    shop.step(DeskEvent::Moves(Ok(moves)));
+    let bad = shop.sample.replicas(tablet)[0];
+    let good = shop.sample.world.clone();
+    shop.sample.bad(tablet, bad);
+    assert!(shop.round().iter().all(|proposal| !matches!(proposal, Proposal::Move { .. })));
+    assert_eq!(idle(&shop), Some("repairs_first"));
+    shop.sample.world = good;
+    shop.pass(1_000);
+    let begun = shop.round();
+    assert!(begun.iter().any(|proposal| matches!(proposal, Proposal::Move { .. })), "{begun:?}");
+    assert_eq!(idle(&shop), Some("balance_looks"));
+    let replicas = shop.sample.replicas(tablet);
+    shop.sample.load(tablet, &replicas[..2]);
+    for (ms, expected) in [(0, "balance_looks"), (9_000, "balance_looks"), (1_000, "repairs_first")] {
+        shop.pass(ms);
+        shop.round();
+        assert_eq!(idle(&shop), Some(expected), "{ms}");
     }
 }
 
