@@ -93,6 +93,11 @@ pub struct RepairKnobs {
     pub max_balancing_tablets: usize,
     /// Nothing is moved to make hosts even.
     pub disable_balance: bool,
+    /// Sequences of colocation groups are not evened (the originals' name).
+    pub disable_colocate_balance: bool,
+    /// Nodes must not have come or gone for so long before they are. Much shorter, and a host that restarts moves whole
+    /// buckets; much longer, and a new host stays empty.
+    pub colocate_balance_wait_ms: u64,
     /// Above this used part of its disks, only space counts in a node's score (the seed's name).
     pub capacity_used_percent_high_water: f64,
     /// A node whose score is further than this part from the average is HIGH or LOW (the originals' name).
@@ -159,6 +164,8 @@ impl Default for RepairKnobs {
             balance_slot_num_per_path: 2,
             max_balancing_tablets: 500,
             disable_balance: false,
+            disable_colocate_balance: false,
+            colocate_balance_wait_ms: 15 * 60 * 1000,
             capacity_used_percent_high_water: 0.75,
             balance_load_score_threshold: 0.1,
             balance_threshold: 0.1,

@@ -1,4 +1,5 @@
 //! What must hold of moves for evenness: none turns back while nothing else has happened, and none moves what is ill.
+//! A sequence of a colocation group never comes back while nodes and tables stay what they are.
 //!
 //! "Nothing else" is what may change what is even: faults, loads, repairs, deletions of versions, operators. A tablet
 //! that returns to a disk which it left for evenness after the last of these has been moved for nothing.
@@ -6,7 +7,7 @@
 use crate::options::MINUTE;
 use crate::sim::Sim;
 use std::collections::BTreeMap;
-use stele_common::{DiskId, ReplicaId, TabletId, TabletStatus, TaskType};
+use stele_common::{DiskId, NodeId, ReplicaId, TabletId, TabletStatus, TaskType};
 use stele_coordinator_rules::Change;
 use stele_coordinator_rules::checkup;
 use stele_coordinator_rules::world::{Outcome, Task, Work};
@@ -15,6 +16,8 @@ use stele_coordinator_rules::world::{Outcome, Task, Work};
 #[derive(Clone, Debug, Default)]
 pub struct Evenness {
     left: BTreeMap<(TabletId, DiskId), u64>,
+    /// Sequences that groups have had since nodes or tables last changed.
+    sequences: BTreeMap<String, Vec<Vec<Vec<NodeId>>>>,
     stirred: u64,
 }
 
@@ -29,6 +32,7 @@ impl Sim {
 
     /// A decision, just applied.
     pub fn check_evenness(&mut self, change: &Change) {
+        self.check_sequence(change);
         match change {
             Change::TaskStarted { task } if task.task_type == TaskType::Balance => self.check_move(task),
             Change::ReplicaReplaced { tablet, replica, by } => self.check_shrunk(*tablet, [*replica, *by]),
@@ -46,6 +50,31 @@ impl Sim {
                 self.stir();
             }
             change if change.is_durable() => self.stir(),
+            _ => {}
+        }
+    }
+
+    fn check_sequence(&mut self, change: &Change) {
+        match change {
+            Change::GroupSet { group } => {
+                *self.stats.checks.entry("group sequence").or_default() += 1;
+                let had = self.evenness.sequences.entry(group.name.clone()).or_default();
+                // What a bucket was is forgotten under the sequence that is there.
+                if had.last() == Some(&group.buckets) {
+                    return;
+                }
+                let is_back = had.contains(&group.buckets);
+                had.push(group.buckets.clone());
+                if is_back {
+                    self.violate("group sequence", || format!("group {} is again {:?}", group.name, group.buckets));
+                }
+            }
+            Change::NodeLive { .. }
+            | Change::NodeConnected { .. }
+            | Change::NodeDrained { .. }
+            | Change::NodeRemoved { .. }
+            | Change::GroupDropped { .. }
+            | Change::TableChanged { .. } => self.evenness.sequences.clear(),
             _ => {}
         }
     }

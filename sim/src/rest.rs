@@ -5,8 +5,9 @@ use crate::options::MINUTE;
 use crate::sim::Sim;
 use crate::truth::find;
 use stele_common::{DiskState, Liveness, ReplicaState, TabletId, TabletStatus, Tick};
+use stele_coordinator_rules::balance::colocate::evened;
 use stele_coordinator_rules::world::{LoadPhase, Stray, Tablet, World};
-use stele_coordinator_rules::{checkup, explain};
+use stele_coordinator_rules::{Reason, checkup, explain};
 
 /// No byte may have moved for so long.
 const STILL_MS: u64 = 20 * MINUTE;
@@ -33,6 +34,7 @@ impl Sim {
             .or_else(|| world.tablets.iter().find_map(|tablet| self.tablet_problem(world, tablet, at)))
             .or_else(|| self.drain_problem(world))
             .or_else(|| world_problem(world))
+            .or_else(|| groups_problem(world, at))
             .or_else(|| self.disk_problem(world))
             .or_else(|| {
                 let still = self.now - self.moved_at >= STILL_MS;
@@ -101,6 +103,15 @@ impl Sim {
             }
         })
     }
+}
+
+/// A group that would still change, or that is uneven without a reason that is named.
+fn groups_problem(world: &World, at: Tick) -> Option<String> {
+    world.groups.values().find_map(|group| match evened(world, group, at) {
+        Ok((_, swaps)) => Some(format!("group {} is to be evened: {swaps:?}", group.name)),
+        Err(Reason::GroupEven { .. } | Reason::GroupUneven { .. } | Reason::GroupAlone { .. }) => None,
+        Err(reason) => Some(format!("group {} is not even: {reason}", group.name)),
+    })
 }
 
 fn world_problem(world: &World) -> Option<String> {

@@ -52,6 +52,14 @@ rows!(Moves<'_>, "nothing", ["TABLET", "TABLE", "REPLICA", "FROM", "TO", ">BYTES
     mv.why.clone(),
 ]);
 
+struct Groups<'a>(&'a [GroupBalance]);
+
+rows!(Groups<'_>, "no group", ["GROUP", "STABLE", "EVENNESS"], 0, |group| [
+    group.group.clone(),
+    super::yes_no(group.stable),
+    group.idle.as_ref().map_or("its sequence is about to change".to_string(), |idle| idle.detail.clone()),
+]);
+
 fn percent(part: f64) -> String {
     format!("{:.1} %", part * 100.0)
 }
@@ -69,6 +77,9 @@ pub fn balance(status: &BalanceStatus) -> String {
         Some(none) => format!("\nnext: {}\n", refusal(none)),
         None => format!("\nnext:\n{}", render(&Moves(&status.next))),
     };
+    if !status.groups.is_empty() {
+        text += &format!("\n{}", render(&Groups(&status.groups)));
+    }
     text
 }
 

@@ -27,7 +27,7 @@ rows!(Items<'_>, "nothing is left", ["TABLET", "TABLE", "STATUS", "WHY NOT YET"]
 rows!(
     Groups,
     "no table is colocated; make one with 'stele table create d.t --colocate g'",
-    ["GROUP", "STABLE", ">UNSTABLE", ">BUCKETS", ">COPIES", "TABLES"],
+    ["GROUP", "STABLE", ">UNSTABLE", ">BUCKETS", ">COPIES", "EVENNESS", "TABLES"],
     groups,
     |group| [
         group.name.clone(),
@@ -35,6 +35,7 @@ rows!(
         group.unstable.to_string(),
         group.buckets.to_string(),
         group.replication.to_string(),
+        group.idle.as_ref().map_or("changes".to_string(), |idle| idle.code.clone()),
         group.tables.join(","),
     ]
 );
@@ -273,6 +274,10 @@ pub fn group(group: &GroupInfo) -> String {
         ("stable", if group.stable { good("yes") } else { bad(&format!("no: {} tablets", group.unstable)) }),
         ("buckets", group.buckets.to_string()),
         ("copies", group.replication.to_string()),
+        (
+            "evenness",
+            group.idle.as_ref().map_or("its sequence is about to change".to_string(), |idle| idle.detail.clone()),
+        ),
     ]);
     text += &format!("\n{}", render(&Buckets(&group.sequence)));
     text

@@ -20,6 +20,19 @@ pub struct BalanceStatus {
     pub next: Vec<MoveInfo>,
     /// Why the planner finds nothing; null when `next` has something.
     pub next_none: Option<Refusal>,
+    /// Colocation groups: they are evened by their sequences.
+    #[serde(default)]
+    pub groups: Vec<GroupBalance>,
+}
+
+/// How even a colocation group is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupBalance {
+    pub group: String,
+    /// Every tablet stands as the sequence says.
+    pub stable: bool,
+    /// Why its sequence is not evened now; null: it is about to be.
+    pub idle: Option<Refusal>,
 }
 
 /// Moves since this leadership began.

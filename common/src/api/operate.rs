@@ -370,4 +370,7 @@ pub struct GroupInfo {
     pub unstable: u64,
     /// By bucket: the nodes that hold it.
     pub sequence: Vec<Vec<NodeId>>,
+    /// Why its sequence is not evened now; null: it is about to be.
+    #[serde(default)]
+    pub idle: Option<Refusal>,
 }

@@ -91,6 +91,11 @@ pub(super) const KNOBS: &[Knob] = &[
     ),
     count("max_balancing_tablets", 1, 100_000, "moves planned at once"),
     flag("disable_balance", "nothing is moved to make hosts even"),
+    flag("disable_colocate_balance", "bucket sequences of colocation groups are not evened"),
+    Knob {
+        aliases: &[times("colocate_balance_wait_system_stable_time_s", 1_000)],
+        ..ms("colocate_balance_wait_ms", 0, YEAR, "groups are evened when no node has come or gone for this long")
+    },
     part("balance_threshold", "disks of a medium are evened when their used parts differ by this or more"),
     part("capacity_used_percent_high_water", "above this used part of its disks only space counts in a node's score"),
     part(

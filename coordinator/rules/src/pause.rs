@@ -21,6 +21,11 @@ pub fn holds_balance(world: &World) -> Option<Reason> {
     held(world, PauseWhat::Balance, [PauseOn::Everything])
 }
 
+/// Why nothing may be balanced at this place; a pause of everything is asked apart.
+pub fn holds_balance_at(world: &World, on: PauseOn) -> Option<Reason> {
+    held(world, PauseWhat::Balance, [on])
+}
+
 /// Why this tablet may not be moved between these disks only to even out.
 pub fn holds_move(world: &World, tablet: &Tablet, from: &Disk, to: &Disk) -> Option<Reason> {
     let nodes = [from.node, to.node].map(|node| PauseOn::Node { node });

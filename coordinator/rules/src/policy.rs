@@ -6,6 +6,7 @@
 use crate::World;
 use crate::world::{Replica, Tablet};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use stele_common::api::PauseWhat;
 use stele_common::{DatabaseId, DiskId, Medium, NodeId, PartitionId, TableId, TabletId, Tick};
 
@@ -60,6 +61,15 @@ pub struct Group {
     pub name: String,
     /// By bucket: the nodes that hold it.
     pub buckets: Vec<Vec<NodeId>>,
+    /// Buckets in which a node that had to go was replaced, as they were before: until their tablets stand anew.
+    #[serde(default)]
+    pub former: BTreeMap<u32, Vec<NodeId>>,
+}
+
+impl Group {
+    pub fn new(name: String, buckets: Vec<Vec<NodeId>>) -> Group {
+        Group { name, buckets, former: BTreeMap::new() }
+    }
 }
 
 /// Something that holds for a time: who wanted it, why, for what, until when.

@@ -176,6 +176,22 @@ pub enum Reason {
     BalanceLooks { in_ms: u64 },
     #[error("repair first: {tablets} tablets are being copied or wait for it")]
     RepairsFirst { tablets: u32 },
+    // balance of colocation groups
+    #[error("`{knob}` is set")]
+    GroupBalanceOff { knob: String },
+    #[error("a node has come or gone lately: groups are evened in {in_ms} ms, if it stays so")]
+    NodesUnsettled { in_ms: u64 },
+    #[error("{tablets} tablets of colocation group `{group}` do not stand as its sequence says yet")]
+    GroupUnstable { group: String, tablets: u64 },
+    #[error("of the nodes of colocation group `{group}` {nodes} can take anything: nobody can take another's place")]
+    GroupAlone { group: String, nodes: u32 },
+    #[error("colocation group `{group}` is even: its nodes stand in {fewest} to {most} buckets")]
+    GroupEven { group: String, most: u64, fewest: u64 },
+    #[error(
+        "in colocation group `{group}` node {giver} stands in {most} buckets, node {taker} in {fewest}, but in none of them \
+         another node can take the place of one that stands more often: its host is in the bucket, or it has no room"
+    )]
+    GroupUneven { group: String, giver: NodeId, most: u64, taker: NodeId, fewest: u64 },
     // task ends
     #[error("node {node} is lost")]
     NodeLost { node: NodeId },
@@ -287,6 +303,12 @@ impl Reason {
             BalanceTooEarly { .. } => "balance_too_early",
             BalanceLooks { .. } => "balance_looks",
             RepairsFirst { .. } => "repairs_first",
+            GroupBalanceOff { .. } => "group_balance_off",
+            NodesUnsettled { .. } => "nodes_unsettled",
+            GroupUnstable { .. } => "group_unstable",
+            GroupAlone { .. } => "group_alone",
+            GroupEven { .. } => "group_even",
+            GroupUneven { .. } => "group_uneven",
             NodeLost { .. } => "node_lost",
             TimedOut { .. } => "timed_out",
             Stalled { .. } => "stalled",

@@ -104,6 +104,9 @@ impl Reason {
                 "bring the other replicas back; nothing is deleted before they are proven"
             }
             BalanceDisabled => "allow it again: `stele config set disable_balance false`",
+            GroupBalanceOff { .. } => "allow it again: `stele config set KNOB false`",
+            GroupUnstable { .. } => "see `stele task list`; it is evened when it stands",
+            GroupAlone { .. } | GroupUneven { .. } => "add hosts, or disks with room",
             RepairsFirst { .. } => "see `stele task list`; balance goes on by itself",
             AgentFailed { .. } => "see the agent's log; the copy is tried again",
             NothingEvens { .. } => "add hosts or disks; only healthy tablets move, and no two copies to one host",
@@ -133,6 +136,8 @@ impl Reason {
             | NotWorth { .. }
             | BalanceTooEarly { .. }
             | BalanceLooks { .. }
+            | NodesUnsettled { .. }
+            | GroupEven { .. }
             | LoadCountsIt { .. } => return None,
         };
         Some(text.into())

@@ -70,6 +70,12 @@ impl Told<'_> {
                 percent(after.used_percent_stddev),
             ));
         }
+        for one in &self.0.groups {
+            lines.push(format!(
+                "group {}, bucket {}: node {} in place of node {}",
+                one.group, one.bucket, one.to_node, one.from_node
+            ));
+        }
         match &self.0.idle {
             Some(idle) => lines.push(format!("nothing moves: {}", idle.detail)),
             None => lines.push(format!(

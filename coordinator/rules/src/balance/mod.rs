@@ -11,10 +11,12 @@
 //! | which bytes go where? | [`usage`], within the [`band`]; what is left: [`chains`] |
 //! | which copies go where for the sake of counts? | [`fair`] |
 //! | what is the least that any plan must move? | [`bound`] |
+//! | which nodes hold which bucket of a colocation group, so that it is even? | [`colocate`] |
 
 pub mod band;
 pub mod bound;
 pub mod chains;
+pub mod colocate;
 pub mod counts;
 pub mod fair;
 pub mod moves;

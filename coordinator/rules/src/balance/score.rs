@@ -58,6 +58,16 @@ pub fn scores(world: &World) -> Vec<Score> {
     scores_of(world, &replicas)
 }
 
+/// By node: the mean of its scores over the media that it has.
+pub fn mixed(world: &World) -> BTreeMap<NodeId, f64> {
+    let mut sums: BTreeMap<NodeId, (f64, u32)> = BTreeMap::new();
+    for score in scores(world) {
+        let sum = sums.entry(score.node).or_default();
+        *sum = (sum.0 + score.score, sum.1 + 1);
+    }
+    sums.into_iter().map(|(node, (sum, media))| (node, sum / f64::from(media))).collect()
+}
+
 /// Replicas by node and medium.
 pub type Replicas = BTreeMap<(NodeId, Medium), u64>;
 

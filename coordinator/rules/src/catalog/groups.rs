@@ -2,18 +2,21 @@
 //!
 //! In: a table that joins or leaves; ticks. Out: the group with its bucket sequence on record. A table joins only when
 //! buckets, copies and tag are those of the group. A group goes when its last table has left. Who stands in a sequence
-//! and who is replaced is [`crate::colocation`]'s word.
+//! and who is replaced is [`crate::colocation`]'s word, how it is evened [`crate::balance::colocate`]'s.
 
 use super::Draft;
+use crate::balance::colocate::evened;
 use crate::policy::{Group, Table};
 use crate::world::Tablet;
-use crate::{Change, Reason, World, colocation};
+use crate::{Change, Reason, World, colocation, level};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use stele_common::NodeId;
 
 /// Sequences are looked at this often.
 const LOOK_MS: u64 = 1_000;
+/// They are evened this often (the original's period): all tablets of a group are looked at for it.
+const EVEN_MS: u64 = 20_000;
 
 fn mismatch(group: &str, detail: String) -> Reason {
     Reason::GroupMismatch { group: group.into(), detail }
@@ -31,7 +34,7 @@ pub fn wanted(world: &World, before: Option<&Table>, table: &Table) -> Result<Op
     let Some(group) = world.groups.get(name) else {
         let buckets = standing(world, table, n).or_else(|| colocation::fresh(world, table.buckets, n, &table.tag));
         let buckets = buckets.ok_or_else(|| super::placement::too_few_hosts(world, &table.tag, n))?;
-        return Ok(Some(Arc::new(Group { name: name.clone(), buckets })));
+        return Ok(Some(Arc::new(Group::new(name.clone(), buckets))));
     };
     if before.is_some_and(|before| before.group == table.group && !same_shape(before, table)) {
         let detail = "a table in it keeps its copies and its tag; take it out first: --colocate none".into();
@@ -96,16 +99,22 @@ pub fn drop_unused(draft: &mut Draft) {
     unused.into_iter().for_each(|name| draft.record(Change::GroupDropped { name }));
 }
 
-/// Nodes that must go are replaced in their sequences.
+/// Nodes that must go are replaced in their sequences, and what is back takes its place again; when nothing of this is
+/// due, groups are evened.
 pub fn tick(draft: &mut Draft) {
     if draft.world.groups.is_empty() || !draft.comes_round(draft.world.began, LOOK_MS) {
         return;
     }
-    let nobody = BTreeSet::new();
-    let changed = draft.world.groups.values().filter_map(|group| {
-        let (buckets, _) = colocation::replaced(draft.world, group, &nobody, draft.at);
-        (buckets != group.buckets).then(|| Group { name: group.name.clone(), buckets })
-    });
-    let changed: Vec<Group> = changed.collect();
+    let (world, at) = (&*draft.world, draft.at);
+    if level::forbids_repair(world).is_some() {
+        return;
+    }
+    let mut changed: Vec<Group> =
+        world.groups.values().filter_map(|group| colocation::repaired(world, group, at)).collect();
+    let is_due = draft.comes_round(world.began, EVEN_MS) && changed.is_empty();
+    if is_due && level::forbids_balance(world).is_none() {
+        let evened = world.groups.values().filter_map(|group| evened(world, group, at).ok());
+        changed = evened.map(|(group, _)| group).collect();
+    }
     changed.into_iter().for_each(|group| draft.record(Change::GroupSet { group }));
 }

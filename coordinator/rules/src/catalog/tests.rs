@@ -15,6 +15,7 @@ use stele_common::{
 mod deletion;
 mod drain;
 mod flapping;
+mod groups;
 mod hello;
 mod ingest;
 mod loads;

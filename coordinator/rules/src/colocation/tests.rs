@@ -7,7 +7,7 @@ use stele_common::BootId;
 
 fn group(sample: &Sample, buckets: u32, n: u32) -> Group {
     let buckets = fresh(&sample.world, buckets, n, "default").expect("hosts enough");
-    Group { name: "g".into(), buckets }
+    Group::new("g".into(), buckets)
 }
 
 fn hosts_differ(world: &World, sequence: &[Vec<NodeId>]) -> bool {

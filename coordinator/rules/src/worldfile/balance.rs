@@ -1,10 +1,11 @@
 //! What the planner says to a world file: `stele sim balance`.
 //!
 //! In: a [`Reading`]. Out: the plan to the end, in the file's ids. No rule lives here: the plan is
-//! [`crate::balance::plan`]'s.
+//! [`crate::balance::plan`]'s, the sequences of colocation groups are [`crate::balance::colocate`]'s.
 
 use super::format::Id;
 use super::read::Reading;
+use crate::balance::colocate::{Swap, evened};
 use crate::balance::moves::{Move, Scope, Why};
 use crate::balance::plan::{Method, plan};
 use serde::Serialize;
@@ -23,6 +24,9 @@ pub struct Balanced {
     /// Of `bytes`, those that are moved to even bytes; the others even counts.
     pub bytes_usage: u64,
     pub method: Method,
+    /// Nodes that take others' places in the bucket sequences of colocation groups: their tablets follow by repair.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupMove>,
     /// Why nothing moves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<Refusal>,
@@ -40,6 +44,14 @@ pub struct BalanceMove {
     pub why: Why,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GroupMove {
+    pub group: String,
+    pub bucket: u32,
+    pub from_node: Id,
+    pub to_node: Id,
+}
+
 /// The plan from the file's world to evenness.
 pub fn balance(reading: &Reading) -> Balanced {
     let plan = plan(&reading.world, &Scope::all(reading.at));
@@ -54,6 +66,16 @@ pub fn balance(reading: &Reading) -> Balanced {
         bytes: mv.bytes,
         why: mv.why,
     };
+    let world = &reading.world;
+    let swaps = world.groups.values().flat_map(|group| {
+        let swaps = evened(world, group, reading.at).map(|(_, swaps)| swaps).unwrap_or_default();
+        swaps.into_iter().map(|swap| (group.name.clone(), swap))
+    });
+    let groups = swaps.map(|(group, Swap { bucket, from, to })| {
+        let (from_node, to_node) = (outside(from.0), outside(to.0));
+        GroupMove { group, bucket, from_node, to_node }
+    });
+    let groups: Vec<GroupMove> = groups.collect();
     let idle = plan.idle.as_ref();
     Balanced {
         moves: plan.moves.iter().map(told).collect(),
@@ -63,6 +85,7 @@ pub fn balance(reading: &Reading) -> Balanced {
         bytes_lower_bound: plan.bytes_lower_bound,
         bytes_usage: plan.bytes_usage,
         method: plan.method,
+        groups,
         idle: idle.map(|reason| Refusal { code: reason.code().into(), detail: reading.names.say(reason.detail()) }),
     }
 }

@@ -131,7 +131,7 @@ pub fn read(file: WorldFile) -> Result<Reading, BadFile> {
         for nodes in group.buckets.unwrap_or_default() {
             buckets.push(nodes.iter().map(|id| NodeId(reader.names.inside(Kind::Node, *id))).collect());
         }
-        reader.world.groups.insert(group.name.clone(), Arc::new(Group { name: group.name, buckets }));
+        reader.world.groups.insert(group.name.clone(), Arc::new(Group::new(group.name, buckets)));
     }
     reader.tablets(file.tablets.unwrap_or_default())?;
     for task in file.tasks.unwrap_or_default() {

@@ -144,7 +144,7 @@ fn policies_and_tasks_come_back() {
     other.group = Some("g".into());
     let nodes = sample.nodes();
     let bucket = |bucket: usize| (0..3).map(|index| nodes[(bucket + index) % nodes.len()]).collect();
-    let group = Group { name: "g".into(), buckets: (0..12).map(bucket).collect() };
+    let group = Group::new("g".into(), (0..12).map(bucket).collect());
     sample.apply(Change::TableChanged { table: other });
     sample.apply(Change::GroupSet { group });
     same_answers(&sample, "colocated");

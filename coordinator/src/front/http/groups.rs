@@ -8,7 +8,7 @@ use stele_common::api;
 
 #[get("/v1/groups")]
 pub async fn list(front: Data<Front>) -> Result<Json<api::Groups>, Problem> {
-    Ok(Json(operate::groups(&front.ask.now().world)))
+    Ok(Json(operate::groups(&front.ask.now().world, front.ask.clock().tick())))
 }
 
 #[get("/v1/groups/{name}")]
@@ -18,5 +18,5 @@ pub async fn show(front: Data<Front>, name: Path<String>) -> Result<Json<api::Gr
         Problem::not_found("no_such_group", format!("there is no colocation group `{name}`"))
             .next("see `stele group list`")
     })?;
-    Ok(Json(operate::group(&published.world, group)))
+    Ok(Json(operate::group(&published.world, group, front.ask.clock().tick())))
 }

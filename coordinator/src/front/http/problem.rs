@@ -115,6 +115,12 @@ fn status(reason: &Reason) -> StatusCode {
         | SourceDamaged { .. }
         | NotAdopted
         | TableDropped
+        | GroupBalanceOff { .. }
+        | NodesUnsettled { .. }
+        | GroupUnstable { .. }
+        | GroupAlone { .. }
+        | GroupEven { .. }
+        | GroupUneven { .. }
         | BalanceDisabled
         | BalanceTooEarly { .. }
         | RepairsFirst { .. }

@@ -3,11 +3,13 @@
 
 use crate::actors::words::BalanceNow;
 use stele_common::Tick;
-use stele_common::api::{BalanceDone, BalanceLine, BalanceStatus, MediumSpread, MoveInfo, NodeBalance};
+use stele_common::api::{BalanceDone, BalanceLine, BalanceStatus, GroupBalance, MediumSpread, MoveInfo, NodeBalance};
+use stele_coordinator_rules::balance::colocate;
 use stele_coordinator_rules::balance::moves::{Move, Why};
 use stele_coordinator_rules::balance::score::{Class, scores};
 use stele_coordinator_rules::balance::spread::{Of, spreads};
-use stele_coordinator_rules::{Reason, World};
+use stele_coordinator_rules::world::Group;
+use stele_coordinator_rules::{Reason, World, colocation};
 
 pub fn status(world: &World, now: &BalanceNow, next: Result<Vec<Move>, Reason>, at: Tick) -> BalanceStatus {
     let (next, next_none) = match next {
@@ -23,6 +25,15 @@ pub fn status(world: &World, now: &BalanceNow, next: Result<Vec<Move>, Reason>, 
         nodes: nodes(world),
         next: next.iter().map(|mv| move_info(world, mv)).collect(),
         next_none,
+        groups: world.groups.values().map(|group| group_balance(world, group, at)).collect(),
+    }
+}
+
+fn group_balance(world: &World, group: &Group, at: Tick) -> GroupBalance {
+    GroupBalance {
+        group: group.name.clone(),
+        stable: colocation::unstable(world, group) == 0,
+        idle: colocate::idle(world, group, at).as_ref().map(Reason::refusal),
     }
 }
 

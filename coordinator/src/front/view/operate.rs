@@ -3,16 +3,16 @@
 
 use crate::clock::rfc3339;
 use crate::published::Published;
-use std::collections::BTreeSet;
 use stele_common::api::{
     Certificate, CertifiedCopy, CertifiedTablet, DrainItem, DrainProgress, DrainState, GroupInfo, Groups, LeaseInfo,
     LeaseOn, Leases, PauseWhat, Refusal,
 };
 use stele_common::{Digest, NodeId, TabletId, Tick};
+use stele_coordinator_rules::balance::colocate;
 use stele_coordinator_rules::evacuation::proof::{Proof, Proven};
 use stele_coordinator_rules::evacuation::{name_of, progress};
-use stele_coordinator_rules::world::{Drain, Group, Lease, LeaseScope, Leaver, Node, PauseOn, Tablet};
-use stele_coordinator_rules::{World, checkup};
+use stele_coordinator_rules::world::{Drain, Group, Lease, LeaseScope, Leaver, Node, PauseOn};
+use stele_coordinator_rules::{Reason, World, checkup, colocation};
 
 /// Whether an operator wants it empty, and how far that is. `marked`: a world file may mark without a record.
 pub fn drain_state(world: &World, of: Leaver, marked: bool) -> Option<DrainState> {
@@ -161,30 +161,21 @@ fn paused(world: &World, what: PauseWhat, on: &PauseOn) -> LeaseOn {
 }
 
 /// All colocation groups.
-pub fn groups(world: &World) -> Groups {
-    Groups { groups: world.groups.values().map(|one| group(world, one)).collect() }
+pub fn groups(world: &World, at: Tick) -> Groups {
+    Groups { groups: world.groups.values().map(|one| group(world, one, at)).collect() }
 }
 
-pub fn group(world: &World, group: &Group) -> GroupInfo {
-    let tables = || world.tables.values().filter(|table| table.group.as_deref() == Some(&group.name));
-    let tablets = tables().flat_map(|table| &table.partitions).flat_map(|partition| &partition.tablets);
-    let unstable = tablets.filter(|id| world.tablets.get(**id).is_some_and(|tablet| !is_stable(world, group, tablet)));
-    let unstable = unstable.count() as u64;
+pub fn group(world: &World, group: &Group, at: Tick) -> GroupInfo {
+    let tables = world.tables.values().filter(|table| table.group.as_deref() == Some(&group.name));
+    let unstable = colocation::unstable(world, group);
     GroupInfo {
         name: group.name.clone(),
-        tables: tables().map(|table| format!("{}.{}", table.db, table.name)).collect(),
+        tables: tables.map(|table| format!("{}.{}", table.db, table.name)).collect(),
         buckets: group.buckets.len() as u32,
         replication: group.buckets.first().map_or(0, Vec::len) as u32,
         stable: unstable == 0,
         unstable,
         sequence: group.buckets.clone(),
+        idle: colocate::idle(world, group, at).as_ref().map(Reason::refusal),
     }
-}
-
-/// It stands complete on the nodes of its bucket, and nowhere else.
-fn is_stable(world: &World, group: &Group, tablet: &Tablet) -> bool {
-    let wanted: BTreeSet<NodeId> = group.buckets.get(tablet.bucket as usize).into_iter().flatten().copied().collect();
-    let on: BTreeSet<NodeId> = tablet.replicas.iter().map(|replica| replica.node).collect();
-    let complete = checkup::count(world, tablet).complete as usize;
-    on == wanted && complete == wanted.len() && tablet.replicas.len() == wanted.len()
 }

@@ -193,7 +193,7 @@ pub fn table(sample: &mut Sample, tablet: TabletId, with: impl FnOnce(&mut crate
 pub fn group(sample: &mut Sample, tablet: TabletId, nodes: &[NodeId]) {
     let name = "g".to_string();
     table(sample, tablet, |table| table.group = Some("g".into()));
-    sample.apply(Change::GroupSet { group: Group { name, buckets: vec![nodes.to_vec()] } });
+    sample.apply(Change::GroupSet { group: Group::new(name, vec![nodes.to_vec()]) });
 }
 
 /// A second node on the host of a node.
