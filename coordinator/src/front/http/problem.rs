@@ -123,6 +123,7 @@ fn status(reason: &Reason) -> StatusCode {
         | GroupUneven { .. }
         | BalanceDisabled
         | BalanceTooEarly { .. }
+        | BalanceLooks { .. }
         | RepairsFirst { .. }
         | BalanceIdle { .. }
         | NothingEvens { .. }

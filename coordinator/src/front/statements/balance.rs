@@ -200,7 +200,7 @@ const GROUPS: &[&str] =
 pub fn groups<'a>(moment: &Moment) -> Table<'a> {
     let world = moment.world();
     let rows = world.groups.values().map(|group| {
-        let shown = operate::group(world, group);
+        let shown = operate::group(world, group, moment.at);
         let tables = world.tables.values().filter(|table| table.group.as_deref() == Some(&group.name));
         let ids: Vec<String> = tables.map(|table| table.id.to_string()).collect();
         let (name, stable) = (group.name.as_str(), shown.stable);
