@@ -85,6 +85,23 @@ pub struct MoveInfo {
     pub why: String,
 }
 
+/// `GET /v1/balance/history`: how even the disks were, oldest first, as far as this process remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BalanceHistory {
+    pub samples: Vec<SpreadSample>,
+}
+
+/// How even the disks of a medium were; parts of 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SpreadSample {
+    /// RFC 3339.
+    pub at: String,
+    pub medium: Medium,
+    pub used_percent_max: f64,
+    pub used_percent_min: f64,
+    pub used_percent_stddev: f64,
+}
+
 /// The line of `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BalanceLine {

@@ -1,7 +1,7 @@
 //! The state of the cluster at a glance.
 
 use super::{BalanceLine, LeaseInfo, Limits, Refusal};
-use crate::{TabletId, TabletStatus, status::Level};
+use crate::{Medium, TabletId, TabletStatus, status::Level};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -25,6 +25,9 @@ pub struct Status {
     pub copies: BTreeMap<u32, u64>,
     pub bytes_used: u64,
     pub bytes_total: u64,
+    /// The same by medium.
+    #[serde(default)]
+    pub media: BTreeMap<Medium, Room>,
     pub tasks_pending: u64,
     pub tasks_running: u64,
     pub loads_open: u64,
@@ -69,6 +72,13 @@ pub struct Sick {
     pub for_ms: u64,
     /// Why it has not been repaired yet, if anything is in the way.
     pub reason: Option<Refusal>,
+}
+
+/// Bytes used and usable; disks on one file system share its room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    pub used: u64,
+    pub total: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -10,6 +10,7 @@
 
 mod compare;
 mod lines;
+pub mod spread;
 
 use super::tally::TallyCell;
 use crate::clock::{Clock, rfc3339};
@@ -41,6 +42,8 @@ pub struct Bulletin {
     lines: VecDeque<Arc<Happening>>,
     /// Lines so far.
     number: u64,
+    /// How even the disks were.
+    pub spread: Arc<spread::Curve>,
 }
 
 /// How far a reader is.
@@ -129,7 +132,8 @@ pub async fn keep(mut snapshots: Snapshots, tally: Arc<TallyCell>, clock: Clock,
         });
         let Ok(done) = compared.await else { return };
         keeper = done;
-        if keeper.bulletin.mark() != told.borrow().mark() {
+        let is_told = |told: &Bulletin| told.mark() == keeper.bulletin.mark();
+        if !is_told(&told.borrow()) || !Arc::ptr_eq(&told.borrow().spread, &keeper.bulletin.spread) {
             told.send_replace(Arc::new(keeper.bulletin.clone()));
         }
         tokio::time::sleep(PACE).await;
@@ -158,6 +162,9 @@ impl Keeper {
         let before = self.before.replace(newest.clone()).map(|before| before.world.clone());
         if self.bulletin.epoch != world.epoch.0 {
             self.bulletin = Bulletin { epoch: world.epoch.0, ..Bulletin::default() };
+        }
+        if self.bulletin.spread.is_due(at) {
+            Arc::make_mut(&mut self.bulletin.spread).measure(&world, at, newest.wall_ms);
         }
         let (mut changed, mut lines) = match &before {
             Some(before) => (compare::topics(before, &world), lines::between(before, &world)),

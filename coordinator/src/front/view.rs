@@ -11,11 +11,11 @@ pub mod settings;
 use super::tally::{TableTally, Tally};
 use crate::actors::words::Pending;
 use crate::published::Published;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use stele_common::api::{
-    DiskCounts, DiskInfo, LoadResult, NodeCounts, NodeInfo, PartitionInfo, Status, TableInfo, VerifyFinding,
+    DiskCounts, DiskInfo, LoadResult, NodeCounts, NodeInfo, PartitionInfo, Room, Status, TableInfo, VerifyFinding,
 };
-use stele_common::{DiskId, DiskState, Liveness, NodeId, ReplicaId, TabletId, TaskType, Tick, api};
+use stele_common::{DiskId, DiskState, Liveness, Medium, NodeId, ReplicaId, TabletId, TaskType, Tick, api};
 use stele_coordinator_rules::schedule::slots::Ledger;
 use stele_coordinator_rules::world::{Disk, Leaver, Load, LoadPhase, Node, Replica, Table, Verification};
 use stele_coordinator_rules::{World, level};
@@ -54,6 +54,7 @@ pub fn status(published: &Published, tally: &Tally, pending: Pending, at: Tick) 
         copies: tally.copies.clone(),
         bytes_used,
         bytes_total,
+        media: media(world),
         tasks_pending: pending.tasks,
         tasks_running: world.tasks.len() as u64,
         loads_open: loads_open(world),
@@ -86,15 +87,26 @@ fn state_of(world: &World, disk: &Disk) -> (DiskState, Option<String>) {
 
 /// Bytes used and usable on the disks that are there; disks on one file system share its room.
 pub fn bytes(world: &World) -> (u64, u64) {
-    let mut room: BTreeMap<(&str, u64), u64> = BTreeMap::new();
+    let Room { used, total } = room(world, |_| true);
+    (used, total)
+}
+
+/// The same by medium.
+fn media(world: &World) -> BTreeMap<Medium, Room> {
+    let there: BTreeSet<Medium> = in_use(world).map(|disk| disk.medium).collect();
+    there.into_iter().map(|medium| (medium, room(world, |disk| disk.medium == medium))).collect()
+}
+
+fn room(world: &World, counts: impl Fn(&Disk) -> bool) -> Room {
+    let mut free: BTreeMap<(&str, u64), u64> = BTreeMap::new();
     let mut used = 0;
-    for disk in in_use(world).filter(|disk| state_of(world, disk).0 != DiskState::Unavailable) {
+    for disk in in_use(world).filter(|disk| counts(disk) && state_of(world, disk).0 != DiskState::Unavailable) {
         used += disk.space.used;
         let machine = world.nodes.get(&disk.node).map_or("", machine_of);
-        let free = room.entry((machine, disk.device)).or_default();
-        *free = (*free).max(disk.space.available());
+        let known = free.entry((machine, disk.device)).or_default();
+        *known = (*known).max(disk.space.available());
     }
-    (used, used + room.values().sum::<u64>())
+    Room { used, total: used + free.values().sum::<u64>() }
 }
 
 /// Agents that are reached at one address run on one machine, whatever hosts they call themselves.

@@ -223,15 +223,24 @@ fn ended(world: &World, past: &Past) -> Line {
 
 /// What came to be wrong, and what no longer is.
 pub fn of_problems(old: &[Problem], new: &[Problem]) -> Vec<Line> {
-    let keys = |problems: &[Problem]| -> BTreeSet<(String, String)> {
-        problems.iter().map(|problem| (problem.code.clone(), problem.subject.clone())).collect()
+    // Of many at once only the number changes: that is no other problem.
+    fn key(problem: &Problem) -> (&str, &str) {
+        let is_number = problem.subject.starts_with(|first: char| first.is_ascii_digit());
+        (&problem.code, if is_number { "" } else { &problem.subject })
+    }
+    let keys = |problems: &'_ [Problem]| -> BTreeSet<(String, String)> {
+        problems.iter().map(key).map(|(code, subject)| (code.to_string(), subject.to_string())).collect()
     };
     let (were, are) = (keys(old), keys(new));
-    let came = new.iter().filter(|problem| !were.contains(&(problem.code.clone(), problem.subject.clone())));
+    let is_in = |known: &BTreeSet<(String, String)>, problem: &Problem| {
+        let (code, subject) = key(problem);
+        known.contains(&(code.to_string(), subject.to_string()))
+    };
+    let came = new.iter().filter(|problem| !is_in(&were, problem));
     let came = came.take(PROBLEMS_MAX).map(|problem| {
         line(Topic::Health, "problem_began", &problem.subject, format!("{}: {}", problem.code, problem.cause))
     });
-    let went = old.iter().filter(|problem| !are.contains(&(problem.code.clone(), problem.subject.clone())));
+    let went = old.iter().filter(|problem| !is_in(&are, problem));
     let went = went.take(PROBLEMS_MAX);
     let went = went.map(|problem| {
         line(Topic::Health, "problem_ended", &problem.subject, format!("{} no longer holds", problem.code))

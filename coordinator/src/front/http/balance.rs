@@ -4,10 +4,17 @@ use super::{Front, Problem};
 use crate::front::view::balance;
 use actix_web::get;
 use actix_web::web::{Data, Json};
-use stele_common::api::BalanceStatus;
+use stele_common::api::{BalanceHistory, BalanceStatus};
 
 /// Moves shown of those that would come next.
 const NEXT_MAX: usize = 20;
+
+/// How even they were.
+#[get("/v1/balance/history")]
+pub async fn history(front: Data<Front>) -> Json<BalanceHistory> {
+    let curve = front.bulletins.borrow().spread.clone();
+    Json(BalanceHistory { samples: curve.points() })
+}
 
 #[get("/v1/balance")]
 pub async fn show(front: Data<Front>) -> Result<Json<BalanceStatus>, Problem> {

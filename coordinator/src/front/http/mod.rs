@@ -19,6 +19,7 @@ mod problem;
 mod tables;
 mod tablets;
 mod verify;
+mod web;
 mod world;
 
 pub use problem::Problem;
@@ -113,6 +114,7 @@ pub fn app(
         .app_data(front)
         .app_data(PathConfig::default().error_handler(|error, _| Problem::bad_request(error.to_string()).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| Problem::bad_request(error.to_string()).into()))
+        .wrap(middleware::from_fn(web::same_origin))
         .wrap(middleware::from_fn(count))
         .configure(routes)
         .default_service(actix_web::web::to(nowhere))
@@ -129,6 +131,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(cluster::init_disk)
         .service(cluster::tasks)
         .service(balance::show)
+        .service(balance::history)
         .service(drains::drain_nodes)
         .service(drains::undrain_nodes)
         .service(drains::drain_disks)
@@ -172,6 +175,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(verify::start)
         .service(verify::show)
         .service(world::show)
+        .service(web::index)
+        .service(web::asset)
         .service(probes::livez)
         .service(probes::readyz)
         .service(probes::metrics);

@@ -1,0 +1,172 @@
+// Which page is shown, and when it is drawn anew: on a new address, and when the stream says that something it shows
+// has changed. One load is under way at a time; what changes meanwhile is one more load.
+
+import { get, keepToken } from "./api.js";
+import { confirm } from "./dialog.js";
+import { h, show } from "./dom.js";
+import { lower, plural } from "./format.js";
+import { listen } from "./live.js";
+import { badge, button, empty, kindOf } from "./parts.js";
+import * as balance from "./pages/balance.js";
+import * as events from "./pages/events.js";
+import * as node from "./pages/node.js";
+import * as nodes from "./pages/nodes.js";
+import * as overview from "./pages/overview.js";
+import * as plan from "./pages/plan.js";
+import * as plans from "./pages/plans.js";
+import * as tables from "./pages/tables.js";
+import * as tablet from "./pages/tablet.js";
+import * as tablets from "./pages/tablets.js";
+import * as tasks from "./pages/tasks.js";
+
+const NAV = [["", "Overview", overview], ["nodes", "Nodes", nodes], ["tables", "Tables", tables], ["tasks/running", "Tasks", tasks], ["balance", "Balance", balance], ["plans", "Plans", plans], ["events", "Events", events]];
+const ROUTES = [
+  [/^$/, overview, []], [/^nodes$/, nodes, []], [/^nodes\/(\d+)$/, node, ["id"]],
+  [/^tables$/, tables, []], [/^tables\/([^/]+)\/([^/]+)$/, tablets, ["db", "name"]],
+  [/^tablets$/, tablets, []], [/^tablets\/(\d+)$/, tablet, ["id"]],
+  [/^tasks\/(running|pending|history)$/, tasks, ["tab"]], [/^balance$/, balance, []],
+  [/^plans$/, plans, []], [/^plans\/(\d+)$/, plan, ["id"]], [/^events$/, events, []],
+];
+/// Between two loads: changes come in four times a second at most.
+const PACE_MS = 700;
+/// Ages grow and waits end without any change.
+const REFRESH_MS = 20_000;
+const THEME = "stele.theme";
+
+const main = document.getElementById("main");
+let here = null, loading = false, due = false, isLive = false, status = null, drawn = 0;
+
+function route() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const params = new URLSearchParams(query);
+  for (const [pattern, page, names] of ROUTES) {
+    const found = pattern.exec(path);
+    if (found) return { page, path, args: { ...Object.fromEntries(names.map((name, at) => [name, decodeURIComponent(found[at + 1])])), params } };
+  }
+  return { page: null, path, args: { params } };
+}
+
+function turn() {
+  if (location.hash === "#main") return;
+  here = route();
+  document.title = here.page ? `${here.page.title} · Stele` : "Stele";
+  main.dataset.state = "loading";
+  scrollTo(0, 0);
+  frame();
+  again();
+}
+
+async function again() {
+  if (loading) return void (due = true);
+  [loading, due] = [true, false];
+  const { page, path, args } = here;
+  try {
+    const [data, now] = await Promise.all([page ? page.load(args) : null, page === overview ? null : get("status")]);
+    if (path !== here.path) due = true;
+    else {
+      status = now ?? data.status;
+      show(main, page ? page.view(data, args) : empty("There is no such page."));
+      main.dataset.state = "ready";
+      main.dataset.drawn = ++drawn;
+      main.dataset.page = path;
+    }
+  } catch (problem) {
+    if (problem.status === 401) await askToken();
+    else if (path === here.path) broken(problem);
+  }
+  frame();
+  setTimeout(() => {
+    loading = false;
+    if (due) again();
+  }, path === here.path ? PACE_MS : 0);
+}
+
+function broken(problem) {
+  const text = [problem.message, problem.next ? `; ${problem.next}` : ""];
+  if (problem.status === 404 || main.dataset.page !== here.path) show(main, h("p", { class: "banner", role: "alert" }, text));
+  main.dataset.state = "broken";
+  // A coordinator that restarts is back in a moment; then the stream is, too.
+  if (problem.status === undefined) throw problem;
+}
+
+async function askToken() {
+  const asked = await confirm({ title: "This cluster wants to know who you are", content: [h("p", null, "A token is kept for this tab only.")], fields: [{ name: "token", label: "Token", type: "password" }], action: "Go on" });
+  keepToken(asked?.token ?? "");
+  due = true;
+}
+
+function frame() {
+  const ill = status?.problems.length ?? 0;
+  show(document.getElementById("bar"), [
+    h("a", { class: "brand", href: "#/" }, h("img", { src: "web/icon.svg", alt: "" }), "Stele"),
+    status ? h("span", { class: "cluster" }, `${status.cluster.slice(0, 8)} · epoch ${status.epoch} · ${status.version}`) : null,
+    status ? h("a", { href: "#/", id: "pill" }, badge(ill ? plural(ill, "problem") : "healthy", ill ? "bad" : "ok")) : null,
+    status && status.level !== "LIVELY" ? badge(lower(status.level), kindOf(status.level)) : null,
+    h("span", { class: "grow" }),
+    h("input", { class: "jump", type: "search", placeholder: "tablet, node or table   /", "aria-label": "Go to a tablet, a node or a table", onkeydown: jump }),
+    h("span", { class: `live ${isLive ? "on" : "off"}`, id: "live", title: isLive ? "Changes show by themselves" : "No connection; it is tried again" }, h("span", { class: "word" }, isLive ? "live" : "not connected")),
+    button(document.documentElement.dataset.theme === "dark" ? "☀" : "☾", switchTheme, "plain", { id: "theme", "aria-label": "Dark or light" }),
+    button("?", help, "plain", { "aria-label": "Keys" }),
+  ]);
+  const first = (path) => path.split("/")[0].replace("tablets", "tables");
+  show(document.getElementById("nav"), h("div", { class: "inner" }, NAV.map(([path, text], at) =>
+    h("a", { href: `#/${path}`, "aria-current": first(path) === first(here.path) ? "page" : null }, text, h("kbd", null, at + 1)))));
+}
+
+async function jump(event) {
+  const text = event.target.value.trim();
+  if (event.key !== "Enter" || !text) return;
+  const place = event.target;
+  place.value = "";
+  place.blur();
+  const [, db, name] = /^([^.\s]+)\.([^.\s]+)$/.exec(text) ?? [];
+  if (db) return void (location.hash = `#/tables/${db}/${name}`);
+  const { nodes } = await get("nodes");
+  const known = nodes.find((one) => String(one.id) === text || one.host === text);
+  location.hash = known ? `#/nodes/${known.id}` : /^\d+$/.test(text) ? `#/tablets/${text}` : `#/tables`;
+}
+
+const wish = matchMedia("(prefers-color-scheme: dark)");
+function theme() {
+  document.documentElement.dataset.theme = localStorage.getItem(THEME) ?? (wish.matches ? "dark" : "light");
+}
+function switchTheme() {
+  localStorage.setItem(THEME, document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  theme();
+  frame();
+}
+
+function help() {
+  const keys = [["1 … 7", "the pages"], ["/", "go to a tablet, a node or a table"], ["r", "draw anew"], ["t", "dark or light"], ["?", "these keys"], ["Esc", "close"]];
+  confirm({ title: "Keys", content: [h("dl", { class: "pair" }, keys.map(([key, text]) => [h("dt", null, h("kbd", null, key)), h("dd", null, text)]))], action: "Close" });
+}
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.nodeName) || document.querySelector("dialog[open]")) return;
+  const deed = { "/": () => document.querySelector(".jump").focus(), t: switchTheme, r: again, "?": help }[event.key];
+  const nav = NAV[Number(event.key) - 1];
+  if (nav) location.hash = `#/${nav[0]}`;
+  else if (deed) deed();
+  else return;
+  event.preventDefault();
+});
+
+function heard(kind, { changed }) {
+  const topics = here.page?.topics ?? [];
+  if (kind === "reset" || topics === "all" || changed.some((topic) => topic === "health" || topics.includes(topic))) {
+    if (!document.hidden) again();
+    else due = true;
+  }
+}
+
+wish.onchange = theme;
+addEventListener("hashchange", turn);
+addEventListener("visibilitychange", () => !document.hidden && again());
+setInterval(() => !document.hidden && again(), REFRESH_MS);
+theme();
+turn();
+listen(heard, (on) => {
+  isLive = on;
+  frame();
+  if (on) again();
+});

@@ -1,0 +1,81 @@
+// One node: why it counts as it does, its disks, its drain with everything that is left and why.
+
+import { get, maybe } from "../api.js";
+import { h } from "../dom.js";
+import { bytes, count, eta, lower, plural, rate, span, tail, time } from "../format.js";
+import { badge, body, command, empty, grow, head, link, note, pairs, panel, progress, refusal, state, table, tight, usage } from "../parts.js";
+import { deeds, diskDeeds } from "./nodes.js";
+import { taskColumns } from "./tasks.js";
+
+export const title = "Node";
+export const topics = ["nodes", "drains", "leases", "tablets", "tasks"];
+
+export async function load({ id }) {
+  const node = await get(`nodes/${id}`);
+  const [why, certificate] = await Promise.all([
+    get(`nodes/${id}/explain`),
+    node.drain === "DRAINED" ? maybe(get(`nodes/${id}/certificate`)).catch(() => null) : null,
+  ]);
+  return { node, why, certificate };
+}
+
+export function view({ node, why, certificate }) {
+  return [
+    head(node.host, link("nodes", "Nodes"), state(node.liveness), node.drain ? state(node.drain) : null, node.maintenance_until ? badge(`maintenance until ${time(node.maintenance_until)}`, "info") : null, deeds(node, "")),
+    node.drain_progress ? leaving(node, certificate) : null,
+    h("div", { class: "grid" }, about(node), because(why)),
+    disks(node, why),
+    panel("Tasks from and to it", tight(table(taskColumns, why.tasks, (task) => `${task.tablet}`, "None is running."))),
+  ];
+}
+
+function leaving(node, certificate) {
+  const of = node.drain_progress;
+  const columns = [
+    ["Tablet", (item) => link(`tablets/${item.tablet}`, item.tablet)],
+    ["Table", (item) => item.table],
+    ["Status", (item) => state(item.status)],
+    ["Waits for", (item) => refusal(item.why), "wrap"],
+  ];
+  const line = of.state === "DRAINED"
+    ? body(pairs([["Drained", time(of.ended)], ["Held when it began", `${plural(of.tablets, "tablet")}, ${bytes(of.bytes)}`],
+        certificate && ["Certificate", [`each tablet has ${certificate.copies_min} or more proven copies elsewhere; digest `, h("code", null, certificate.digest.slice(0, 16))]],
+        ["What next", command(`it may be switched off; \`stele node remove ${node.id}\` takes it out of the cluster`)]]))
+    : body(progress(of.tablets_moved, of.tablets, `${count(of.tablets_moved)} of ${plural(of.tablets, "tablet")}`),
+        pairs([["Left", `${plural(of.tablets_left, "tablet")}, ${bytes(of.bytes_left)}`], ["Copies", `${count(of.copies_running)} running, ${rate(of.bytes_per_s)}`], ["ETA", eta(of.eta_s)], ["Asked by", `${of.owner || "–"}${of.reason ? `: ${of.reason}` : ""}, ${time(of.began)}`]]));
+  return h("div", { id: "drain", "data-key": "drain" },
+    panel("Drain", h("div", null, line, of.left.length ? tight(table(columns, of.left, (item) => item.tablet, "")) : null), state(of.state)));
+}
+
+function about(node) {
+  const figures = node.host_figures;
+  const shown = figures ? Object.entries(figures).filter(([, value]) => typeof value !== "object") : [];
+  return panel("About", body(pairs([
+    ["Id", node.id], ["Name", node.name], ["Rack, tag", `${node.rack || "no rack"}, ${node.tag}`], ["Replicas", h("a", { href: `#/tablets?node=${node.id}` }, count(node.replicas))],
+    ["Last word", node.silent_ms === null ? "none since this coordinator began" : `${span(node.silent_ms)} ago`],
+    ["Build", node.build], ["Peers reach it at", h("code", null, node.peer || "–")], ["Readers reach it at", h("code", null, node.http || "–")],
+    ...shown.map(([name, value]) => [lower(name), /bytes|memory/.test(name) ? bytes(value) : String(value)]),
+  ])));
+}
+
+function because(why) {
+  const replicas = Object.entries(why.replicas).map(([what, n]) => [what, count(n)]);
+  return panel("Why it counts as it does", body(h("ol", { class: "why" }, why.because.map((line) => h("li", null, line))), replicas.length ? pairs(replicas) : empty("No replica stands on it.")));
+}
+
+function disks(node, why) {
+  const known = new Map(why.disks.map((disk) => [disk.disk, disk]));
+  const columns = [
+    ["Disk", (disk) => h("code", { title: disk.path }, tail(disk.path))],
+    ["Id", (disk) => disk.id, "num"],
+    ["Medium", (disk) => disk.medium],
+    ["State", (disk) => [state(disk.state), disk.drain ? [" ", state(disk.drain)] : null]],
+    ["Used", (disk) => usage(disk.used, disk.total)],
+    ["Replicas", (disk) => h("a", { href: `#/tablets?disk=${disk.id}` }, count(disk.replicas)), "num"],
+    ["Slots", (disk) => `${disk.slots_used}/${disk.slots_total} + ${disk.balance_slots_used}/${disk.balance_slots_total}`, "num"],
+    ["Trash", (disk) => bytes(disk.trash_bytes), "num"],
+    ["New copies", (disk) => (known.get(disk.id)?.refused ? refusal(known.get(disk.id).refused) : "welcome"), "wrap"],
+    ["", (disk) => diskDeeds(node, disk)],
+  ];
+  return panel("Disks", tight(table(columns, node.disks, (disk) => disk.id, "It has no disk.")), grow(), note("slots: repair + balance"));
+}

@@ -1,0 +1,64 @@
+// Nodes and their disks: how full, how busy, how they leave.
+
+import { drain as drainIt, maintain, undrain } from "../actions.js";
+import { get } from "../api.js";
+import { h } from "../dom.js";
+import { bytes, count, tail, time } from "../format.js";
+import { badge, body, button, empty, grow, head, klass, link, note, panel, state, table, tight, usage } from "../parts.js";
+import { drain } from "./overview.js";
+
+export const title = "Nodes";
+export const topics = ["nodes", "drains", "leases", "tablets"];
+
+export async function load() {
+  const [nodes, balance, status] = await Promise.all([get("nodes"), get("balance"), get("status")]);
+  const byHost = (a, b) => a.host.localeCompare(b.host, undefined, { numeric: true }) || a.id - b.id;
+  return { nodes: nodes.nodes.sort(byHost), scores: balance.nodes, media: status.media };
+}
+
+export function view({ nodes, scores, media }) {
+  return [head("Nodes and disks"), room(nodes, media), list(nodes, scores)];
+}
+
+/// Disks on one file system share its room, so this is not the sum of the bars below.
+function room(nodes, media) {
+  const kinds = Object.entries(media ?? {});
+  if (!kinds.length) return panel("Room", body(empty("No disk has joined yet. Start an agent: stele agent --config agent.toml")));
+  const disks = (kind) => nodes.flatMap((node) => node.disks).filter((disk) => disk.medium === kind).length;
+  const lines = kinds.map(([kind, of]) => [h("dt", null, kind), h("dd", null, usage(of.used, of.total, `${bytes(of.used)} of ${bytes(of.total)} on ${count(disks(kind))} disks`))]);
+  return panel("Room", body(h("dl", { class: "pair" }, lines)));
+}
+
+const scoreOf = (scores, node) => scores.filter((score) => score.id === node.id).map((score) => h("span", { title: `${score.medium}: ${score.replica_num} replicas` }, `${score.medium} ${score.score.toFixed(3)} `, klass(score.class), " "));
+
+function list(nodes, scores) {
+  const rows = nodes.flatMap((node) => [{ node }, ...node.disks.map((disk) => ({ node, disk, isSub: true }))]);
+  const columns = [
+    ["Node", ({ node, disk }) => (disk ? h("code", { title: disk.path }, tail(disk.path)) : h("b", null, link(`nodes/${node.id}`, node.host)))],
+    ["Id", ({ node, disk }) => (disk ?? node).id, "num"],
+    ["State", ({ node, disk }) => (disk ? [state(disk.state), disk.drain ? [" ", state(disk.drain)] : null] : [state(node.liveness), node.drain ? [" ", state(node.drain)] : null, node.maintenance_until ? [" ", badge(`maintenance until ${time(node.maintenance_until)}`, "info")] : null])],
+    ["Rack, tag", ({ node, disk }) => (disk ? disk.medium : `${node.rack || "–"}, ${node.tag}`)],
+    ["Replicas", ({ node, disk }) => count((disk ?? node).replicas), "num"],
+    ["Used", ({ node, disk }) => (disk ? usage(disk.used, disk.total) : usage(sum(node, "used"), sum(node, "total")))],
+    ["Slots", ({ disk }) => (disk ? `${disk.slots_used}/${disk.slots_total} + ${disk.balance_slots_used}/${disk.balance_slots_total}` : ""), "num"],
+    ["Score, class", ({ node, disk }) => (disk ? "" : scoreOf(scores, node))],
+    ["", ({ node, disk }) => (disk ? diskDeeds(node, disk) : deeds(node))],
+  ];
+  return panel("All nodes", tight(table(columns, rows, ({ node, disk }) => (disk ? `d${disk.id}` : `n${node.id}`), "No node has joined yet. Start an agent on a host, or a whole local cluster: stele up")),
+    grow(), note("slots: repair + balance; score: how loaded, LOW to HIGH"));
+}
+
+const sum = (node, name) => node.disks.filter((disk) => disk.state !== "UNAVAILABLE").reduce((total, disk) => total + disk[name], 0);
+
+export function deeds(node, kind = "small") {
+  if (node.drain) {
+    return [node.drain_progress && kind === "small" ? drain(node.drain_progress) : null, button("Undrain", () => undrain("nodes", node.id, node.host), kind)];
+  }
+  return [button("Drain", () => drainIt("nodes", node.id, node.host), kind), " ", button("Maintenance", () => maintain(node.id, node.host), kind)];
+}
+
+export function diskDeeds(node, disk) {
+  const name = `${node.host} ${disk.path}`;
+  if (disk.drain) return button("Undrain", () => undrain("disks", disk.id, name), "small");
+  return node.drain || disk.state === "UNAVAILABLE" ? null : button("Drain", () => drainIt("disks", disk.id, name), "small");
+}

@@ -1,0 +1,35 @@
+// All tables, and how many of their tablets are healthy.
+
+import { repairFirst, verify } from "../actions.js";
+import { get } from "../api.js";
+import { bytes, count, plural } from "../format.js";
+import { badge, button, grow, head, link, measure, note, pairs, panel, table, tight } from "../parts.js";
+
+export const title = "Tables";
+export const topics = ["tables", "tablets", "health"];
+
+export const load = () => get("tables");
+
+export function view({ tables }) {
+  const ill = (one) => one.tablets - one.healthy;
+  const columns = [
+    ["Table", (one) => link(`tables/${one.db}/${one.name}`, `${one.db}.${one.name}`)],
+    ["Copies", (one) => one.replication, "num"],
+    ["Medium", (one) => one.medium],
+    ["Tag", (one) => one.tag],
+    ["Group", (one) => one.colocate ?? "–"],
+    ["Partitions", (one) => count(one.partitions.length), "num"],
+    ["Healthy tablets", (one) => measure(one.tablets ? (one.healthy / one.tablets) * 100 : 0, ill(one) ? "warn" : "ok", `${count(one.healthy)} of ${count(one.tablets)}`)],
+    ["Files", (one) => count(one.files), "num"],
+    ["Bytes, one copy", (one) => bytes(one.bytes), "num"],
+    ["", (one) => deeds(one)],
+  ];
+  return [head("Tables"), panel("All tables", tight(table(columns, tables, (one) => one.id, "There is no table yet. Make one: stele table create shop.orders --replication 3 --buckets 16")), grow(), note(plural(tables.length, "table")))];
+}
+
+export function deeds(one) {
+  const name = `${one.db}.${one.name}`;
+  const ill = one.tablets - one.healthy;
+  const found = pairs([["Tablets", count(one.tablets)], ["Not healthy", ill ? badge(count(ill), "warn") : "none: nothing would go first now"]]);
+  return [button("Repair first", () => repairFirst({ kind: "urgent", table: name }, name, found), "small"), " ", button("Verify", () => verify(name), "small")];
+}
