@@ -80,6 +80,10 @@ pub fn recorded(world: &World, change: &Change) {
         FurtherRepairMarked { tablet, replica, .. } => {
             tracing::info!(tablet = %tablet, replica = %replica, "replica landed behind");
         }
+        DatabaseDropped { name } => tracing::info!(name, "database dropped"),
+        PartitionDropped { table, partition } => {
+            tracing::info!(table = %table, partition = %partition, "partition dropped");
+        }
         TableDropped { table } => tracing::info!(table = %table, "table dropped"),
         ReplicaAdded { tablet, replica, node, disk, .. } => {
             tracing::info!(tablet = %tablet, replica = %replica, node = %node, disk = %disk, "replica added");

@@ -243,7 +243,7 @@ impl Sim {
         self.queue.put(self.now + 3 * SECOND, Next::CoordinatorStart);
         self.undo_later(2 * MINUTE, Undo::Drains);
         // Rot that nobody has read yet is looked for at once.
-        let verify = EventBody::Verify(api::VerifyStart { table: None });
+        let verify = EventBody::Verify(api::VerifyStart { table: None, tablets: Vec::new() });
         let event = Box::new(verify);
         self.queue.put(self.now + 3 * MINUTE, Next::Asked { client: 0, attempt: 0, event });
     }

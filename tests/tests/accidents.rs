@@ -326,7 +326,7 @@ fn corrupt_source() {
         let damaged: BTreeMap<_, _> = held.filter(|(id, held)| **id != replica && !held.damage.is_empty()).collect();
         assert!(damaged.is_empty(), "rot was copied: {damaged:?}");
         assert!(found || rotten == 1 && stage.truly_complete(id) == 2, "{:?}", tablet(&stage, id));
-        stage.coordinate(EventBody::Verify(stele_common::api::VerifyStart { table: None }));
+        stage.coordinate(EventBody::Verify(stele_common::api::VerifyStart { table: None, tablets: Vec::new() }));
         assert_at_rest(&mut stage);
     }
 }

@@ -164,6 +164,7 @@ impl SetArgs {
             medium: self.medium.map(MediumFlag::meant),
             tag: self.tag.clone(),
             colocate: self.colocate.clone().map(|group| if group == "none" { String::new() } else { group }),
+            columns: None,
         };
         let nothing = TableSet { partition: wish.partition.clone(), ..TableSet::default() };
         if wish == nothing {

@@ -62,7 +62,7 @@ fn verdict(found: &Verification) -> Exit {
 
 /// Starts a verification and follows it to its end.
 pub fn read_all(face: &Face, table: Option<&TableName>, deadline: Instant) -> Result<Verification, Failure> {
-    let start = VerifyStart { table: table.map(TableName::full) };
+    let start = VerifyStart { table: table.map(TableName::full), tablets: Vec::new() };
     let mut found: Verification = face.post("/v1/verify", &start)?;
     let progress = bar::bytes("verify", found.bytes);
     while !found.done {

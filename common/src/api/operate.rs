@@ -328,6 +328,20 @@ pub struct TableSet {
     /// A colocation group; empty: none.
     #[serde(default)]
     pub colocate: Option<String>,
+    /// Columns, as somebody wrote them: a comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<String>,
+}
+
+/// A partition that a table gets; what is not given is as in its first one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionAdd {
+    pub name: String,
+    #[serde(default)]
+    pub replication: Option<u32>,
+    #[serde(default)]
+    pub medium: Option<Medium>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

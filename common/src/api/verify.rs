@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct VerifyStart {
     /// `db.table`; null = everything.
     pub table: Option<String>,
+    /// These alone; empty: all that `table` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tablets: Vec<TabletId>,
 }
 
 /// `GET /v1/verify/ID`: progress and findings of a verification.

@@ -5,12 +5,12 @@
 //! change may happen was asked before, in [`crate::catalog`].
 
 use crate::Change;
-use crate::world::{Finding, Past, Replica, Round, Settings, Tablet, Tablets, Verification, World};
+use crate::world::{Finding, Partition, Past, Replica, Round, Settings, Tablet, Tablets, Verification, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stele_common::config::RepairKnobs;
 use stele_common::status::Level;
-use stele_common::{Ballot, ClusterId, Epoch, ReplicaId, TableId, TabletId, Tick, Version};
+use stele_common::{Ballot, ClusterId, Epoch, PartitionId, ReplicaId, TableId, TabletId, Tick, Version};
 
 mod loads;
 mod nodes;
@@ -107,6 +107,8 @@ pub fn apply(world: &mut World, change: &Change) {
         DatabaseAdded { .. }
         | TableAdded { .. }
         | TabletsAdded { .. }
+        | DatabaseDropped { .. }
+        | PartitionDropped { .. }
         | TableDropped { .. }
         | TabletsDropped { .. }
         | TabletForgotten { .. } => tables(world, change),
@@ -240,6 +242,10 @@ fn tables(world: &mut World, change: &Change) {
             add_tablets(world, tablets);
         }
         TabletsAdded { tablets } => add_tablets(world, tablets),
+        DatabaseDropped { name } => {
+            world.databases.remove(name);
+        }
+        PartitionDropped { table, partition } => drop_partition(world, *table, *partition),
         TableDropped { table } => drop_table(world, *table),
         TabletsDropped { tablets } => world.dropped_tablets.extend(tablets.iter().copied()),
         TabletForgotten { tablet } => {
@@ -260,11 +266,22 @@ fn add_tablets(world: &mut World, tablets: &[Tablet]) {
 
 fn drop_table(world: &mut World, id: TableId) {
     let Some(table) = world.tables.remove(&id) else { return };
-    for tablet in table.partitions.iter().flat_map(|partition| &partition.tablets) {
+    table.partitions.iter().for_each(|partition| drop_tablets(world, id, partition));
+}
+
+fn drop_partition(world: &mut World, id: TableId, partition: PartitionId) {
+    let Some(table) = world.tables.get_mut(&id) else { return };
+    let Some(place) = table.partitions.iter().position(|known| known.id == partition) else { return };
+    let partition = Arc::make_mut(table).partitions.remove(place);
+    drop_tablets(world, id, &partition);
+}
+
+fn drop_tablets(world: &mut World, table: TableId, partition: &Partition) {
+    for tablet in &partition.tablets {
         world.tablets.remove(*tablet);
         world.tasks.remove(tablet);
         world.salvages.remove(tablet);
-        world.dropped_tablets.insert(*tablet, id);
+        world.dropped_tablets.insert(*tablet, table);
     }
 }
 

@@ -8,6 +8,7 @@
 //! | an agent introduces itself; a disk's place is given away | [`hello`] |
 //! | reports: replicas, loads, copies, trash; what is absent | [`ingest`], [`facts`] |
 //! | tables come and go; where first replicas are placed | [`tables`], [`placement`] |
+//! | databases and partitions come and go | [`shapes`] |
 //! | what is wanted of a table; colocation groups | [`policy`], [`groups`] |
 //! | drains; nodes that leave for good | [`drain`], [`remove`] |
 //! | maintenance and urgency, for a time | [`leases`] |
@@ -49,6 +50,7 @@ pub(crate) mod policy;
 pub(crate) mod remove;
 pub(crate) mod salvage;
 pub(crate) mod sequence;
+pub(crate) mod shapes;
 pub(crate) mod strays;
 pub(crate) mod tables;
 pub(crate) mod tasks;
@@ -78,6 +80,12 @@ pub fn step(world: &mut World, event: &Event) -> Vec<Action> {
         }
         EventBody::CreateTable(wish) => tables::create(&mut draft, wish),
         EventBody::DropTable { db, name } => tables::drop(&mut draft, db, name),
+        EventBody::CreateDatabase { name } => shapes::create_database(&mut draft, name),
+        EventBody::DropDatabase { name } => shapes::drop_database(&mut draft, name),
+        EventBody::AddPartition { db, name, wish } => shapes::add_partition(&mut draft, db, name, wish),
+        EventBody::DropPartition { db, name, partition } => {
+            shapes::drop_partition(&mut draft, db, name, partition);
+        }
         EventBody::InitDisk(wish) => hello::init_disk(&mut draft, wish),
         EventBody::SetTable { db, name, wish } => policy::set(&mut draft, db, name, wish),
         EventBody::Drain(ask) => drain::begin(&mut draft, ask),

@@ -14,7 +14,7 @@ use stele_common::report::{HostFact, TrashFact};
 use stele_common::status::Level;
 use stele_common::{
     Ballot, BootId, ClusterId, DatabaseId, DiskFact, DiskId, Epoch, Evidence, Liveness, LoadId, LoadKey, Medium,
-    NodeId, ReplicaFact, ReplicaId, ReplicaState, TableId, TabletId, TaskId, Tick, Version, VersionHash,
+    NodeId, PartitionId, ReplicaFact, ReplicaId, ReplicaState, TableId, TabletId, TaskId, Tick, Version, VersionHash,
 };
 
 mod sorts;
@@ -100,6 +100,14 @@ pub enum Change {
     /// Tablets of a table that is there already; a snapshot writes them in chunks.
     TabletsAdded {
         tablets: Vec<Tablet>,
+    },
+    DatabaseDropped {
+        name: String,
+    },
+    /// With all its tablets; their replicas are to go.
+    PartitionDropped {
+        table: TableId,
+        partition: PartitionId,
     },
     TableDropped {
         table: TableId,

@@ -48,6 +48,23 @@ pub enum EventBody {
         db: String,
         name: String,
     },
+    CreateDatabase {
+        name: String,
+    },
+    /// An empty one.
+    DropDatabase {
+        name: String,
+    },
+    AddPartition {
+        db: String,
+        name: String,
+        wish: api::PartitionAdd,
+    },
+    DropPartition {
+        db: String,
+        name: String,
+        partition: String,
+    },
     InitDisk(api::DiskInit),
     /// What is wanted of a table changes.
     SetTable {

@@ -29,6 +29,9 @@ pub struct Table {
     #[serde(default)]
     pub state: TableState,
     pub partitions: Vec<Partition>,
+    /// Columns, as somebody wrote them: a comment.
+    #[serde(default)]
+    pub columns: String,
 }
 
 fn default_tag() -> String {

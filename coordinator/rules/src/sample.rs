@@ -116,7 +116,8 @@ impl Sample {
         let partition = Partition { id: partition, name: "p0".into(), medium, replication: n, tablets: ids.clone() };
         let (tag, group, state) = (DEFAULT_TAG.into(), None, TableState::Normal);
         let partitions = vec![partition];
-        let table = Table { id, db: "d".into(), db_id, name, buckets, tag, group, state, partitions };
+        let table =
+            Table { id, db: "d".into(), db_id, name, buckets, tag, group, state, partitions, columns: String::new() };
         self.apply(Change::TableAdded { table, tablets });
         for tablet in &ids {
             for replica in self.replicas(*tablet) {

@@ -75,6 +75,11 @@ impl Dirty {
                 let tablets = world.tables.get(table).into_iter().flat_map(|table| &table.partitions);
                 self.tablets.extend(tablets.flat_map(|partition| &partition.tablets));
             }
+            PartitionDropped { table, partition } => {
+                let partitions = world.tables.get(table).into_iter().flat_map(|table| &table.partitions);
+                let dropped = partitions.filter(|known| known.id == *partition);
+                self.tablets.extend(dropped.flat_map(|partition| &partition.tablets));
+            }
             LoadCommitted { versions, .. } => self.tablets.extend(versions.iter().map(|(tablet, _)| *tablet)),
             LoadVisible { key, .. } => {
                 let load = world.loads.get(key);

@@ -43,7 +43,7 @@ pub fn fill(sample: &mut Sample, tablets: u64, places: impl Fn(u64, &[Seat]) -> 
     let (db, db_id, name) = ("d".to_string(), stele_common::DatabaseId(999_999), "t".to_string());
     let (tag, group, state) = ("default".into(), None, stele_coordinator_rules::policy::TableState::Normal);
     let (buckets, partitions) = (tablets as u32, vec![parts]);
-    let table_of = Table { id: table, db, db_id, name, buckets, tag, group, state, partitions };
+    let table_of = Table { id: table, db, db_id, name, buckets, tag, group, state, partitions, columns: String::new() };
     sample.apply(Change::TableAdded { table: table_of, tablets: Vec::new() });
     for chunk in ids.chunks(10_000) {
         let tablets = chunk.iter().map(|id| tablet(*id, table, partition, &places(id.0 - first, &disks))).collect();

@@ -10,6 +10,9 @@ use crate::policy::{Partition, Table};
 use crate::{Answer, Change, Reason, World};
 use stele_common::api;
 
+/// Bytes of the comment that columns are; every snapshot of the store holds it.
+const COLUMNS_MAX: usize = 64 << 10;
+
 pub fn set(draft: &mut Draft, db: &str, name: &str, wish: &api::TableSet) {
     let answer = match changed(draft, db, name, wish) {
         Ok(()) => Answer::Done,
@@ -41,6 +44,12 @@ pub(crate) fn changed(draft: &mut Draft, db: &str, name: &str, wish: &api::Table
     }
     if let Some(group) = &wish.colocate {
         table.group = (!group.is_empty()).then(|| group.clone());
+    }
+    if let Some(columns) = &wish.columns {
+        if columns.len() > COLUMNS_MAX {
+            return Err(bad_request(format!("columns are a comment of {COLUMNS_MAX} bytes at most")));
+        }
+        table.columns.clone_from(columns);
     }
     may_be(draft.world, &before, &table)?;
     let group = groups::wanted(draft.world, Some(&before), &table)?;

@@ -10,8 +10,8 @@ use crate::world::{Partition, Replica, Table, TableState, Tablet, World};
 use crate::{Answer, Change, Reason};
 use std::sync::Arc;
 use stele_common::{
-    Ballot, DatabaseId, DiskId, DiskState, Evidence, Liveness, NodeId, OrderBody, PartitionId, ReplicaId, ReplicaState,
-    TableId, TabletId, TabletLabel, Version, api,
+    Ballot, DatabaseId, DiskId, DiskState, Evidence, Liveness, Medium, NodeId, OrderBody, PartitionId, ReplicaId,
+    ReplicaState, TableId, TabletId, TabletLabel, Version, api,
 };
 
 /// Tablets of one table at most: one record holds them all, and it must fit the store's transaction.
@@ -78,7 +78,8 @@ fn created(draft: &mut Draft, wish: &api::TableCreate) -> Result<TableId, Reason
                 Some(group) => places.take_on(&group.buckets[bucket as usize]),
                 None => places.take(wish.replication as usize),
             };
-            tablets.push(place(draft, &disks, wish, (id, partition.id, bucket)));
+            assert_eq!(disks.len(), wish.replication as usize, "too few hosts after they were counted");
+            tablets.push(place(draft, &disks, wish.medium, (id, partition.id, bucket)));
         }
         let first = tablets.len() - wish.buckets as usize;
         partition.tablets = tablets[first..].iter().map(|tablet: &Tablet| tablet.id).collect();
@@ -107,6 +108,7 @@ fn wished(wish: &api::TableCreate, partitions: Vec<String>) -> Result<Table, Rea
         group: wish.colocate.clone().filter(|name| !name.is_empty()),
         state: TableState::Normal,
         partitions: partitions.into_iter().map(partition).collect(),
+        columns: String::new(),
     })
 }
 
@@ -144,16 +146,16 @@ pub fn check_replication(n: u32) -> Result<(), Reason> {
     Ok(())
 }
 
-fn place(
+/// An empty tablet with a replica on each of these disks.
+pub fn place(
     draft: &mut Draft,
     disks: &[(NodeId, DiskId)],
-    wish: &api::TableCreate,
+    medium: Medium,
     (table, partition, bucket): (TableId, PartitionId, u32),
 ) -> Tablet {
-    let n = wish.replication;
+    let n = disks.len() as u32;
     let id = TabletId(draft.take_id());
     let first = draft.take_ids(u64::from(n));
-    assert_eq!(disks.len(), n as usize, "tablet {id}: too few hosts after they were counted");
     let replicas = disks.iter().zip(first..).map(|((node, disk), id)| Replica {
         id: ReplicaId(id),
         node: *node,
@@ -171,7 +173,7 @@ fn place(
         partition,
         bucket,
         wanted: n,
-        medium: wish.medium,
+        medium,
         visible: Version::EMPTY,
         committed: Version::EMPTY,
         versions: Vec::new(),
@@ -237,24 +239,32 @@ pub fn drop(draft: &mut Draft, db: &str, name: &str) {
     draft.answer(answer);
 }
 
-/// The user's word is the evidence: all its replicas go, now or when they are seen again.
 fn drop_table(draft: &mut Draft, table: &Table) {
     let ids: Vec<TabletId> = table.partitions.iter().flat_map(|partition| partition.tablets.clone()).collect();
+    drop_tablets(draft, table.id, &ids, Change::TableDropped { table: table.id });
+}
+
+/// The user's word is the evidence: all replicas of these tablets go, now or when they are seen again. `change` takes
+/// the tablets off the record.
+pub fn drop_tablets(draft: &mut Draft, table: TableId, ids: &[TabletId], change: Change) {
+    let is_whole = matches!(change, Change::TableDropped { .. });
     let held = ids.iter().filter_map(|id| draft.world.tablets.get(*id)?.load);
     let loads: Vec<_> = held.filter_map(|id| draft.world.load_keys.get(&id).cloned()).collect();
     for key in &loads {
         loads::abort(draft, key, super::tasks::table_dropped());
     }
-    for tablet in &ids {
+    for tablet in ids {
         super::tasks::end_for_dropped_table(draft, *tablet);
     }
     let tablets = ids.iter().filter_map(|id| draft.world.tablets.get(*id));
     let replicas: Vec<_> = tablets.flat_map(|t| t.replicas.iter().map(|r| (r.node, t.id, r.id))).collect();
-    draft.record(Change::TableDropped { table: table.id });
-    groups::drop_unused(draft);
-    leases::end_for_dropped_table(draft, table.id);
+    draft.record(change);
+    if is_whole {
+        groups::drop_unused(draft);
+        leases::end_for_dropped_table(draft, table);
+    }
     for (node, tablet, replica) in replicas {
-        let evidence = Evidence::TableDropped { table: table.id };
+        let evidence = Evidence::TableDropped { table };
         super::deletion::order_drop(draft, node, (tablet, replica), evidence);
     }
     for key in &loads {

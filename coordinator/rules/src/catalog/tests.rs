@@ -24,6 +24,7 @@ mod property;
 mod salvage;
 mod sequence;
 mod settings;
+mod shapes;
 mod strays;
 mod tables;
 mod tasks;

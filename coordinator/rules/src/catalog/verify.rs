@@ -6,7 +6,8 @@
 use super::{Draft, level, tables};
 use crate::world::Tablet;
 use crate::{Answer, Change, Reason};
-use stele_common::{DiskState, Liveness, OrderBody, ReplicaId, TableId, api};
+use std::collections::BTreeSet;
+use stele_common::{DiskState, Liveness, OrderBody, ReplicaId, TableId, TabletId, api};
 
 /// Orders of a verification are repeated this often, for this long.
 const AGAIN_MS: u64 = 60_000;
@@ -29,7 +30,11 @@ fn started(draft: &mut Draft, wish: &api::VerifyStart) -> Result<u64, Reason> {
         }
     };
     let (mut replicas, mut unreachable, mut orders) = (Vec::new(), Vec::new(), Vec::new());
-    for tablet in draft.world.tablets.iter().filter(|tablet| only.is_none_or(|table| tablet.table == table)) {
+    let named: BTreeSet<TabletId> = wish.tablets.iter().copied().collect();
+    let is_meant = |tablet: &&Tablet| {
+        only.is_none_or(|table| tablet.table == table) && (named.is_empty() || named.contains(&tablet.id))
+    };
+    for tablet in draft.world.tablets.iter().filter(is_meant) {
         for replica in &tablet.replicas {
             let size = replica.seen.as_ref().map_or(0, |seen| seen.size);
             replicas.push((tablet.id, replica.id, size));

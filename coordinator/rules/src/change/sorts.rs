@@ -26,6 +26,8 @@ impl Change {
             | DatabaseAdded { .. }
             | TableAdded { .. }
             | TabletsAdded { .. }
+            | DatabaseDropped { .. }
+            | PartitionDropped { .. }
             | TableDropped { .. }
             | TabletsDropped { .. }
             | TableChanged { .. }
@@ -148,6 +150,8 @@ impl Change {
             | DatabaseAdded { .. }
             | TableAdded { .. }
             | TabletsAdded { .. }
+            | DatabaseDropped { .. }
+            | PartitionDropped { .. }
             | TableDropped { .. }
             | TabletsDropped { .. }
             | TableChanged { .. }

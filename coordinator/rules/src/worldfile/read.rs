@@ -271,7 +271,7 @@ impl Reader {
         self.world.databases.insert(db.clone(), db_id);
         let (name, buckets) = (file.name.unwrap_or_else(|| place.replace(' ', "_")), file.buckets.unwrap_or(0));
         let (tag, group) = (file.tag.unwrap_or_else(|| DEFAULT_TAG.into()), file.colocate);
-        let table = Table { id, db, db_id, name, buckets, tag, group, state, partitions };
+        let table = Table { id, db, db_id, name, buckets, tag, group, state, partitions, columns: String::new() };
         match self.tables.insert(id, Draft { table, medium: of_table, replication }) {
             None => Ok(()),
             Some(_) => Err(BadFile::at(place, "it stands in the file twice")),

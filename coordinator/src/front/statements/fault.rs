@@ -36,6 +36,14 @@ impl Fault {
         fault(1049, "42000", format!("unknown database '{name}': see SHOW DATABASES"))
     }
 
+    pub fn database_exists(name: &str) -> Fault {
+        fault(1007, "HY000", format!("database '{name}' exists already"))
+    }
+
+    pub fn ending() -> Fault {
+        Sorry::Ending.into()
+    }
+
     pub fn unknown_table(db: &str, name: &str) -> Fault {
         fault(1146, "42S02", format!("table '{db}.{name}' does not exist: see SHOW TABLES FROM `{db}`"))
     }

@@ -8,10 +8,15 @@
 //!
 //! One file a family. They read snapshots and ask through [`Ask`], as every face does; no rule lives here.
 
+mod admin;
 mod backends;
 mod balance;
+mod commands;
 mod dbs;
+mod ddl;
 mod format;
+mod help;
+mod info;
 mod names;
 mod parse;
 mod proc;
@@ -19,6 +24,7 @@ mod reader;
 mod replica;
 mod select;
 mod statistic;
+mod system;
 mod tablet;
 mod tasks;
 mod variables;
@@ -38,7 +44,8 @@ use sqlparser::tokenizer::TokenWithSpan;
 use std::sync::Arc;
 use stele_common::{TabletId, Tick};
 use stele_coordinator_rules::World;
-use stmt::{Show, Stmt};
+use stmt::{Admin, Ddl, Show, Stmt, System};
+use tail::Tail;
 
 /// Carries statements out.
 #[derive(Clone)]
@@ -68,6 +75,11 @@ impl Session {
     pub fn new(user: &str, role: Role, host: &str, connection: u32) -> Session {
         let (user, host) = (user.to_string(), host.to_string());
         Session { user, role, host, connection, db: None, wait_timeout_s: WAIT_TIMEOUT_S }
+    }
+
+    /// Whose deeds on record these are.
+    fn owner(&self) -> String {
+        format!("{}@{}", self.user, self.host)
     }
 }
 
@@ -139,7 +151,50 @@ impl Engine {
                 session.wait_timeout_s = wait_timeout_s.unwrap_or(session.wait_timeout_s);
                 Ok(Outcome::done())
             }
+            Stmt::Admin(admin) => self.admin(session, admin).await,
+            Stmt::System(system) => self.system(session, system).await,
+            Stmt::Ddl(ddl) => self.ddl(session, ddl).await,
+            Stmt::Help(topic) => Tail::default().of(help::show(&topic)).map(Outcome::Rows),
             Stmt::Nothing => Ok(Outcome::done()),
+        }
+    }
+
+    async fn admin(&self, session: &Session, admin: Admin) -> Result<Outcome, Fault> {
+        match admin {
+            Admin::Repair(part) => admin::repair(self, session, &part).await,
+            Admin::CancelRepair(part) => admin::cancel_repair(self, session, &part).await,
+            Admin::SetReplica(properties) => admin::set_replica(self, session, &properties).await,
+            Admin::CheckTablets { tablets, properties } => admin::check_tablets(self, &tablets, &properties).await,
+            Admin::SetConfig(pairs) => admin::set_config(self, session, &pairs).await,
+        }
+    }
+
+    async fn system(&self, session: &Session, system: System) -> Result<Outcome, Fault> {
+        match system {
+            System::Add(backends) => system::add(self, &backends).await,
+            System::Decommission(backends) => system::decommission(self, session, &backends).await,
+            System::CancelDecommission(backends) => system::cancel_decommission(self, session, &backends).await,
+            System::Drop { backends, force } => system::remove(self, session, &backends, force).await,
+        }
+    }
+
+    async fn ddl(&self, session: &mut Session, ddl: Ddl) -> Result<Outcome, Fault> {
+        match ddl {
+            Ddl::CreateDatabase { name, if_not_exists } => ddl::create_database(self, &name, if_not_exists).await,
+            Ddl::DropDatabase { name, if_exists, force } => {
+                ddl::drop_database(self, session, &name, if_exists, force).await
+            }
+            Ddl::CreateTable(create) => ddl::create_table(self, session, &create).await,
+            Ddl::DropTable { table, if_exists } => ddl::drop_table(self, session, &table, if_exists).await,
+            Ddl::Set { table, partitions, properties } => {
+                ddl::set(self, session, &table, &partitions, &properties).await
+            }
+            Ddl::AddPartition { table, partition, properties } => {
+                ddl::add_partition(self, session, &table, &partition, &properties).await
+            }
+            Ddl::DropPartition { table, partition, if_exists } => {
+                ddl::drop_partition(self, session, &table, &partition, if_exists).await
+            }
         }
     }
 
@@ -165,6 +220,9 @@ impl Engine {
             }
             Show::Tablet(id) => tablet::place(moment, TabletId(*id)),
             Show::Partitions(table) => Ok(dbs::partitions(moment, names::table(moment.world(), session, table)?)),
+            Show::Columns { table, like } => names::columns(moment.world(), session, table, like.as_deref()),
+            Show::CreateTable(table) => ddl::show_create(moment, session, table),
+            Show::FrontendConfig { like } => Ok(admin::config(moment, like.as_deref())),
             Show::Backends => Ok(backends::list(moment, self.ask.silences().await?)),
             Show::Databases { like } => Ok(names::databases(moment.world(), like.as_deref())),
             Show::Tables { db, full, like } => {

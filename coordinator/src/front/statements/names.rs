@@ -1,10 +1,10 @@
 //! The family of names: databases and tables, listed and found.
 
-use super::Session;
 use super::fault::Fault;
 use super::rows::{Column, Kind, Row, Table as Listed, row};
 use super::stmt::TableName;
 use super::tail::Pattern;
+use super::{Session, info};
 use stele_coordinator_rules::World;
 use stele_coordinator_rules::world::Table;
 
@@ -50,7 +50,7 @@ pub fn tables<'a>(
 ) -> Result<Listed<'a>, Fault> {
     let db = database_of(world, session, db)?;
     let (mut names, kind): (Vec<&str>, _) = match db.as_str() {
-        INFORMATION_SCHEMA => (super::select::TABLES.to_vec(), "SYSTEM VIEW"),
+        INFORMATION_SCHEMA => (info::names().collect(), "SYSTEM VIEW"),
         db => (world.tables.values().filter(|table| table.db == db).map(|table| &*table.name).collect(), "BASE TABLE"),
     };
     names.sort_unstable();
@@ -62,6 +62,21 @@ pub fn tables<'a>(
         rows.iter_mut().for_each(|row| row.push(kind.into()));
     }
     Ok(Listed { columns, rows: Box::new(rows.into_iter()) })
+}
+
+/// Those of `information_schema`; tables of files have none.
+pub fn columns<'a>(
+    world: &World,
+    session: &Session,
+    name: &TableName,
+    like: Option<&str>,
+) -> Result<Listed<'a>, Fault> {
+    let db = database_of(world, session, name.db.as_deref())?;
+    if db == INFORMATION_SCHEMA {
+        return info::describe(&name.name, like).ok_or_else(|| Fault::unknown_table(&db, &name.name));
+    }
+    table(world, session, name)?;
+    Ok(Listed::of(&["Field", "Type", "Null", "Key", "Default", "Extra"], vec![]))
 }
 
 fn rows<'a>(names: impl Iterator<Item = &'a str>, like: Option<&str>) -> Vec<Row> {

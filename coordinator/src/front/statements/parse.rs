@@ -1,6 +1,7 @@
 //! From tokens to a statement. In: one statement's tokens. Out: a [`Stmt`], or a fault with the place where it ends to
 //! be understood. Words of any case; what stands in quotes is a name or a text. No names are looked up here.
 
+use super::commands;
 use super::fault::Fault;
 use super::reader::Reader;
 use super::rows::Value;
@@ -13,11 +14,23 @@ pub fn statement(tokens: Vec<TokenWithSpan>) -> Result<Stmt, Fault> {
         let show = show(reader)?;
         return Ok(Stmt::Show(show, reader.tail()?));
     }
+    if reader.takes("DESCRIBE") || reader.takes("DESC") {
+        let show = Show::Columns { table: reader.table_name()?, like: None };
+        return Ok(Stmt::Show(show, reader.tail()?));
+    }
     if reader.takes("ADMIN SHOW") {
         let show = admin_show(reader)?;
         return Ok(Stmt::Show(show, reader.tail()?));
     }
-    let stmt = if reader.takes("SELECT") {
+    let stmt = if reader.takes("ADMIN") {
+        Stmt::Admin(commands::admin(reader)?)
+    } else if reader.sees("ALTER SYSTEM") || reader.sees("CANCEL") {
+        Stmt::System(commands::system(reader)?)
+    } else if ["ALTER", "CREATE", "DROP"].iter().any(|word| reader.sees(word)) {
+        Stmt::Ddl(commands::ddl(reader)?)
+    } else if reader.takes("HELP") {
+        Stmt::Help(commands::topic(reader)?)
+    } else if reader.takes("SELECT") {
         Stmt::Select(select(reader)?)
     } else if reader.takes("USE") {
         Stmt::Use(reader.name("the name of a database")?)
@@ -27,7 +40,7 @@ pub fn statement(tokens: Vec<TokenWithSpan>) -> Result<Stmt, Fault> {
         reader.rest();
         Stmt::Nothing
     } else {
-        return reader.expected("a statement: SHOW, ADMIN, SELECT, USE, SET");
+        return reader.expected("a statement: SHOW, ADMIN, ALTER, CREATE, DROP, CANCEL, SELECT, USE, SET, HELP");
     };
     reader.end()?;
     Ok(stmt)
@@ -42,6 +55,9 @@ fn show(reader: &mut Reader) -> Result<Show, Fault> {
             return part(reader).map(Show::TabletsOf);
         }
         return reader.number("FROM and a table, or the id of a tablet").map(Show::Tablet);
+    }
+    if reader.takes("CREATE TABLE") {
+        return reader.table_name().map(Show::CreateTable);
     }
     if reader.takes("PARTITIONS") {
         reader.needs("FROM")?;
@@ -62,11 +78,19 @@ fn show(reader: &mut Reader) -> Result<Show, Fault> {
         };
         return Ok(Show::Tables { db, full, like: like(reader)? });
     }
+    if reader.takes("COLUMNS") || reader.takes("FIELDS") {
+        reader.needs("FROM")?;
+        let mut table = reader.table_name()?;
+        if reader.takes("FROM") {
+            table.db = Some(reader.name("the name of a database")?);
+        }
+        return Ok(Show::Columns { table, like: like(reader)? });
+    }
     if reader.takes("PROCESSLIST") {
         return Ok(Show::ProcessList);
     }
     if full {
-        return reader.expected("TABLES or PROCESSLIST");
+        return reader.expected("TABLES, COLUMNS or PROCESSLIST");
     }
     for scope in ["SESSION", "GLOBAL", "LOCAL"] {
         if reader.takes(scope) {
@@ -110,11 +134,14 @@ fn admin_show(reader: &mut Reader) -> Result<Show, Fault> {
         reader.needs("FROM")?;
         return part(reader).map(Show::ReplicaDistribution);
     }
-    reader.expected("REPLICA STATUS or REPLICA DISTRIBUTION")
+    if reader.takes("FRONTEND CONFIG") || reader.takes("CONFIG") {
+        return Ok(Show::FrontendConfig { like: like(reader)? });
+    }
+    reader.expected("REPLICA STATUS, REPLICA DISTRIBUTION or FRONTEND CONFIG")
 }
 
 /// `t [PARTITION (p0, p1)]`.
-fn part(reader: &mut Reader) -> Result<Part, Fault> {
+pub(super) fn part(reader: &mut Reader) -> Result<Part, Fault> {
     let table = reader.table_name()?;
     let named = reader.takes("PARTITIONS") || reader.takes("PARTITION");
     let one = |reader: &mut Reader| reader.scalar("the name of a partition");

@@ -119,6 +119,10 @@ impl Reader {
         sees
     }
 
+    pub fn sees_token(&self, token: &Token) -> bool {
+        self.parser.peek_token_ref().token == *token
+    }
+
     pub fn needs_token(&mut self, token: &Token) -> Result<(), Fault> {
         if self.takes_token(token) { Ok(()) } else { self.expected(&format!("'{token}'")) }
     }
@@ -213,6 +217,30 @@ impl Reader {
     pub fn rest(&mut self) {
         while !self.sees_end() {
             self.next();
+        }
+    }
+
+    /// `(...)` with whatever is in it, parentheses in pairs; its text.
+    pub fn parenthesised(&mut self) -> Result<String, Fault> {
+        self.needs_token(&Token::LParen)?;
+        let (mut depth, mut text) = (1, String::new());
+        loop {
+            if self.sees_end() {
+                return self.expected("')'");
+            }
+            let token = self.next();
+            match token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return Ok(text);
+            }
+            if !text.is_empty() && !matches!(token, Token::Comma | Token::RParen) && !text.ends_with('(') {
+                text.push(' ');
+            }
+            text += &token.to_string();
         }
     }
 

@@ -26,6 +26,10 @@ pub enum Stmt {
     Set {
         wait_timeout_s: Option<u64>,
     },
+    Admin(Admin),
+    System(System),
+    Ddl(Ddl),
+    Help(String),
     /// BEGIN, COMMIT, ROLLBACK: there are no transactions here, and nothing is lost by saying so.
     Nothing,
 }
@@ -39,6 +43,14 @@ pub enum Show {
     TabletsOf(Part),
     Tablet(u64),
     Partitions(TableName),
+    CreateTable(TableName),
+    Columns {
+        table: TableName,
+        like: Option<String>,
+    },
+    FrontendConfig {
+        like: Option<String>,
+    },
     Backends,
     Databases {
         like: Option<String>,
@@ -54,6 +66,49 @@ pub enum Show {
     /// Questions of clients that have an empty or a fixed answer.
     Fixed(Fixed),
     ProcessList,
+}
+
+/// Names with their values, as in PROPERTIES.
+pub type Pairs = Vec<(String, String)>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admin {
+    Repair(Part),
+    CancelRepair(Part),
+    SetReplica(Pairs),
+    CheckTablets { tablets: Vec<u64>, properties: Pairs },
+    SetConfig(Pairs),
+}
+
+/// ALTER SYSTEM, about backends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum System {
+    Add(Vec<String>),
+    Decommission(Vec<String>),
+    CancelDecommission(Vec<String>),
+    Drop { backends: Vec<String>, force: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ddl {
+    CreateDatabase { name: String, if_not_exists: bool },
+    DropDatabase { name: String, if_exists: bool, force: bool },
+    CreateTable(CreateTable),
+    DropTable { table: TableName, if_exists: bool },
+    Set { table: TableName, partitions: Vec<String>, properties: Pairs },
+    AddPartition { table: TableName, partition: String, properties: Pairs },
+    DropPartition { table: TableName, partition: String, if_exists: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateTable {
+    pub table: TableName,
+    pub if_not_exists: bool,
+    /// As they were written, without the parentheses.
+    pub columns: String,
+    pub partitions: Vec<String>,
+    pub buckets: Option<u32>,
+    pub properties: Pairs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

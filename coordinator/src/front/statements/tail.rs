@@ -60,6 +60,13 @@ impl Op {
 }
 
 impl Tail {
+    /// How many rows fit the filter, whatever the order and the limit.
+    pub fn count(&self, table: Table<'_>) -> Result<usize, Fault> {
+        let Table { columns, rows } = table;
+        let filter = self.filter.as_ref().map(|filter| filter.on(&columns)).transpose()?;
+        Ok(rows.filter(|row| filter.as_ref().is_none_or(|filter| filter.holds(row))).count())
+    }
+
     /// Those rows of the table that are asked for, in the order that is asked for.
     pub fn of(&self, table: Table<'_>) -> Result<Rows, Fault> {
         let Table { columns, rows } = table;
@@ -85,7 +92,7 @@ impl Tail {
     }
 }
 
-fn place(columns: &[Column], name: &str) -> Result<usize, Fault> {
+pub fn place(columns: &[Column], name: &str) -> Result<usize, Fault> {
     let found = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
     // By number, as SQL has it: the first column is 1.
     let by_number = || name.parse::<usize>().ok().filter(|number| (1..=columns.len()).contains(number));

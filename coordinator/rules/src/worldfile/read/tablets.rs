@@ -163,7 +163,7 @@ impl Reader {
         }
         let db_id = self.world.databases[&db];
         let (tag, group, state, partitions) = (crate::policy::DEFAULT_TAG.into(), None, TableState::Normal, Vec::new());
-        let table = Table { id, db, db_id, name, buckets: 0, tag, group, state, partitions };
+        let table = Table { id, db, db_id, name, buckets: 0, tag, group, state, partitions, columns: String::new() };
         self.tables.insert(id, Draft { table, medium, replication });
         Ok(())
     }

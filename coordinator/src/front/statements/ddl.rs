@@ -1,0 +1,223 @@
+//! The family of DDL: databases, tables, partitions. Columns are taken and kept as a comment: what is replicated here
+//! are files.
+
+use super::admin::Properties;
+use super::fault::Fault;
+use super::rows::{Table as Listed, row};
+use super::stmt::{CreateTable, TableName};
+use super::{Engine, Moment, Outcome, Session, names, replica};
+use std::time::Duration;
+use stele_common::api::{PartitionAdd, TableCreate, TableSet};
+use stele_common::{Medium, TableId};
+use stele_coordinator_rules::world::Table;
+use stele_coordinator_rules::{Answer, EventBody};
+
+/// How long a creation waits for the agents to report their empty replicas, so that a load right after it works.
+const REPORTED_WITHIN: Duration = Duration::from_secs(10);
+/// Buckets of a table that does not say.
+const BUCKETS: u32 = 16;
+/// Copies of a table that does not say.
+const COPIES: u32 = 3;
+
+pub async fn create_database(engine: &Engine, name: &str, if_not_exists: bool) -> Result<Outcome, Fault> {
+    if engine.ask.now().world.databases.contains_key(name) {
+        return if if_not_exists { Ok(Outcome::done()) } else { Err(Fault::database_exists(name)) };
+    }
+    engine.ask.catalog(EventBody::CreateDatabase { name: name.into() }).await?;
+    Ok(Outcome::Done { affected: 1, message: String::new() })
+}
+
+/// With FORCE its tables go first; else one with tables stays.
+pub async fn drop_database(
+    engine: &Engine,
+    session: &mut Session,
+    name: &str,
+    if_exists: bool,
+    force: bool,
+) -> Result<Outcome, Fault> {
+    let published = engine.ask.now();
+    if !published.world.databases.contains_key(name) {
+        return if if_exists { Ok(Outcome::done()) } else { Err(Fault::unknown_database(name)) };
+    }
+    if force {
+        for table in published.world.tables.values().filter(|table| table.db == name) {
+            engine.ask.catalog(EventBody::DropTable { db: name.into(), name: table.name.clone() }).await?;
+        }
+    }
+    engine.ask.catalog(EventBody::DropDatabase { name: name.into() }).await?;
+    if session.db.as_deref() == Some(name) {
+        session.db = None;
+    }
+    Ok(Outcome::Done { affected: 1, message: String::new() })
+}
+
+pub async fn create_table(engine: &Engine, session: &Session, create: &CreateTable) -> Result<Outcome, Fault> {
+    let published = engine.ask.now();
+    let db = match &create.table.db {
+        Some(db) => db.clone(),
+        None => session.db.clone().ok_or_else(Fault::no_database)?,
+    };
+    let name = create.table.name.clone();
+    if create.if_not_exists && published.world.tables.values().any(|table| table.db == db && table.name == name) {
+        return Ok(Outcome::done());
+    }
+    let properties = Properties(&create.properties);
+    properties.only(&["replication_num", "storage_medium", "colocate_with", "tag"])?;
+    let wish = TableCreate {
+        db: db.clone(),
+        name: name.clone(),
+        replication: copies(&properties)?.unwrap_or(COPIES),
+        buckets: create.buckets.unwrap_or(BUCKETS),
+        medium: medium(&properties)?.unwrap_or_default(),
+        partitions: create.partitions.clone(),
+        tag: properties.get("tag").map(String::from),
+        colocate: properties.get("colocate_with").map(String::from),
+    };
+    let Answer::Table(id) = engine.ask.catalog(EventBody::CreateTable(wish)).await? else {
+        return Err(Fault::ending());
+    };
+    if !create.columns.is_empty() {
+        let wish = TableSet { columns: Some(create.columns.clone()), ..TableSet::default() };
+        engine.ask.catalog(EventBody::SetTable { db, name, wish }).await?;
+    }
+    until_reported(engine, id).await;
+    Ok(Outcome::done())
+}
+
+async fn until_reported(engine: &Engine, id: TableId) {
+    let reported = engine.ask.until(REPORTED_WITHIN, |published| {
+        let table = published.world.tables.get(&id);
+        table.is_none_or(|table| crate::front::view::is_all_reported(&published.world, table)).then_some(())
+    });
+    if reported.await.is_none() {
+        tracing::warn!(table = %id, "not all replicas of the table have been reported yet");
+    }
+}
+
+fn copies(properties: &Properties<'_>) -> Result<Option<u32>, Fault> {
+    let one = |text: &str| {
+        text.parse().map_err(|_| Fault::syntax(format!("\"replication_num\" = \"{text}\" is not a number of copies")))
+    };
+    properties.get("replication_num").map(one).transpose()
+}
+
+fn medium(properties: &Properties<'_>) -> Result<Option<Medium>, Fault> {
+    let one = |text: &str| {
+        let found = [Medium::Hdd, Medium::Ssd];
+        let found = found.into_iter().find(|medium| super::proc::medium(*medium).eq_ignore_ascii_case(text));
+        found.ok_or_else(|| Fault::syntax(format!("\"storage_medium\" is HDD or SSD, not \"{text}\"")))
+    };
+    properties.get("storage_medium").map(one).transpose()
+}
+
+pub async fn drop_table(
+    engine: &Engine,
+    session: &Session,
+    name: &TableName,
+    if_exists: bool,
+) -> Result<Outcome, Fault> {
+    let published = engine.ask.now();
+    match names::table(&published.world, session, name) {
+        Ok(table) => {
+            let (db, name) = (table.db.clone(), table.name.clone());
+            engine.ask.catalog(EventBody::DropTable { db, name }).await?;
+            Ok(Outcome::Done { affected: 1, message: String::new() })
+        }
+        Err(_) if if_exists => Ok(Outcome::done()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// ALTER TABLE t [MODIFY] [PARTITION p] SET (...).
+pub async fn set(
+    engine: &Engine,
+    session: &Session,
+    name: &TableName,
+    partitions: &[String],
+    properties: &[(String, String)],
+) -> Result<Outcome, Fault> {
+    let published = engine.ask.now();
+    let table = names::table(&published.world, session, name)?;
+    let known: Vec<(String, String)> = properties
+        .iter()
+        .map(|(name, value)| (name.strip_prefix("default.").unwrap_or(name).to_string(), value.clone()))
+        .collect();
+    let properties = Properties(&known);
+    properties.only(&["replication_num", "storage_medium", "colocate_with", "tag"])?;
+    let wish = TableSet {
+        partition: None,
+        replication: copies(&properties)?,
+        medium: medium(&properties)?,
+        tag: properties.get("tag").map(String::from),
+        colocate: properties.get("colocate_with").map(String::from),
+        columns: None,
+    };
+    let wishes = match partitions {
+        [] => vec![wish],
+        some => some.iter().map(|name| TableSet { partition: Some(name.clone()), ..wish.clone() }).collect(),
+    };
+    for wish in wishes {
+        engine.ask.catalog(EventBody::SetTable { db: table.db.clone(), name: table.name.clone(), wish }).await?;
+    }
+    Ok(Outcome::done())
+}
+
+pub async fn add_partition(
+    engine: &Engine,
+    session: &Session,
+    name: &TableName,
+    partition: &str,
+    properties: &[(String, String)],
+) -> Result<Outcome, Fault> {
+    let published = engine.ask.now();
+    let table = names::table(&published.world, session, name)?;
+    let properties = Properties(properties);
+    properties.only(&["replication_num", "storage_medium"])?;
+    let wish = PartitionAdd { name: partition.into(), replication: copies(&properties)?, medium: medium(&properties)? };
+    let (db, name) = (table.db.clone(), table.name.clone());
+    engine.ask.catalog(EventBody::AddPartition { db, name, wish }).await?;
+    until_reported(engine, table.id).await;
+    Ok(Outcome::done())
+}
+
+pub async fn drop_partition(
+    engine: &Engine,
+    session: &Session,
+    name: &TableName,
+    partition: &str,
+    if_exists: bool,
+) -> Result<Outcome, Fault> {
+    let published = engine.ask.now();
+    let table = names::table(&published.world, session, name)?;
+    if if_exists && replica::partitions(table, &[partition.to_string()]).is_err() {
+        return Ok(Outcome::done());
+    }
+    let (db, name, partition) = (table.db.clone(), table.name.clone(), partition.to_string());
+    engine.ask.catalog(EventBody::DropPartition { db, name, partition }).await?;
+    Ok(Outcome::Done { affected: 1, message: String::new() })
+}
+
+/// SHOW CREATE TABLE: a statement that would make it.
+pub fn show_create<'a>(moment: &Moment, session: &Session, name: &TableName) -> Result<Listed<'a>, Fault> {
+    let table = names::table(moment.world(), session, name)?;
+    let row = row![table.name.as_str(), statement(table)];
+    Ok(Listed::of(&["Table", "Create Table"], vec![row]))
+}
+
+fn statement(table: &Table) -> String {
+    let mut text = format!("CREATE TABLE `{}`", table.name);
+    if !table.columns.is_empty() {
+        text += &format!(" ({})", table.columns);
+    }
+    let partitions: Vec<String> = table.partitions.iter().map(|partition| format!("`{}`", partition.name)).collect();
+    text += &format!("\nPARTITION BY ({})", partitions.join(", "));
+    text += &format!("\nDISTRIBUTED BY HASH BUCKETS {}", table.buckets);
+    let mut properties = Vec::new();
+    if let Some(first) = table.partitions.first() {
+        properties.push(format!("\"replication_num\" = \"{}\"", first.replication));
+        properties.push(format!("\"storage_medium\" = \"{}\"", super::proc::medium(first.medium)));
+    }
+    properties.push(format!("\"tag\" = \"{}\"", table.tag));
+    properties.extend(table.group.iter().map(|group| format!("\"colocate_with\" = \"{group}\"")));
+    text + &format!("\nPROPERTIES ({});", properties.join(", "))
+}

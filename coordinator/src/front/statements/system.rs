@@ -1,0 +1,106 @@
+//! The family of ALTER SYSTEM: backends that come, are emptied, and go. A backend is named by `host:port` (its peer or
+//! HTTP address), by its host or name, or by its id.
+
+use super::fault::Fault;
+use super::{Engine, Outcome, Session};
+use stele_common::NodeId;
+use stele_common::api::{AdmitAsk, Blocker, DrainAsk, RemoveAsk};
+use stele_coordinator_rules::world::Node;
+use stele_coordinator_rules::{Answer, EventBody, World};
+
+/// `host`, and the port where there is one.
+fn parts(text: &str) -> (&str, Option<&str>) {
+    text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)))
+}
+
+/// The backend that is meant.
+fn find<'a>(world: &'a World, text: &str) -> Result<&'a Node, Fault> {
+    let (host, port) = parts(text);
+    let is_it = |node: &&Node| match port {
+        Some(port) => [&node.peer, &node.http]
+            .into_iter()
+            .any(|address| *address == text || (node.host == host && parts(address).1 == Some(port))),
+        None => node.host == host || node.name == host || host.parse() == Ok(node.id.0),
+    };
+    let found: Vec<&Node> = world.nodes.values().filter(is_it).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(Fault::not_found(format!("there is no backend '{text}': see SHOW BACKENDS"))),
+        _ => Err(Fault::not_found(format!("'{text}' are several backends: name one by its host:port or its id"))),
+    }
+}
+
+fn find_all(world: &World, texts: &[String]) -> Result<Vec<NodeId>, Fault> {
+    texts.iter().map(|text| find(world, text).map(|node| node.id)).collect()
+}
+
+/// ADD BACKEND: an agent joins by itself; this lets one come back whose node was removed.
+pub async fn add(engine: &Engine, texts: &[String]) -> Result<Outcome, Fault> {
+    let published = engine.ask.now();
+    let mut admitted = 0;
+    for text in texts {
+        if find(&published.world, text).is_ok() {
+            return Err(Fault::refused(format!("backend '{text}' is here already: see SHOW BACKENDS")));
+        }
+        let (host, _) = parts(text);
+        let removed = published.world.removed.keys().filter(|(of, name)| of == host || name == host);
+        for (host, name) in removed {
+            let ask = AdmitAsk { host: host.clone(), name: Some(name.clone()) };
+            engine.ask.catalog(EventBody::AdmitNode(ask)).await?;
+            admitted += 1;
+        }
+    }
+    let message = match admitted {
+        0 => "every agent that reaches the coordinator's agent port joins by itself: start it".to_string(),
+        _ => format!("{admitted} removed agents may join again, as new backends"),
+    };
+    Ok(Outcome::Done { affected: admitted, message })
+}
+
+/// DECOMMISSION BACKEND: its replicas move away; refused when they find no place.
+pub async fn decommission(engine: &Engine, session: &Session, texts: &[String]) -> Result<Outcome, Fault> {
+    let nodes = find_all(&engine.ask.now().world, texts)?;
+    let (owner, reason) = (session.owner(), "ALTER SYSTEM DECOMMISSION BACKEND".to_string());
+    let ask = DrainAsk { nodes, owner, reason, ..DrainAsk::default() };
+    let Answer::Evacuation(answer) = engine.ask.catalog(EventBody::Drain(ask)).await? else {
+        return Err(Fault::ending());
+    };
+    if !answer.begun {
+        let what = format!("{} of {} tablets find no place", answer.blocked, answer.tablets);
+        return Err(Fault::refused(with_first(&what, &answer.blockers) + " [does_not_fit]; add backends or disks"));
+    }
+    let message = format!("{} tablets, {} copies, {} bytes to move", answer.tablets, answer.copies, answer.bytes);
+    Ok(Outcome::Done { affected: answer.nodes.len() as u64, message })
+}
+
+pub async fn cancel_decommission(engine: &Engine, session: &Session, texts: &[String]) -> Result<Outcome, Fault> {
+    let nodes = find_all(&engine.ask.now().world, texts)?;
+    let affected = nodes.len() as u64;
+    let ask = DrainAsk { nodes, owner: session.owner(), ..DrainAsk::default() };
+    engine.ask.catalog(EventBody::Undrain(ask)).await?;
+    Ok(Outcome::Done { affected, message: String::new() })
+}
+
+/// DROP BACKEND: refused while that thins or loses a tablet; FORCE allows thinning, never the loss of a last copy.
+pub async fn remove(engine: &Engine, session: &Session, texts: &[String], force: bool) -> Result<Outcome, Fault> {
+    let nodes = find_all(&engine.ask.now().world, texts)?;
+    for node in &nodes {
+        let ask = RemoveAsk { force, check: false, owner: session.owner() };
+        let Answer::Removal(answer) = engine.ask.catalog(EventBody::RemoveNode { node: *node, ask }).await? else {
+            return Err(Fault::ending());
+        };
+        if !answer.removed {
+            let what = format!("backend {node} still holds {} tablets", answer.tablets);
+            return Err(Fault::refused(
+                with_first(&what, &answer.blockers) + " [not_safe]; decommission it first, or say FORCE",
+            ));
+        }
+    }
+    Ok(Outcome::Done { affected: nodes.len() as u64, message: String::new() })
+}
+
+fn with_first(what: &str, blockers: &[Blocker]) -> String {
+    let Some(first) = blockers.first() else { return what.to_string() };
+    let of = first.tablet.map(|tablet| format!("tablet {tablet}: ")).unwrap_or_default();
+    format!("{what}; {of}{}", first.detail)
+}
