@@ -11,6 +11,8 @@ mod bar;
 mod beneath;
 mod cluster;
 mod cmd;
+#[cfg(test)]
+mod documented;
 mod exit;
 mod flags;
 mod http;
