@@ -9,16 +9,24 @@ use std::path::Path;
 fn commands(page: &str) -> Vec<String> {
     let spans = page.split('`').skip(1).step_by(2).map(str::to_string);
     let lines = page.lines().map(|line| line.trim().trim_start_matches("$ ").to_string());
-    let starts = spans.chain(lines).filter(|text| text.starts_with("stele ") && !text.contains('`'));
+    let starts = spans.chain(lines).filter(|text| text.starts_with("stele ") && !text.starts_with("stele help"));
+    // What stands after a gap, or after the first of several, is not this command's.
     let first = starts.map(|text| text.split(" && ").next().unwrap_or_default().to_string());
-    let plain = |text: &String| !text.contains("...") && !text.contains(['[', '|', '<', '>', '…', '\n', ',', ';', '{']);
+    let first = first.map(|text| text.split("   ").next().unwrap_or_default().to_string());
+    let plain =
+        |text: &String| !text.contains("...") && !text.contains(['`', '[', '|', '<', '>', '─', '\n', ',', ';', '{']);
     first.filter(plain).collect()
 }
 
 /// A word for a placeholder, such as ID.
 fn filled(word: &str) -> String {
-    let is_placeholder = word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-    if is_placeholder { "1".into() } else { word.trim_matches(['\'', '"']).into() }
+    let (kind, name) = word.rsplit_once(':').map_or(("", word), |(kind, name)| (kind, name));
+    let is_placeholder = name.len() > 1 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    match (is_placeholder, kind) {
+        (true, "") => "1".into(),
+        (true, kind) => format!("{kind}:1"),
+        (false, _) => word.trim_matches(['\'', '"']).into(),
+    }
 }
 
 /// Up to a comment, with quoted texts as one word.
