@@ -115,6 +115,11 @@ pub enum Verb {
     /// How much the coordinator may do
     #[command(subcommand)]
     Level(cmd::level::LevelVerb),
+    /// Statements, as a mysql client takes them
+    Sql(cmd::sql::SqlArgs),
+    /// Who may come in: users, roles, passwords, tokens
+    #[command(subcommand)]
+    User(cmd::user::UserVerb),
     /// Knobs of the running coordinator; configuration files
     #[command(subcommand)]
     Config(cmd::config::ConfigVerb),

@@ -10,7 +10,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::io::{self, Read};
 use std::time::Duration;
 use stele_common::api::ErrorBody;
-use ureq::http::Response;
+use ureq::http::header::{AUTHORIZATION, HeaderValue};
+use ureq::http::{Request, Response};
+use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::{Agent, Body, SendBody};
 
 /// Largest JSON answer that is read: a list of a few million tablets.
@@ -42,7 +44,8 @@ pub enum Checked<T, R = T> {
 
 impl Face {
     pub fn coordinator(address: &str) -> Face {
-        Face { agent: client(), role: Role::Coordinator, address: bare(address) }
+        let address = bare(address);
+        Face { agent: client(token_for(&address)), role: Role::Coordinator, address }
     }
 
     /// The agent at `address`, over the same pool of connections.
@@ -216,8 +219,31 @@ fn io_cause(error: &io::Error) -> String {
     }
 }
 
-fn client() -> Agent {
+/// What the token of STELE_TOKEN is put on: requests to the coordinator, never those to agents.
+fn token_for(address: &str) -> Bearer {
+    let token = std::env::var("STELE_TOKEN").ok().filter(|token| !token.is_empty());
+    Bearer { address: address.to_string(), value: token.map(|token| format!("Bearer {}", token.trim())) }
+}
+
+struct Bearer {
+    address: String,
+    value: Option<String>,
+}
+
+impl Middleware for Bearer {
+    fn handle(&self, mut request: Request<SendBody>, next: MiddlewareNext) -> Result<Response<Body>, ureq::Error> {
+        if let Some(value) = self.value.as_ref().and_then(|value| HeaderValue::from_str(value).ok())
+            && request.uri().authority().is_some_and(|authority| authority.as_str() == self.address)
+        {
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        next.handle(request)
+    }
+}
+
+fn client(bearer: Bearer) -> Agent {
     Agent::config_builder()
+        .middleware(bearer)
         .http_status_as_error(false)
         .proxy(None)
         .max_redirects(0)

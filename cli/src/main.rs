@@ -103,6 +103,8 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Throttle(args) => cmd::throttle::run(global, args),
         Verb::Balance(verb) => cmd::balance::run(global, verb),
         Verb::WhatIf(args) => cmd::whatif::run(global, args),
+        Verb::Sql(args) => cmd::sql::run(global, args),
+        Verb::User(verb) => cmd::user::run(global, verb),
         Verb::Token(args) => cmd::token::run(args),
         Verb::Completions(args) => cmd::completions::run(args),
     }

@@ -12,7 +12,7 @@ use std::io::{IsTerminal, Write};
 /// A result that can stand in a table.
 pub trait Rows {
     /// Column names; one that begins with `>` is aligned to the right.
-    fn columns(&self) -> Vec<&'static str>;
+    fn columns(&self) -> Vec<&str>;
     fn rows(&self) -> Vec<Vec<String>>;
     /// What is printed in place of a table without rows.
     fn empty(&self) -> &'static str;

@@ -37,7 +37,7 @@ pub struct Addresses {
 struct Ports {
     agents: TcpListener,
     http: TcpListener,
-    sql: Option<(TcpListener, Users)>,
+    sql: Option<TcpListener>,
 }
 
 /// A coordinator until SIGTERM or SIGINT.
@@ -62,24 +62,26 @@ pub fn run_until(
     end: impl Future<Output = anyhow::Result<()>> + 'static,
 ) -> anyhow::Result<()> {
     let token = token(&config.coordinator)?;
+    let users = Users::open(config.coordinator.users_file.clone()).map_err(anyhow::Error::msg)?;
     let ports = Ports {
         agents: bind(&config.coordinator.agents, "agents", token.is_some())?,
         http: bind(&config.coordinator.http, "http", token.is_some())?,
-        sql: bind_sql(&config.coordinator)?,
+        sql: bind_sql(&config.coordinator, &users)?,
     };
-    actix::System::new().block_on(serve(config, token, ports, ready, end))
+    actix::System::new().block_on(serve(config, token, Arc::new(users), ports, ready, end))
 }
 
 async fn serve(
     config: CoordinatorConfig,
     token: Option<[u8; 32]>,
+    users: Arc<Users>,
     ports: Ports,
     ready: impl FnOnce(Addresses),
     end: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let metrics = telemetry::metrics_handle();
     let Ports { agents, http, sql } = ports;
-    let sql_at = sql.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
+    let sql_at = sql.as_ref().map(TcpListener::local_addr).transpose()?;
     let addresses = Addresses { agents: agents.local_addr()?, http: http.local_addr()?, sql: sql_at };
     let store = EmbeddedStore::open(&config.coordinator.dir)?;
     let fatal = |cause: String| {
@@ -91,14 +93,11 @@ async fn serve(
     agents.set_nonblocking(true)?;
     let agents = tokio::net::TcpListener::from_std(agents)?;
     let accepting = actix_rt::spawn(link::serve(agents, Rc::new(house.link.clone())));
-    let front = Front::new(house.ask.clone(), metrics);
+    let front = Front::new(house.ask.clone(), metrics, users.clone());
     let sql = match sql {
-        Some((listener, users)) => {
-            let engine = Engine::new(house.ask.clone(), front.tally.clone());
-            Some(
-                sql::start(listener, sql_port(&config.coordinator, engine, users)?)
-                    .context("cannot serve MySQL clients")?,
-            )
+        Some(listener) => {
+            let port = sql_port(&config.coordinator, front.engine.clone(), users)?;
+            Some(sql::start(listener, port).context("cannot serve MySQL clients")?)
         }
         None => None,
     };
@@ -122,23 +121,22 @@ async fn serve(
     Ok(())
 }
 
-/// The MySQL port with those who may come in, unless it is configured away.
-fn bind_sql(section: &CoordinatorSection) -> anyhow::Result<Option<(TcpListener, Users)>> {
-    if section.sql.is_empty() {
+/// The MySQL port, unless it is configured away.
+fn bind_sql(section: &CoordinatorSection, users: &Users) -> anyhow::Result<Option<TcpListener>> {
+    let address = &section.sql;
+    if address.is_empty() {
         return Ok(None);
     }
-    let users = Users::open(section.users_file.clone()).map_err(anyhow::Error::msg)?;
-    let address = &section.sql;
     if users.is_open_house() && resolve(address, "sql")?.iter().any(|address| !address.ip().is_loopback()) {
         bail!(
             "coordinator.sql = {address} is outside loopback and there are no users: anybody could come in; make one \
              with 'stele user add' and set coordinator.users_file"
         );
     }
-    Ok(Some((bind(address, "sql", true)?, users)))
+    bind(address, "sql", true).map(Some)
 }
 
-fn sql_port(section: &CoordinatorSection, engine: Engine, users: Users) -> anyhow::Result<Port> {
+fn sql_port(section: &CoordinatorSection, engine: Engine, users: Arc<Users>) -> anyhow::Result<Port> {
     let files = match (&section.sql_certificate, &section.sql_key) {
         (Some(certificate), Some(key)) => Some(sql::Files { certificate, key }),
         (None, None) => None,
@@ -147,7 +145,7 @@ fn sql_port(section: &CoordinatorSection, engine: Engine, users: Users) -> anyho
         }
     };
     let tls = Some(sql::acceptor(files)?);
-    Ok(Port { engine, users: Arc::new(users), tls, requires_tls: section.sql_requires_tls })
+    Ok(Port { engine, users, tls, requires_tls: section.sql_requires_tls })
 }
 
 /// The cluster's token, if a file is configured.

@@ -119,6 +119,16 @@ fn neither_side_imports_the_other() {
     none(found, "coordinator and agent never import each other");
 }
 
+/// Faces meet in the engine of statements, which alone knows a grammar; they never import each other.
+#[test]
+fn faces_are_apart() {
+    let front = "coordinator/src/front";
+    let mut found = naming(&sources(&format!("{front}/http")), &["front::sql::", "sqlparser"]);
+    found.extend(naming(&sources(&format!("{front}/sql")), &["front::http", "sqlparser", "actix_web"]));
+    found.extend(naming(&sources(&format!("{front}/statements")), &["front::http", "front::sql::", "actix_web"]));
+    none(found, "HTTP and the MySQL port never import each other");
+}
+
 /// A type is named after what it is.
 #[test]
 fn types_have_names() {

@@ -9,8 +9,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use stele_common::config::{self, AgentConfig, CoordinatorConfig};
+use stele_common::config::{self, AgentConfig, CoordinatorConfig, CoordinatorSection};
 use stele_common::handshake;
+use stele_coordinator::front::users::Users;
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
@@ -126,6 +127,7 @@ pub fn coordinator_faults(config: &CoordinatorConfig) -> Vec<String> {
     let mut faults = Vec::new();
     address(&mut faults, "coordinator.agents", &place.agents, place.token_file.as_deref());
     address(&mut faults, "coordinator.http", &place.http, place.token_file.as_deref());
+    sql(&mut faults, place);
     token(&mut faults, place.token_file.as_deref());
     faults.extend(knobs.faults().into_iter().map(|fault| format!("[repair] {fault}")));
     faults
@@ -158,6 +160,25 @@ fn address(faults: &mut Vec<String>, key: &str, text: &str, token: Option<&Path>
             "{key} = {text:?} is outside loopback and there is no token_file; make one with 'stele token FILE'"
         )),
         Ok(_) => {}
+    }
+}
+
+/// The MySQL port: outside loopback only with users.
+fn sql(faults: &mut Vec<String>, place: &CoordinatorSection) {
+    let parsed = (!place.sql.is_empty()).then(|| place.sql.parse::<SocketAddr>());
+    match parsed.transpose() {
+        Err(_) => faults.push(format!("coordinator.sql = {:?} is not ip:port", place.sql)),
+        Ok(Some(address)) if !address.ip().is_loopback() && place.users_file.is_none() => faults.push(format!(
+            "coordinator.sql = {:?} is outside loopback and there is no users_file; make one with 'stele user add'",
+            place.sql
+        )),
+        Ok(_) => {}
+    }
+    if let Err(fault) = Users::open(place.users_file.clone()) {
+        faults.push(fault);
+    }
+    if place.sql_certificate.is_some() != place.sql_key.is_some() {
+        faults.push("coordinator.sql_certificate and coordinator.sql_key go together".to_string());
     }
 }
 

@@ -1,7 +1,7 @@
 //! The commands, one file a noun or a verb: what each takes, asks and answers.
 //!
 //! Each has `run(&Global, &Args) -> Outcome`. They speak to coordinator and agents over HTTP only; `serve` is the one
-//! that links them in.
+//! that links them in; `user` edits the coordinator's file of users.
 
 pub mod balance;
 pub mod completions;
@@ -26,6 +26,7 @@ pub mod rm;
 pub mod serve;
 pub mod sim;
 pub mod snapshot;
+pub mod sql;
 pub mod status;
 pub mod tables;
 pub mod tablet;
@@ -33,5 +34,6 @@ pub mod task;
 pub mod throttle;
 pub mod token;
 pub mod up;
+pub mod user;
 pub mod verify;
 pub mod whatif;

@@ -28,6 +28,12 @@ pub struct CoordinatorArgs {
     /// Address of the HTTP face
     #[arg(long, value_name = "IP:PORT")]
     http: Option<String>,
+    /// Address of the MySQL port; empty: none
+    #[arg(long, value_name = "IP:PORT")]
+    sql: Option<String>,
+    /// File of users; without it only root, from this machine
+    #[arg(long, value_name = "FILE")]
+    users_file: Option<PathBuf>,
     /// File with the cluster's token
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -67,6 +73,8 @@ pub fn coordinator(args: &CoordinatorArgs) -> Outcome {
     place.dir = args.dir.clone().unwrap_or_else(|| place.dir.clone());
     place.agents = args.agents.clone().unwrap_or_else(|| place.agents.clone());
     place.http = args.http.clone().unwrap_or_else(|| place.http.clone());
+    place.sql = args.sql.clone().unwrap_or_else(|| place.sql.clone());
+    place.users_file = args.users_file.clone().or_else(|| place.users_file.clone());
     place.token_file = args.token_file.clone().or_else(|| place.token_file.clone());
     config.repair = config.repair.settled();
     sound(coordinator_faults(&config))?;

@@ -14,4 +14,5 @@ mod ports;
 mod refusals;
 mod settings;
 mod snapshot;
+mod sql;
 mod uneven;

@@ -10,12 +10,14 @@ mod config;
 mod drains;
 mod events;
 mod groups;
+mod guard;
 mod leases;
 mod level;
 mod loads;
 mod plans;
 mod probes;
 mod problem;
+mod sql;
 mod tables;
 mod tablets;
 mod verify;
@@ -26,7 +28,9 @@ pub use problem::Problem;
 
 use super::ask::Ask;
 use super::bulletin::{self, Bulletin, Bulletins};
+use super::statements::Engine;
 use super::tally::{Tally, TallyCell};
+use super::users::Users;
 use crate::published::Published;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -56,6 +60,8 @@ pub struct Front {
     pub ask: Ask,
     pub tally: Arc<TallyCell>,
     pub metrics: PrometheusHandle,
+    pub engine: Engine,
+    pub users: Arc<Users>,
     bulletins: Bulletins,
     /// Of those that listen to events.
     seats: Arc<Semaphore>,
@@ -70,11 +76,12 @@ struct Page<T> {
 
 impl Front {
     /// Begins to keep the bulletin, too; it ends with the snapshots.
-    pub fn new(ask: Ask, metrics: PrometheusHandle) -> Front {
+    pub fn new(ask: Ask, metrics: PrometheusHandle, users: Arc<Users>) -> Front {
         let tally = Arc::new(TallyCell::default());
         let (told, bulletins) = watch::channel(Arc::new(Bulletin::default()));
         actix_rt::spawn(bulletin::keep(ask.snapshots(), tally.clone(), ask.clock(), told));
-        Front { ask, tally, metrics, bulletins, seats: events::seats() }
+        let engine = Engine::new(ask.clone(), tally.clone());
+        Front { ask, tally, metrics, engine, users, bulletins, seats: events::seats() }
     }
 
     /// The sums for a snapshot.
@@ -115,6 +122,7 @@ pub fn app(
         .app_data(PathConfig::default().error_handler(|error, _| Problem::bad_request(error.to_string()).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| Problem::bad_request(error.to_string()).into()))
         .wrap(middleware::from_fn(web::same_origin))
+        .wrap(middleware::from_fn(guard::guard))
         .wrap(middleware::from_fn(count))
         .configure(routes)
         .default_service(actix_web::web::to(nowhere))
@@ -139,6 +147,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(drains::node_progress)
         .service(drains::disk_progress)
         .service(drains::certificate)
+        .service(sql::run)
         .service(events::stream)
         .service(events::recent)
         .service(plans::list)

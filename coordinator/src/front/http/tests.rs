@@ -40,7 +40,7 @@ impl Scene {
 
     fn front(&self) -> Data<Front> {
         let metrics = crate::telemetry::metrics_handle();
-        Data::new(Front::new(self.house.ask.clone(), metrics))
+        Data::new(Front::new(self.house.ask.clone(), metrics, Users::open(None).map(Arc::new).unwrap()))
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {

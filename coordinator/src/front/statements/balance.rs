@@ -170,7 +170,7 @@ async fn sched_stat<'a>(engine: &Engine, moment: &Moment) -> Result<Table<'a>, F
         row!["bytes of balance move succeeded", balance.done.bytes],
     ];
     rows.extend(TabletStatus::ALL.into_iter().map(|status| {
-        let tablets = moment.tally.verdicts.get(&status).copied().unwrap_or(0);
+        let tablets = moment.tally().verdicts.get(&status).copied().unwrap_or(0);
         row![format!("num of tablet {}", status.as_str()), tablets]
     }));
     let oldest = pending.oldest.map_or_else(Value::absent, |sick| sick.tablet.0.into());

@@ -95,7 +95,7 @@ fn databases<'a>(moment: &'a Moment) -> Listed<'a> {
 }
 
 fn one_table(moment: &Moment, table: &Table) -> Row {
-    let tally = moment.tally.tables.get(&table.id).copied().unwrap_or_default();
+    let tally = moment.tally().tables.get(&table.id).copied().unwrap_or_default();
     row![
         table.id.0,
         table.name.as_str(),

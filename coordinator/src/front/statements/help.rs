@@ -168,7 +168,7 @@ mod tests {
         let docs = std::fs::read_to_string(place).unwrap();
         for (name, _, example) in TOPICS {
             for raw in split(example).unwrap() {
-                parse::statement(raw.0).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+                parse::statement(raw.tokens).unwrap_or_else(|fault| panic!("{name}: {fault}"));
             }
             assert!(docs.contains(example), "docs/SQL.md does not show {name}: {example}");
         }

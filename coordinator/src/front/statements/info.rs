@@ -208,7 +208,7 @@ pub async fn table<'a>(engine: &Engine, moment: &'a Moment, name: &str) -> Resul
             Box::new(databases.map(|name| row!["def", name.as_str()]))
         }
         "tables" => Box::new(moment.world().tables.values().map(|table| {
-            let sums = moment.tally.tables.get(&table.id).copied().unwrap_or_default();
+            let sums = moment.tally().tables.get(&table.id).copied().unwrap_or_default();
             row![table.db.as_str(), table.name.as_str(), "BASE TABLE", table.id.0, sums.tablets, sums.bytes]
         })),
         _ => return Ok(None),

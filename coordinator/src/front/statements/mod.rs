@@ -22,6 +22,7 @@ mod parse;
 mod proc;
 mod reader;
 mod replica;
+mod roles;
 mod select;
 mod statistic;
 mod system;
@@ -41,6 +42,7 @@ use crate::published::Published;
 use fault::Fault;
 use rows::{Rows, Table};
 use sqlparser::tokenizer::TokenWithSpan;
+use std::cell::OnceCell;
 use std::sync::Arc;
 use stele_common::{TabletId, Tick};
 use stele_coordinator_rules::World;
@@ -97,25 +99,51 @@ impl Outcome {
 }
 
 /// One statement of a text, not understood yet.
-pub struct Raw(Vec<TokenWithSpan>);
+pub struct Raw {
+    tokens: Vec<TokenWithSpan>,
+}
+
+impl Raw {
+    /// As it is written in the log: cut short.
+    fn shown(&self) -> String {
+        const SHOWN_MAX: usize = 400;
+        let mut text = String::new();
+        for token in &self.tokens {
+            if text.len() > SHOWN_MAX {
+                return text + " ...";
+            }
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.extend(token.token.to_string().chars().take(SHOWN_MAX));
+        }
+        text
+    }
+}
 
 /// The statements of a text; at least one.
 pub fn split(sql: &str) -> Result<Vec<Raw>, Fault> {
-    let statements: Vec<Raw> = reader::split(sql)?.into_iter().map(Raw).collect();
+    let statements: Vec<Raw> = reader::split(sql)?.into_iter().map(|tokens| Raw { tokens }).collect();
     if statements.is_empty() { Err(Fault::empty()) } else { Ok(statements) }
 }
 
 /// A snapshot with its sums, and the time.
 pub struct Moment {
     pub published: Arc<Published>,
-    pub tally: Arc<Tally>,
     pub at: Tick,
     pub wall_ms: u64,
+    /// Made when somebody asks: of a large house they cost something.
+    sums: OnceCell<Arc<Tally>>,
+    cell: Arc<TallyCell>,
 }
 
 impl Moment {
     pub fn world(&self) -> &World {
         &self.published.world
+    }
+
+    pub fn tally(&self) -> &Tally {
+        self.sums.get_or_init(|| self.cell.get(&self.published, self.at))
     }
 
     /// The wall clock at a moment of this epoch's clock.
@@ -132,11 +160,29 @@ impl Engine {
     fn moment(&self) -> Moment {
         let (published, clock) = (self.ask.now(), self.ask.clock());
         let (at, wall_ms) = (clock.tick(), clock.wall_ms());
-        Moment { tally: self.tally.get(&published, at), published, at, wall_ms }
+        Moment { published, at, wall_ms, sums: OnceCell::new(), cell: self.tally.clone() }
     }
 
+    /// Understands a statement and does what it says, if the speaker's role allows it. What changes something leaves a
+    /// line in the log.
     pub async fn run(&self, session: &mut Session, raw: Raw) -> Result<Outcome, Fault> {
-        match parse::statement(raw.0)? {
+        let shown = raw.shown();
+        let stmt = parse::statement(raw.tokens)?;
+        let Some(needed) = roles::needed(&stmt) else { return self.carry_out(session, stmt).await };
+        let (user, host) = (session.user.clone(), session.host.clone());
+        let outcome = if session.role < needed {
+            let (needed, has) = (needed.as_str(), session.role.as_str());
+            Err(Fault::not_allowed(format!("this needs the role {needed}; user '{user}' is {has}")))
+        } else {
+            self.carry_out(session, stmt).await
+        };
+        let refused = outcome.as_ref().err().map(|fault| fault.text.as_str());
+        tracing::info!(target: "audit", user, host, statement = shown, refused, "statement");
+        outcome
+    }
+
+    async fn carry_out(&self, session: &mut Session, stmt: Stmt) -> Result<Outcome, Fault> {
+        match stmt {
             Stmt::Show(show, mut tail) => {
                 if let (Show::ReplicaStatus(_), Some(filter)) = (&show, &mut tail.filter) {
                     filter.rewrite("Status", &replica::modern_status);
@@ -234,3 +280,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

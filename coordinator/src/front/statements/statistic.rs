@@ -62,7 +62,7 @@ pub fn sums<'a>(moment: &Moment) -> Table<'a> {
     for (name, id) in &world.databases {
         let mut sum = Sum::default();
         for table in world.tables.values().filter(|table| table.db_id == *id) {
-            let of = moment.tally.tables.get(&table.id).copied().unwrap_or_default();
+            let of = moment.tally().tables.get(&table.id).copied().unwrap_or_default();
             sum.add(&Sum { tables: 1, partitions: table.partitions.len() as u64, of });
         }
         rows.push(sum.row(Value::from(id.0), Value::from(name.as_str())));

@@ -1,0 +1,73 @@
+//! `/v1/sql`: statements, for `stele sql` and for scripts. What they mean is the engine's; here they come and go.
+
+use super::problem::Problem;
+use super::{Front, body};
+use crate::front::statements::fault::Fault;
+use crate::front::statements::rows::Value;
+use crate::front::statements::{self, Outcome, Session};
+use crate::front::users::User;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Payload, ReqData};
+use actix_web::{HttpRequest, post};
+use stele_common::api::{SqlAnswer, SqlAsk, SqlResult, SqlValue};
+
+/// Rows of one answer at most: it is held as a whole. More are for `LIMIT`, or for the MySQL port.
+const ROWS_MAX: usize = 1_000_000;
+
+#[post("/v1/sql")]
+pub async fn run(
+    front: Data<Front>,
+    user: ReqData<User>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<SqlAnswer>, Problem> {
+    let ask: SqlAsk = body::read(payload).await?;
+    let host = request.peer_addr().map_or_else(|| "?".to_string(), |peer| peer.ip().to_string());
+    let mut session = Session::new(&user.name, user.role, &host, 0);
+    if let Some(db) = &ask.db {
+        front.engine.use_database(&mut session, db).map_err(problem)?;
+    }
+    let mut results = Vec::new();
+    for raw in statements::split(&ask.statement).map_err(problem)? {
+        let outcome = front.engine.run(&mut session, raw).await.map_err(problem)?;
+        results.push(result(outcome)?);
+    }
+    Ok(Json(SqlAnswer { results }))
+}
+
+fn result(outcome: Outcome) -> Result<SqlResult, Problem> {
+    match outcome {
+        Outcome::Rows(rows) if rows.rows.len() > ROWS_MAX => {
+            let detail = format!("the answer has more than {ROWS_MAX} rows");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail).next("say LIMIT"))
+        }
+        Outcome::Rows(rows) => Ok(SqlResult {
+            columns: rows.columns.iter().map(|column| column.name.to_string()).collect(),
+            rows: rows.rows.into_iter().map(|row| row.into_iter().map(value).collect()).collect(),
+            ..SqlResult::default()
+        }),
+        Outcome::Done { affected, message } => Ok(SqlResult { affected, message, ..SqlResult::default() }),
+    }
+}
+
+fn value(value: Value) -> SqlValue {
+    match value {
+        Value::Null => SqlValue::Null,
+        Value::Whole(number) => SqlValue::Whole(number),
+        Value::Real(number) => SqlValue::Real(number),
+        Value::Text(text) => SqlValue::Text(text),
+    }
+}
+
+/// By the numbers that MySQL's clients know.
+fn problem(fault: Fault) -> Problem {
+    let (status, code) = match fault.code {
+        1064 | 1065 | 1054 | 1193 => (StatusCode::BAD_REQUEST, "bad_statement"),
+        1046 => (StatusCode::BAD_REQUEST, "no_database"),
+        1049 | 1146 => (StatusCode::NOT_FOUND, "not_found"),
+        1227 => (StatusCode::FORBIDDEN, "not_allowed"),
+        1053 => (StatusCode::SERVICE_UNAVAILABLE, "ending"),
+        _ => (StatusCode::CONFLICT, "refused"),
+    };
+    Problem::new(status, code, fault.text)
+}
