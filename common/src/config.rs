@@ -93,6 +93,12 @@ pub struct RepairKnobs {
     pub max_balancing_tablets: usize,
     /// Nothing is moved to make hosts even.
     pub disable_balance: bool,
+    /// Balance goes table by table: the next one when the one before needs nothing (the originals' name, as the next two).
+    pub balancer_in_turn: bool,
+    /// Only primaries are evened.
+    pub only_primary_balancer: bool,
+    /// Primaries are evened by roles alone, not by copies.
+    pub only_move_primary: bool,
     /// Sequences of colocation groups are not evened (the originals' name).
     pub disable_colocate_balance: bool,
     /// Nodes must not have come or gone for so long before they are. Much shorter, and a host that restarts moves whole
@@ -164,6 +170,9 @@ impl Default for RepairKnobs {
             balance_slot_num_per_path: 2,
             max_balancing_tablets: 500,
             disable_balance: false,
+            balancer_in_turn: false,
+            only_primary_balancer: false,
+            only_move_primary: false,
             disable_colocate_balance: false,
             colocate_balance_wait_ms: 15 * 60 * 1000,
             capacity_used_percent_high_water: 0.75,

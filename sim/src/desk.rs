@@ -7,9 +7,9 @@ use crate::mutant::{bent, straighten};
 use crate::options::{MINUTE, SECOND};
 use crate::sim::{Next, Sim};
 use stele_common::{TabletStatus, Tick};
-use stele_coordinator_rules::balance::moves::{Move, next_moves};
+use stele_coordinator_rules::balance::selection::{Selection, select};
 use stele_coordinator_rules::schedule::{DeskAction, DeskEvent};
-use stele_coordinator_rules::{Change, EventBody, Proposal, Reason, checkup};
+use stele_coordinator_rules::{Change, EventBody, Proposal, checkup};
 
 /// The desk's round.
 pub const ROUND_MS: u64 = SECOND;
@@ -82,7 +82,7 @@ impl Sim {
                 DeskAction::AskMoves { scope, limit } => {
                     // The planner looks at what was published when it was asked, and takes its time.
                     let Some(life) = &self.coordinator.life else { return };
-                    let answer = next_moves(&life.world, &scope, limit);
+                    let answer = select(&life.world, &scope, limit);
                     let after = 1 + self.work.below(2 * SECOND);
                     self.queue.put(self.now + after, Next::Moves { life: number, answer });
                 }
@@ -92,7 +92,7 @@ impl Sim {
     }
 
     /// The planner has looked.
-    pub fn moves(&mut self, number: u64, answer: Result<Vec<Move>, Reason>) {
+    pub fn moves(&mut self, number: u64, answer: Selection) {
         let Some(at) = self.tick_of() else { return };
         if self.coordinator.life.as_ref().is_some_and(|life| life.number == number) {
             self.desk(at, DeskEvent::Moves(answer));

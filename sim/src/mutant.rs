@@ -156,7 +156,7 @@ pub fn straighten(mut proposal: Proposal, world: &World) -> Proposal {
         Proposal::Move { mv, revision } => {
             *revision = world.tablets.get(mv.tablet).map_or(*revision, |tablet| tablet.revision);
         }
-        Proposal::Cancel { .. } => {}
+        Proposal::Cancel { .. } | Proposal::Turn(_) => {}
     }
     proposal
 }

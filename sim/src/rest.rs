@@ -6,6 +6,9 @@ use crate::sim::Sim;
 use crate::truth::find;
 use stele_common::{DiskState, Liveness, ReplicaState, TabletId, TabletStatus, Tick};
 use stele_coordinator_rules::balance::colocate::evened;
+use stele_coordinator_rules::balance::moves::Scope;
+use stele_coordinator_rules::balance::primaries::even_primaries;
+use stele_coordinator_rules::schedule::slots::Ledger;
 use stele_coordinator_rules::world::{LoadPhase, Stray, Tablet, World};
 use stele_coordinator_rules::{Reason, checkup, explain};
 
@@ -34,7 +37,7 @@ impl Sim {
             .or_else(|| world.tablets.iter().find_map(|tablet| self.tablet_problem(world, tablet, at)))
             .or_else(|| self.drain_problem(world))
             .or_else(|| world_problem(world))
-            .or_else(|| groups_problem(world, at))
+            .or_else(|| if world.knobs.disable_balance { None } else { evenness_problem(world, at) })
             .or_else(|| self.disk_problem(world))
             .or_else(|| {
                 let still = self.now - self.moved_at >= STILL_MS;
@@ -103,6 +106,16 @@ impl Sim {
             }
         })
     }
+}
+
+fn evenness_problem(world: &World, at: Tick) -> Option<String> {
+    groups_problem(world, at).or_else(|| primaries_problem(world, at))
+}
+
+/// A primary that would still change place.
+fn primaries_problem(world: &World, at: Tick) -> Option<String> {
+    let found = even_primaries(world, &Scope::all(at), &Ledger::of(world, std::iter::empty()));
+    (!found.turns.is_empty()).then(|| format!("primaries are to change place: {:?}", found.turns))
 }
 
 /// A group that would still change, or that is uneven without a reason that is named.

@@ -21,8 +21,8 @@ use crate::{Mutant, Rng, Stats, Violation};
 use std::collections::BTreeSet;
 use stele_common::handshake::{Answer as Handshake, StoreMark};
 use stele_common::{BootId, ReplicaId, TabletId, ToAgent};
-use stele_coordinator_rules::balance::moves::Move;
-use stele_coordinator_rules::{Proposal, Reason};
+use stele_coordinator_rules::Proposal;
+use stele_coordinator_rules::balance::selection::Selection;
 
 /// More than this in one virtual minute is a loop that feeds itself: a busy house of this size stays below a tenth.
 const STORM: u64 = 300_000;
@@ -102,7 +102,7 @@ pub enum Next {
     /// The planner has looked for moves.
     Moves {
         life: u64,
-        answer: Result<Vec<Move>, Reason>,
+        answer: Selection,
     },
     Asked {
         client: usize,

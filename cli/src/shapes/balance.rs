@@ -71,6 +71,8 @@ pub fn balance(status: &BalanceStatus) -> String {
     let mut text = pairs(&[
         ("balance", now(status.idle.as_ref(), status.running, status.waiting)),
         ("done", format!("{} moves, {}{failed}", done.moves, size(done.bytes))),
+        ("to do", to_do(&status.operations)),
+        ("primaries", status.primaries.as_ref().map_or("change places".to_string(), |why| why.detail.clone())),
     ]);
     text += &format!("\n{}\n{}", render(&Media(&status.media)), render(&Scores(&status.nodes)));
     text += &match &status.next_none {
@@ -81,6 +83,11 @@ pub fn balance(status: &BalanceStatus) -> String {
         text += &format!("\n{}", render(&Groups(&status.groups)));
     }
     text
+}
+
+fn to_do(operations: &BalanceOperations) -> String {
+    let BalanceOperations { move_pri, copy_pri, copy_sec, total } = operations;
+    format!("{total}: move_pri {move_pri}, copy_pri {copy_pri}, copy_sec {copy_sec}")
 }
 
 /// One line: what moves, or why nothing does.

@@ -20,9 +20,27 @@ pub struct BalanceStatus {
     pub next: Vec<MoveInfo>,
     /// Why the planner finds nothing; null when `next` has something.
     pub next_none: Option<Refusal>,
+    /// How much there is to do, whatever is done of it now.
+    #[serde(default)]
+    pub operations: BalanceOperations,
+    /// Why primaries stay where they are; null while some of them change place.
+    #[serde(default)]
+    pub primaries: Option<Refusal>,
     /// Colocation groups: they are evened by their sequences.
     #[serde(default)]
     pub groups: Vec<GroupBalance>,
+}
+
+/// Operations by kind, as the next round sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalanceOperations {
+    /// Roles that change hands.
+    pub move_pri: u64,
+    /// Primaries that move with their bytes.
+    pub copy_pri: u64,
+    /// Other copies that move.
+    pub copy_sec: u64,
+    pub total: u64,
 }
 
 /// How even a colocation group is.
@@ -81,7 +99,7 @@ pub struct MoveInfo {
     pub to_node: NodeId,
     pub to_disk: DiskId,
     pub bytes: u64,
-    /// `usage` or `count`: what it evens.
+    /// `usage`, `count` or `primary`: what it evens.
     pub why: String,
 }
 

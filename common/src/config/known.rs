@@ -91,6 +91,9 @@ pub(super) const KNOBS: &[Knob] = &[
     ),
     count("max_balancing_tablets", 1, 100_000, "moves planned at once"),
     flag("disable_balance", "nothing is moved to make hosts even"),
+    flag("balancer_in_turn", "balance goes table by table: the next when the one before needs nothing"),
+    flag("only_primary_balancer", "only primaries are evened, other copies stay"),
+    flag("only_move_primary", "primaries are evened by changing roles alone, never by copying"),
     flag("disable_colocate_balance", "bucket sequences of colocation groups are not evened"),
     Knob {
         aliases: &[times("colocate_balance_wait_system_stable_time_s", 1_000)],

@@ -12,6 +12,7 @@
 //! | what is wanted of a table; colocation groups | [`policy`], [`groups`] |
 //! | drains; nodes that leave for good | [`drain`], [`remove`] |
 //! | maintenance and urgency, for a time | [`leases`] |
+//! | which replica is the primary, but for a load's choice | [`roles`] |
 //! | knobs, set live | [`knobs`] |
 //! | plans: kept, begun, ended | [`plans`] |
 //! | a person's word on one replica | [`pardon`] |
@@ -48,6 +49,7 @@ pub(crate) mod placement;
 pub(crate) mod plans;
 pub(crate) mod policy;
 pub(crate) mod remove;
+pub(crate) mod roles;
 pub(crate) mod salvage;
 pub(crate) mod sequence;
 pub(crate) mod shapes;
@@ -127,6 +129,7 @@ fn proposed(draft: &mut Draft, proposal: &Proposal) {
             tasks::start_copy(draft, wish, *source, *target).map(Answer::Started)
         }
         Proposal::Move { revision, mv } => moving::start(draft, *revision, mv).map(Answer::Started),
+        Proposal::Turn(turn) => Ok(roles::turn(draft, turn)),
         Proposal::Delete { tablet, revision, status, priority, victim } => {
             let wish = repair(*tablet, *revision, *status, *priority);
             deletion::start(draft, wish, *victim).map(Answer::Started)

@@ -2,6 +2,7 @@
 
 use crate::Reason;
 use crate::balance::moves::Move;
+use crate::balance::primaries::Turn;
 use crate::plans::Plan;
 use stele_common::handshake::Hello;
 use stele_common::{
@@ -138,6 +139,8 @@ pub enum Proposal {
         revision: u64,
         mv: Move,
     },
+    /// Another complete replica is to be the primary, so that nodes have equally many.
+    Turn(Turn),
     Delete {
         tablet: TabletId,
         revision: u64,
@@ -173,6 +176,7 @@ impl Proposal {
                 *tablet
             }
             Proposal::Move { mv, .. } => mv.tablet,
+            Proposal::Turn(turn) => turn.tablet,
         }
     }
 }

@@ -176,6 +176,22 @@ pub enum Reason {
     BalanceLooks { in_ms: u64 },
     #[error("repair first: {tablets} tablets are being copied or wait for it")]
     RepairsFirst { tablets: u32 },
+    // balance of primaries
+    #[error("primaries of every table are as even as may be")]
+    PrimariesEven,
+    #[error(
+        "primaries of table `{table}` stand {fewest} to {most} on a node: no chain of complete, idle copies leads from \
+         those with more to those with fewer, and no primary may be copied"
+    )]
+    PrimariesUneven { table: String, most: u64, fewest: u64 },
+    #[error("`only_primary_balancer` is set: only primaries are evened")]
+    PrimariesOnly,
+    #[error("replica {replica} of tablet {tablet} is not its primary any more, or the other may not become it")]
+    NotPrimary { tablet: TabletId, replica: ReplicaId },
+    #[error("a load is open on tablet {tablet}")]
+    LoadOnTablet { tablet: TabletId },
+    #[error("tablet {tablet} is {status} or has a task: its primary stays")]
+    PrimaryRests { tablet: TabletId, status: TabletStatus },
     // balance of colocation groups
     #[error("`{knob}` is set")]
     GroupBalanceOff { knob: String },
@@ -303,6 +319,12 @@ impl Reason {
             BalanceTooEarly { .. } => "balance_too_early",
             BalanceLooks { .. } => "balance_looks",
             RepairsFirst { .. } => "repairs_first",
+            PrimariesEven => "primaries_even",
+            PrimariesUneven { .. } => "primaries_uneven",
+            PrimariesOnly => "primaries_only",
+            NotPrimary { .. } => "not_primary",
+            LoadOnTablet { .. } => "load_on_tablet",
+            PrimaryRests { .. } => "primary_rests",
             GroupBalanceOff { .. } => "group_balance_off",
             NodesUnsettled { .. } => "nodes_unsettled",
             GroupUnstable { .. } => "group_unstable",

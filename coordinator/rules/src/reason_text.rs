@@ -104,6 +104,7 @@ impl Reason {
                 "bring the other replicas back; nothing is deleted before they are proven"
             }
             BalanceDisabled => "allow it again: `stele config set disable_balance false`",
+            PrimariesOnly => "allow the others again: `stele config set only_primary_balancer false`",
             GroupBalanceOff { .. } => "allow it again: `stele config set KNOB false`",
             GroupUnstable { .. } => "see `stele task list`; it is evened when it stands",
             GroupAlone { .. } | GroupUneven { .. } => "add hosts, or disks with room",
@@ -136,6 +137,11 @@ impl Reason {
             | NotWorth { .. }
             | BalanceTooEarly { .. }
             | BalanceLooks { .. }
+            | PrimariesEven
+            | PrimariesUneven { .. }
+            | NotPrimary { .. }
+            | LoadOnTablet { .. }
+            | PrimaryRests { .. }
             | NodesUnsettled { .. }
             | GroupEven { .. }
             | LoadCountsIt { .. } => return None,

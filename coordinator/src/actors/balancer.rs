@@ -6,7 +6,7 @@
 use super::words::SelectMoves;
 use actix::prelude::*;
 use std::time::Instant;
-use stele_coordinator_rules::balance::moves::next_moves;
+use stele_coordinator_rules::balance::selection::select;
 
 pub struct Balancer;
 
@@ -19,7 +19,7 @@ impl Handler<SelectMoves> for Balancer {
 
     fn handle(&mut self, SelectMoves { published, scope, limit }: SelectMoves, _: &mut Context<Self>) -> Self::Result {
         let began = Instant::now();
-        let answer = next_moves(&published.world, &scope, limit);
+        let answer = select(&published.world, &scope, limit);
         metrics::histogram!("stele_plan_seconds").record(began.elapsed().as_secs_f64());
         MessageResult(answer)
     }

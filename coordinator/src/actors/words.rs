@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stele_common::api::Sick;
 use stele_common::{BootId, NodeId, TabletId, ToAgent, api};
-use stele_coordinator_rules::balance::moves::{Move, Scope};
+use stele_coordinator_rules::balance::moves::Scope;
+use stele_coordinator_rules::balance::selection::Selection;
 use stele_coordinator_rules::checkup::Verdict;
 use stele_coordinator_rules::schedule::balancing::Done;
 use stele_coordinator_rules::world::{Outcome, Task};
@@ -140,9 +141,9 @@ pub struct ExplainNode(pub NodeId);
 #[rtype(result = "BTreeMap<NodeId, u64>")]
 pub struct Silences;
 
-/// To the Balancer: moves that make hosts even, best first, or why there is none.
+/// To the Balancer: what makes hosts even, best first, or why there is nothing.
 #[derive(Message)]
-#[rtype(result = "Result<Vec<Move>, Reason>")]
+#[rtype(result = "Selection")]
 pub struct SelectMoves {
     pub published: Arc<Published>,
     pub scope: Scope,

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use stele_common::{NodeId, TabletId, api};
-use stele_coordinator_rules::balance::moves::{Move, Scope};
+use stele_coordinator_rules::balance::moves::Scope;
+use stele_coordinator_rules::balance::selection::Selection;
 use stele_coordinator_rules::{Answer, EventBody, Reason};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -142,12 +143,7 @@ impl Ask {
     }
 
     /// What would be moved for evenness, at most so many, whatever holds balance back now.
-    pub async fn moves(
-        &self,
-        published: Arc<Published>,
-        scope: Scope,
-        limit: usize,
-    ) -> Result<Result<Vec<Move>, Reason>, Sorry> {
+    pub async fn moves(&self, published: Arc<Published>, scope: Scope, limit: usize) -> Result<Selection, Sorry> {
         self.moves.send(SelectMoves { published, scope, limit }).await.map_err(|_| Sorry::Ending)
     }
 

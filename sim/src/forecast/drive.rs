@@ -6,7 +6,7 @@ use super::{Forecast, Next};
 use crate::mutant::{bent, straighten};
 use std::collections::BTreeSet;
 use stele_common::{BootId, NodeId};
-use stele_coordinator_rules::balance::moves::next_moves;
+use stele_coordinator_rules::balance::selection::select;
 use stele_coordinator_rules::roster::RosterEvent;
 use stele_coordinator_rules::schedule::{DeskAction, DeskEvent};
 use stele_coordinator_rules::world::{Outcome, Task, Work};
@@ -194,7 +194,7 @@ impl Forecast {
             let mut proposal = match action {
                 DeskAction::Propose(proposal) => proposal,
                 DeskAction::AskMoves { scope, limit } => {
-                    let answer = next_moves(&self.world, &scope, limit);
+                    let answer = select(&self.world, &scope, limit);
                     self.desk(DeskEvent::Moves(answer));
                     continue;
                 }

@@ -100,6 +100,7 @@ impl Rows for Told<'_> {
             let why = match mv.why {
                 Why::Usage => "bytes",
                 Why::Count => "counts",
+                Why::Primary => "primaries",
             };
             vec![
                 mv.tablet.to_string(),

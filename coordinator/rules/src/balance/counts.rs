@@ -12,15 +12,17 @@ use crate::world::{Disk, Tablet};
 use std::collections::BTreeMap;
 use stele_common::{DiskId, NodeId, ReplicaState, TabletId};
 
-/// Whether moving one replica of the tablet makes its table fairer between nodes, or, within one node, between disks.
-pub fn still_fairer(
-    world: &World,
-    scope: &Scope,
-    ledger: &Ledger,
-    tablet: &Tablet,
-    from: &Disk,
-    to: &Disk,
-) -> Result<(), String> {
+/// Both ends of a move, and all places together.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    pub source: Peopled,
+    pub target: Peopled,
+    pub copies: u64,
+    pub capacity: u64,
+}
+
+/// The table's copies at both ends of a move: of nodes, or of disks within one node.
+pub fn places(world: &World, scope: &Scope, ledger: &Ledger, tablet: &Tablet, from: &Disk, to: &Disk) -> Places {
     let tag = world.tag_of(tablet);
     let has_tag = |node: NodeId| world.nodes.get(&node).is_some_and(|node| node.tag == tag);
     let takes_part =
@@ -40,11 +42,23 @@ pub fn still_fairer(
         here.fold(Peopled { count: 0, capacity: 0 }, |sum, (_, (_, one))| sum.and(*one))
     };
     let all = disks.values().fold(Peopled { count: 0, capacity: 0 }, |sum, (_, one)| sum.and(*one));
-    let (source, target) = (place(from), place(to));
-    if lowers_count(source, target, all.count, all.capacity) {
+    Places { source: place(from), target: place(to), copies: all.count, capacity: all.capacity }
+}
+
+/// Whether moving one replica of the tablet makes its table fairer between nodes, or, within one node, between disks.
+pub fn still_fairer(
+    world: &World,
+    scope: &Scope,
+    ledger: &Ledger,
+    tablet: &Tablet,
+    from: &Disk,
+    to: &Disk,
+) -> Result<(), String> {
+    let Places { source, target, copies, capacity } = places(world, scope, ledger, tablet, from, to);
+    if lowers_count(source, target, copies, capacity) {
         return Ok(());
     }
-    let level = if is_within { "disk" } else { "node" };
+    let level = if from.node == to.node { "disk" } else { "node" };
     let (had, has) = (source.count, target.count);
     Err(format!("of its table one {level} has {had} copies and the other {has}, which is fair by capacity"))
 }

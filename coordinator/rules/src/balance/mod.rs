@@ -11,6 +11,8 @@
 //! | which bytes go where? | [`usage`], within the [`band`]; what is left: [`chains`] |
 //! | which copies go where for the sake of counts? | [`fair`] |
 //! | what is the least that any plan must move? | [`bound`] |
+//! | which replicas are primaries, so that each node has as many? | [`primaries`] |
+//! | what comes first of all this? | [`selection`] |
 //! | which nodes hold which bucket of a colocation group, so that it is even? | [`colocate`] |
 
 pub mod band;
@@ -22,7 +24,9 @@ pub mod fair;
 pub mod moves;
 pub mod picture;
 pub mod plan;
+pub mod primaries;
 pub mod score;
+pub mod selection;
 pub mod spread;
 pub mod tally;
 pub mod usage;

@@ -5,6 +5,7 @@
 //! of a tablet on one host. It touches healthy tablets only: whatever is ill is the scheduler's.
 
 use super::counts::still_fairer;
+use super::primaries;
 use super::worth::{Filled, lowers_usage};
 use crate::checkup::verdict;
 use crate::policy::TableState;
@@ -37,6 +38,8 @@ pub enum Why {
     Usage,
     /// Lowers the count potential of its table.
     Count,
+    /// Makes primaries of its table more even: it is one, and stays one where it goes.
+    Primary,
 }
 
 /// When it is, and what balance keeps its hands off.
@@ -61,7 +64,7 @@ impl Scope {
         Scope { at, ..Scope::default() }
     }
 
-    fn holds_table(&self, table: TableId) -> bool {
+    pub fn holds_table(&self, table: TableId) -> bool {
         self.held_tables.contains(&table) || self.only_tables.as_ref().is_some_and(|only| !only.contains(&table))
     }
 }
@@ -112,6 +115,8 @@ pub fn still_worth(world: &World, scope: &Scope, ledger: &Ledger, mv: &Move) -> 
         Why::Usage => Err(not_worth(mv.tablet, source, target, bytes)),
         Why::Count => still_fairer(world, scope, ledger, tablet, from, to)
             .map_err(|detail| Reason::NotWorth { tablet: mv.tablet, detail }),
+        Why::Primary => primaries::still_worth(world, scope, ledger, tablet, replica, (from, to))
+            .map_err(|detail| Reason::NotWorth { tablet: mv.tablet, detail }),
     }
 }
 
@@ -123,7 +128,7 @@ fn not_worth(tablet: TabletId, from: Filled, to: Filled, bytes: u64) -> Reason {
 }
 
 /// Every rule about the two ends, slots aside.
-fn may_go(
+pub fn may_go(
     world: &World,
     scope: &Scope,
     ledger: &Ledger,

@@ -5,7 +5,7 @@
 //! Nothing that can wait ends a load: a landing that no tablet is short of comes about between two loads.
 
 use super::tasks::{self, Wish};
-use super::{Draft, deletion, evidence, facts, loads};
+use super::{Draft, deletion, evidence, facts, loads, roles};
 use crate::Change;
 use crate::world::{LoadPhase, Outcome, Task, Work};
 use stele_common::{ReplicaId, ReplicaState, TabletId};
@@ -87,6 +87,7 @@ fn retire(draft: &mut Draft, task: &Task, old: ReplicaId, by: ReplicaId) {
         return;
     }
     draft.record(Change::ReplicaReplaced { tablet: task.tablet, replica: old, by });
+    roles::inherit(draft, task.tablet, old, by);
     let Some(tablet) = draft.world.tablets.get(task.tablet) else { return };
     let (tablet, revision) = (tablet.id, tablet.revision);
     let Task { status, priority, task_type, .. } = *task;

@@ -19,6 +19,8 @@ use super::queue::{After, Place};
 use super::slots::{Grant, Ledger, size_of};
 use super::{Desk, DeskAction, Flight};
 use crate::balance::moves::{Move, Scope, still_worth, takes_part};
+use crate::balance::primaries::Turn;
+use crate::balance::selection::Selection;
 use crate::explain::kind_of;
 use crate::level::forbids_moves;
 use crate::plans::{Plan, Step, progress};
@@ -31,6 +33,8 @@ use stele_common::{DiskId, ReplicaId, TabletId, TabletStatus, TaskType, Tick, Ve
 
 /// Time between two looks that found nothing to do (the originals' period).
 const EVERY_MS: u64 = 20_000;
+/// From roles that changed to the next look: they are on record by then.
+const TURNS_MS: u64 = 2_000;
 /// From the last end of a batch to the next question: so many beats, in which every disk has told what it holds now.
 const SETTLE_BEATS: u64 = 3;
 /// What was moved rests for so long once its tablet has a new version, and in any case no longer than the second time;
@@ -54,6 +58,8 @@ const DOUBLINGS: u32 = 5;
 pub struct Balancing {
     /// Best first.
     waiting: VecDeque<Candidate>,
+    /// Primaries that are to change place; it costs nothing, so it waits for nothing.
+    turns: Vec<Turn>,
     /// The planner is thinking.
     asked: Option<Tick>,
     /// Not asked before.
@@ -123,18 +129,18 @@ impl Balancing {
     }
 
     /// The planner's answer.
-    pub(super) fn selected(&mut self, at: Tick, answer: Result<Vec<Move>, Reason>) {
+    pub(super) fn selected(&mut self, at: Tick, answer: Selection) {
         if self.asked.take().is_none() {
             return;
         }
-        self.next = at.plus(EVERY_MS);
-        match answer {
-            Ok(moves) => {
-                self.idle = None;
-                self.waiting = moves.into_iter().map(|mv| Candidate { mv, tries: 0 }).collect();
-            }
-            Err(reason) => (self.idle, self.failures) = (Some(reason), 0),
+        // Roles change at once: the next round may follow.
+        self.next = at.plus(if answer.turns.is_empty() { EVERY_MS } else { TURNS_MS });
+        if answer.idle.is_some() {
+            self.failures = 0;
         }
+        self.idle = answer.idle;
+        self.turns = answer.turns;
+        self.waiting = answer.moves.into_iter().map(|mv| Candidate { mv, tries: 0 }).collect();
     }
 
     /// What is left of the plan that a person applied stands in the planner's place, from where the last batch ended:
@@ -197,6 +203,7 @@ impl Desk {
             if !is_brief {
                 self.balancing.waiting.clear();
             }
+            self.balancing.turns.clear();
             self.balancing.idle = Some(reason);
             return;
         }
@@ -204,6 +211,9 @@ impl Desk {
             let in_ms = self.balancing.next.since(at);
             self.balancing.idle = Some(Reason::BalanceLooks { in_ms });
         }
+        let turns = std::mem::take(&mut self.balancing.turns);
+        let free = turns.into_iter().filter(|turn| !self.flights.contains_key(&turn.tablet));
+        actions.extend(free.map(|turn| DeskAction::Propose(Proposal::Turn(turn))));
         self.propose_moves(world, at, actions);
         let is_lost = |asked: Tick| at.since(asked) >= ANSWER_MS;
         let is_thinking = self.balancing.asked.is_some_and(|asked| !is_lost(asked));
@@ -320,7 +330,8 @@ impl Desk {
     }
 }
 
-fn grant_of(mv: &Move) -> Grant {
+/// What a move takes.
+pub fn grant_of(mv: &Move) -> Grant {
     let (task_type, leaves) = (TaskType::Balance, Some(mv.from));
     Grant { task_type, source_disk: mv.from, node: mv.to_node, disk: mv.to, bytes: mv.bytes, leaves }
 }

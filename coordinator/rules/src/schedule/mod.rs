@@ -42,6 +42,7 @@ mod property;
 mod tests;
 
 use crate::balance::moves::{Move, Scope};
+use crate::balance::selection::Selection;
 use crate::checkup::{Verdict, verdict};
 use crate::world::{Outcome, Task, Work};
 use crate::{Proposal, Reason, World};
@@ -65,7 +66,7 @@ pub enum DeskEvent {
     /// A task has ended.
     Ended { task: Task, outcome: Outcome },
     /// The planner's answer to [`DeskAction::AskMoves`].
-    Moves(Result<Vec<Move>, Reason>),
+    Moves(Selection),
     /// Look at the queue.
     Round,
 }

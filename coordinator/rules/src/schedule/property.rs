@@ -98,7 +98,7 @@ fn check(shop: &Shop, proposals: &[Proposal]) {
                 assert!(others.count() >= 1, "never the last complete copy");
             }
             // Nobody asks the planner here.
-            Proposal::Cancel { .. } | Proposal::Move { .. } => {}
+            Proposal::Cancel { .. } | Proposal::Move { .. } | Proposal::Turn(_) => {}
         }
     }
     let ledger = shop.desk.ledger(world);

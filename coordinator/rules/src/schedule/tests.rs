@@ -58,6 +58,11 @@ impl Shop {
                 let task = self.sample.world.tasks[tablet].clone();
                 return self.end(task, Outcome::Cancelled { cause: cause.clone() });
             }
+            Proposal::Turn(turn) => {
+                let (tablet, replica, ballot) =
+                    (turn.tablet, Some(turn.to), self.sample.world.next_ballot(turn.tablet));
+                return self.sample.apply(Change::PrimaryChosen { tablet, replica, ballot });
+            }
             Proposal::Clone { tablet, status, priority, source, target, .. } => {
                 (*tablet, *status, *priority, self.clone_work(*tablet, *source, *target))
             }

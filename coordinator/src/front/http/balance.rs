@@ -21,5 +21,5 @@ pub async fn show(front: Data<Front>) -> Result<Json<BalanceStatus>, Problem> {
     let now = front.ask.balance().await?;
     let published = front.ask.now();
     let next = front.ask.moves(published.clone(), now.scope.clone(), NEXT_MAX).await?;
-    Ok(Json(balance::status(&published.world, &now, next, front.ask.clock().tick())))
+    Ok(Json(balance::status(&published.world, &now, &next, front.ask.clock().tick())))
 }

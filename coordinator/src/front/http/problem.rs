@@ -115,6 +115,12 @@ fn status(reason: &Reason) -> StatusCode {
         | SourceDamaged { .. }
         | NotAdopted
         | TableDropped
+        | PrimariesEven
+        | PrimariesUneven { .. }
+        | PrimariesOnly
+        | NotPrimary { .. }
+        | LoadOnTablet { .. }
+        | PrimaryRests { .. }
         | GroupBalanceOff { .. }
         | NodesUnsettled { .. }
         | GroupUnstable { .. }

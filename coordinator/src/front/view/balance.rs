@@ -3,28 +3,30 @@
 
 use crate::actors::words::BalanceNow;
 use stele_common::Tick;
-use stele_common::api::{BalanceDone, BalanceLine, BalanceStatus, GroupBalance, MediumSpread, MoveInfo, NodeBalance};
+use stele_common::api::{
+    BalanceDone, BalanceLine, BalanceOperations, BalanceStatus, GroupBalance, MediumSpread, MoveInfo, NodeBalance,
+};
 use stele_coordinator_rules::balance::colocate;
 use stele_coordinator_rules::balance::moves::{Move, Why};
 use stele_coordinator_rules::balance::score::{Class, scores};
+use stele_coordinator_rules::balance::selection::{Operations, Selection};
 use stele_coordinator_rules::balance::spread::{Of, spreads};
 use stele_coordinator_rules::world::Group;
 use stele_coordinator_rules::{Reason, World, colocation};
 
-pub fn status(world: &World, now: &BalanceNow, next: Result<Vec<Move>, Reason>, at: Tick) -> BalanceStatus {
-    let (next, next_none) = match next {
-        Ok(moves) => (moves, None),
-        Err(reason) => (Vec::new(), Some(reason.refusal())),
-    };
+pub fn status(world: &World, now: &BalanceNow, next: &Selection, at: Tick) -> BalanceStatus {
+    let Operations { move_pri, copy_pri, copy_sec } = next.operations;
     BalanceStatus {
+        operations: BalanceOperations { move_pri, copy_pri, copy_sec, total: move_pri + copy_pri + copy_sec },
+        primaries: next.primaries.as_ref().map(Reason::refusal),
         idle: idle(now),
         running: now.running,
         waiting: now.waiting,
         done: BalanceDone { moves: now.done.moves, bytes: now.done.bytes, failed: now.done.failed },
         media: media(world, at),
         nodes: nodes(world),
-        next: next.iter().map(|mv| move_info(world, mv)).collect(),
-        next_none,
+        next: next.moves.iter().map(|mv| move_info(world, mv)).collect(),
+        next_none: next.idle.as_ref().map(Reason::refusal),
         groups: world.groups.values().map(|group| group_balance(world, group, at)).collect(),
     }
 }
@@ -88,6 +90,7 @@ fn move_info(world: &World, mv: &Move) -> MoveInfo {
         why: match mv.why {
             Why::Usage => "usage".into(),
             Why::Count => "count".into(),
+            Why::Primary => "primary".into(),
         },
     }
 }

@@ -165,6 +165,7 @@ impl<'a> Inspector<'a> {
             let threshold = self.world.knobs.balance_threshold;
             match mv.why {
                 Why::Usage => assert!(change < 0, "{mv:?} evens no bytes"),
+                Why::Primary => panic!("a plan moves no primary for its role: {mv:?}"),
                 Why::Count => {
                     assert!(self.unfairness(mv.tablet, to.medium, within) < unfair, "{mv:?} is no fairer");
                     let now = self.spread(to.medium);

@@ -73,7 +73,7 @@ fn a_batch_from_question_to_end() {
     assert!(!asks(&shop.step(DeskEvent::Round)), "it is thinking");
     let moves = planned(&shop).expect("one disk has everything");
     assert!(moves.len() >= 5, "{moves:?}");
-    shop.step(DeskEvent::Moves(Ok(moves.clone())));
+    shop.step(DeskEvent::Moves(moves.clone().into()));
     let first = proposals(shop.step(DeskEvent::Round));
     assert_eq!(first.len(), 2, "balance_slot_num_per_path at the source: {first:?}");
     assert_eq!(shop.desk.balancing().waiting().count(), moves.len() - 2);
@@ -103,7 +103,7 @@ fn tested_again_at_the_grant() {
     let (mut shop, _, disks) = heavy(4);
     shop.step(DeskEvent::Round);
     let moves = planned(&shop).expect("one disk has everything");
-    shop.step(DeskEvent::Moves(Ok(moves)));
+    shop.step(DeskEvent::Moves(moves.into()));
     // Something else has filled the others meanwhile.
     let full = shop.sample.world.disks[&disks[0]].space;
     disks[1..].iter().for_each(|disk| shop.sample.fill(*disk, full.used, full.total));
@@ -177,7 +177,7 @@ fn what_holds_it_back() {
         let (mut shop, ..) = heavy(4);
         shop.step(DeskEvent::Round);
         let moves = planned(&shop).expect("one disk has everything");
-        shop.step(DeskEvent::Moves(Ok(moves)));
+        shop.step(DeskEvent::Moves(moves.into()));
         arrange(&mut shop);
         let proposed = shop.round();
         assert!(proposed.iter().all(|proposal| !matches!(proposal, Proposal::Move { .. })), "{code}: {proposed:?}");
@@ -197,7 +197,7 @@ fn brief_repairs_and_loads() {
     shop.sample.load_all(tablet);
     shop.step(DeskEvent::Round);
     let moves = planned(&shop).expect("one disk has everything");
-    shop.step(DeskEvent::Moves(Ok(moves)));
+    shop.step(DeskEvent::Moves(moves.into()));
     let bad = shop.sample.replicas(tablet)[0];
     let good = shop.sample.world.clone();
     shop.sample.bad(tablet, bad);

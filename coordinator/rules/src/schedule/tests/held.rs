@@ -26,7 +26,8 @@ fn reason(shop: &Shop, tablet: TabletId) -> &'static str {
 fn destinations(proposals: &[Proposal]) -> Vec<NodeId> {
     let targets = proposals.iter().filter_map(|proposal| match proposal {
         Proposal::Clone { target: Target::NewOn { node, .. }, .. } => Some(*node),
-        Proposal::Clone { .. } | Proposal::Move { .. } | Proposal::Delete { .. } | Proposal::Cancel { .. } => None,
+        Proposal::Clone { .. } | Proposal::Move { .. } | Proposal::Turn(_) => None,
+        Proposal::Delete { .. } | Proposal::Cancel { .. } => None,
     });
     targets.collect()
 }

@@ -2,7 +2,7 @@
 //! invariants and the promises of every drop are asked (by [`Play`]). And what its tests arrange.
 
 use super::*;
-use crate::balance::moves::next_moves;
+use crate::balance::selection::select;
 use crate::catalog::tests::{Play, answer, orders};
 use crate::checkup::count;
 use crate::world::{Group, Task};
@@ -41,7 +41,7 @@ impl House {
         let actions = self.desk.step(self.play.world(), at, DeskEvent::Round);
         for action in &actions {
             if let DeskAction::AskMoves { scope, limit } = action {
-                let answer = next_moves(self.play.world(), scope, *limit);
+                let answer = select(self.play.world(), scope, *limit);
                 self.desk.step(self.play.world(), at, DeskEvent::Moves(answer));
             }
         }

@@ -144,6 +144,7 @@ impl Row {
             }
             Proposal::Delete { status, priority, victim, .. } => format!("{status} {priority} -r{}", index(victim)),
             Proposal::Move { mv, .. } => format!("r{}~{}", index(&mv.replica), seat(&mv.to)),
+            Proposal::Turn(turn) => format!("r{}^{}", index(&turn.from), index(&turn.to)),
             Proposal::Cancel { .. } => "cancel".into(),
         }
     }

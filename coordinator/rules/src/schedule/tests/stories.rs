@@ -8,7 +8,7 @@ use stele_common::DiskId;
 fn deletions(proposals: &[Proposal]) -> Vec<ReplicaId> {
     let victims = proposals.iter().filter_map(|proposal| match proposal {
         Proposal::Delete { victim, .. } => Some(*victim),
-        Proposal::Clone { .. } | Proposal::Move { .. } | Proposal::Cancel { .. } => None,
+        Proposal::Clone { .. } | Proposal::Move { .. } | Proposal::Turn(_) | Proposal::Cancel { .. } => None,
     });
     victims.collect()
 }
