@@ -50,7 +50,7 @@ pub const PEER_DOUBTED: &str = "stele_agent_peer_doubted_total";
 pub const PEER_DAMAGED: &str = "stele_agent_peer_damaged_total";
 
 /// The counters, each with what it counts.
-const COUNTERS: &[(&str, &str)] = &[
+pub const COUNTERS: &[(&str, &str)] = &[
     (BEATS, "Beats sent to the coordinator."),
     (CONNECTS, "Sessions opened with the coordinator."),
     (REFUSED, "Handshakes that the coordinator refused, by code."),
@@ -85,7 +85,7 @@ const COUNTERS: &[(&str, &str)] = &[
 ];
 
 /// The gauges, each with what it shows.
-const GAUGES: &[(&str, &str)] = &[
+pub const GAUGES: &[(&str, &str)] = &[
     (CONNECTED, "1 while there is a session with the coordinator."),
     (JOBS_WAITING, "Jobs that wait for a thread, by disk and lane."),
     (DISK_ONLINE, "1 while the disk is ONLINE."),

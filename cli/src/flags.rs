@@ -120,6 +120,8 @@ pub enum Verb {
     /// Who may come in: users, roles, passwords, tokens
     #[command(subcommand)]
     User(cmd::user::UserVerb),
+    /// What the coordinator writes to its log, now and from now on
+    LogLevel(cmd::log_level::LogLevelArgs),
     /// Knobs of the running coordinator; configuration files
     #[command(subcommand)]
     Config(cmd::config::ConfigVerb),

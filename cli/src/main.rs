@@ -97,6 +97,7 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Plan(verb) => cmd::plan::run(global, verb),
         Verb::Task(verb) => cmd::task::run(global, verb),
         Verb::Level(verb) => cmd::level::run(global, verb),
+        Verb::LogLevel(args) => cmd::log_level::run(global, args),
         Verb::Config(verb) => cmd::config::run(global, verb),
         Verb::Snapshot(verb) => cmd::snapshot::run(global, verb),
         Verb::Sim(verb) => cmd::sim::run(global, verb),

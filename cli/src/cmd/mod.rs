@@ -17,6 +17,7 @@ pub mod lease;
 pub mod leave;
 pub mod level;
 pub mod load;
+pub mod log_level;
 pub mod ls;
 pub mod node;
 pub mod pause;

@@ -92,6 +92,14 @@ pub struct LevelInfo {
     pub set_at: Option<String>,
 }
 
+/// `GET` and `PUT /v1/log-level`: what is written to the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogLevel {
+    /// A level, or levels by module: `info,stele_coordinator=debug`.
+    pub filter: String,
+}
+
 /// Limits of copies in force, bytes a second; 0 = no limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {

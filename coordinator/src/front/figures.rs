@@ -3,16 +3,18 @@
 
 use super::tally::Tally;
 use super::view;
+use crate::actors::words::Pending;
 use crate::published::Published;
+use std::collections::BTreeMap;
 use stele_common::api::{DrainState, PlanState};
 use stele_common::status::Level;
-use stele_common::{DiskState, Liveness, Medium, TabletStatus, Tick};
+use stele_common::{DiskState, Liveness, Medium, NodeId, TabletStatus, Tick};
 use stele_coordinator_rules::World;
 use stele_coordinator_rules::balance::spread::spreads;
 use stele_coordinator_rules::evacuation::progress;
 use stele_coordinator_rules::world::LeaseScope;
 
-pub fn set(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) {
+pub fn set(published: &Published, tally: &Tally, pending: &Pending, silences: &BTreeMap<NodeId, u64>, at: Tick) {
     let world = &*published.world;
     cluster(world, at);
     for status in TabletStatus::ALL {
@@ -28,7 +30,7 @@ pub fn set(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) {
     metrics::gauge!("stele_tablets_inconsistent").set(tally.inconsistent as f64);
     metrics::gauge!("stele_tables").set(world.tables.len() as f64);
     metrics::gauge!("stele_tasks", "state" => "running").set(world.tasks.len() as f64);
-    metrics::gauge!("stele_tasks", "state" => "pending").set(tasks_pending as f64);
+    metrics::gauge!("stele_tasks", "state" => "pending").set(pending.tasks as f64);
     metrics::gauge!("stele_tasks_history").set(world.history.len() as f64);
     for (medium, of) in spreads(world, at) {
         let label = match medium {
@@ -40,14 +42,34 @@ pub fn set(published: &Published, tally: &Tally, tasks_pending: u64, at: Tick) {
     metrics::gauge!("stele_loads_open").set(view::loads_open(world) as f64);
     metrics::gauge!("stele_strays").set(world.strays.len() as f64);
     let (used, total) = view::bytes(world);
-    metrics::gauge!("stele_bytes_used").set(used as f64);
-    metrics::gauge!("stele_bytes_total").set(total as f64);
+    metrics::gauge!("stele_used_bytes").set(used as f64);
+    metrics::gauge!("stele_capacity_bytes").set(total as f64);
     for state in PlanState::ALL {
         let plans = world.plans.iter().filter(|plan| plan.state == state).count();
         metrics::gauge!("stele_plans", "state" => state.as_str()).set(plans as f64);
     }
     drains(published, at);
     leases(world, at);
+    risk(world, tally, pending, silences);
+}
+
+/// How near things are to going wrong.
+fn risk(world: &World, tally: &Tally, pending: &Pending, silences: &BTreeMap<NodeId, u64>) {
+    // The process that answers is the one that leads: there is no other yet.
+    metrics::gauge!("stele_leader").set(1.0);
+    if let Some(margin) = tally.margin.shown(world) {
+        metrics::gauge!("stele_fault_margin", "domain" => "hosts").set(f64::from(margin.hosts));
+        metrics::gauge!("stele_fault_margin", "domain" => "disks").set(f64::from(margin.disks));
+        if let Some(racks) = margin.racks {
+            metrics::gauge!("stele_fault_margin", "domain" => "racks").set(f64::from(racks));
+        }
+    }
+    let oldest = pending.oldest.as_ref().map_or(0, |oldest| oldest.for_ms);
+    metrics::gauge!("stele_ill_oldest_seconds").set(oldest as f64 / 1000.0);
+    metrics::gauge!("stele_problems").set(tally.problems.len() as f64);
+    let alive = world.nodes.values().filter(|node| node.liveness == Liveness::Alive);
+    let silence = alive.filter_map(|node| silences.get(&node.id)).max().copied().unwrap_or(0);
+    metrics::gauge!("stele_silence_seconds").set(silence as f64 / 1000.0);
 }
 
 /// Who is there.

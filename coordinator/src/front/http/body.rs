@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use actix_web::http::StatusCode;
-use actix_web::web::{BytesMut, Payload};
+use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -14,12 +14,16 @@ pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The body as `T`.
 pub async fn read<T: DeserializeOwned>(payload: Payload) -> Result<T, Problem> {
-    let bytes = match tokio::time::timeout(BODY_DEADLINE, gather(payload)).await {
-        Ok(bytes) => bytes?,
-        Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took longer than 10 s")),
-    };
-    serde_json::from_slice(&bytes)
+    serde_json::from_slice(&whole(payload).await?)
         .map_err(|error| Problem::bad_request(format!("the body is not what this path takes: {error}")))
+}
+
+/// All its bytes.
+pub async fn whole(payload: Payload) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(BODY_DEADLINE, gather(payload)).await {
+        Ok(bytes) => bytes.map(BytesMut::freeze),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took longer than 10 s")),
+    }
 }
 
 async fn gather(mut payload: Payload) -> Result<BytesMut, Problem> {

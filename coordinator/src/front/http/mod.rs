@@ -14,9 +14,11 @@ mod guard;
 mod leases;
 mod level;
 mod loads;
+mod logs;
 mod plans;
 mod probes;
 mod problem;
+mod repeats;
 mod sql;
 mod tables;
 mod tablets;
@@ -65,6 +67,8 @@ pub struct Front {
     bulletins: Bulletins,
     /// Of those that listen to events.
     seats: Arc<Semaphore>,
+    /// Writes that came with a key.
+    repeats: repeats::Repeats,
 }
 
 /// One page of a list: so many, after the one where the last page ended.
@@ -81,7 +85,16 @@ impl Front {
         let (told, bulletins) = watch::channel(Arc::new(Bulletin::default()));
         actix_rt::spawn(bulletin::keep(ask.snapshots(), tally.clone(), ask.clock(), told));
         let engine = Engine::new(ask.clone(), tally.clone());
-        Front { ask, tally, metrics, engine, users, bulletins, seats: events::seats() }
+        Front {
+            ask,
+            tally,
+            metrics,
+            engine,
+            users,
+            bulletins,
+            seats: events::seats(),
+            repeats: repeats::Repeats::default(),
+        }
     }
 
     /// The sums for a snapshot.
@@ -121,6 +134,7 @@ pub fn app(
         .app_data(front)
         .app_data(PathConfig::default().error_handler(|error, _| Problem::bad_request(error.to_string()).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| Problem::bad_request(error.to_string()).into()))
+        .wrap(middleware::from_fn(repeats::once))
         .wrap(middleware::from_fn(web::same_origin))
         .wrap(middleware::from_fn(guard::guard))
         .wrap(middleware::from_fn(count))
@@ -181,6 +195,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(loads::commit)
         .service(loads::show)
         .service(loads::abort)
+        .service(logs::show)
+        .service(logs::set)
         .service(verify::start)
         .service(verify::show)
         .service(world::show)

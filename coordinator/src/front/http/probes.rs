@@ -1,6 +1,6 @@
 //! `/livez`, `/readyz`, `/metrics`: for supervisors and scrapers.
 
-use super::{Front, Problem};
+use super::{Front, Problem, events};
 use crate::front::figures;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
@@ -34,9 +34,11 @@ pub async fn readyz(front: Data<Front>) -> Result<Json<Value>, Problem> {
 /// Prometheus text.
 #[get("/metrics")]
 pub async fn metrics(front: Data<Front>) -> Result<HttpResponse, Problem> {
-    let pending = front.ask.pending().await?.tasks;
+    let (pending, silences) = (front.ask.pending().await?, front.ask.silences().await?);
     let published = front.ask.now();
-    figures::set(&published, &front.tally(&published), pending, front.ask.clock().tick());
+    figures::set(&published, &front.tally(&published), &pending, &silences, front.ask.clock().tick());
+    let readers = events::SEATS - front.seats.available_permits();
+    ::metrics::gauge!("stele_event_readers").set(readers as f64);
     front.metrics.run_upkeep();
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(front.metrics.render()))
 }

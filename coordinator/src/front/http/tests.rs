@@ -400,3 +400,33 @@ async fn pages() {
     assert_eq!(scene.get("/v1/tasks?state=history&limit=0").await.1, json!({"tasks": []}));
     scene.house.close().await;
 }
+
+/// A write that is asked again under its key is not done again, and answered as before; the key of another wish is
+/// refused.
+#[actix::test]
+async fn idempotency() {
+    let mut scene = Scene::new(3).await;
+    scene.table().await;
+    let front = scene.front();
+    let app = init_service(app(front)).await;
+    let lease = |key: &str, minutes: u64| {
+        let node = scene.agents[0].node;
+        let body = json!({"on": {"kind": "maintenance", "node": node}, "for_ms": minutes * 60_000, "owner": "ann"});
+        let request = TestRequest::post().uri("/v1/leases").insert_header(("Idempotency-Key", key));
+        request.set_payload(body.to_string()).to_request()
+    };
+    let mut ids = Vec::new();
+    for (key, minutes) in [("a", 60), ("a", 60), ("b", 60)] {
+        let answer = call_service(&app, lease(key, minutes)).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let value: Value = serde_json::from_slice(&read_body(answer).await).unwrap();
+        ids.push(value["id"].clone());
+    }
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[0], ids[2]);
+    let answer = call_service(&app, lease("a", 30)).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let kept = scene.house.ask.now().world.leases.len();
+    assert_eq!(kept, 2);
+    scene.house.close().await;
+}

@@ -1,0 +1,46 @@
+//! What a scraper gets from real processes, and a log that says more when it is told to.
+
+use crate::cluster::Cluster;
+use crate::data;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+fn scrape(address: &str) -> String {
+    let answer = ureq::get(format!("http://{address}/metrics")).call().expect("it answers");
+    answer.into_body().read_to_string().expect("text")
+}
+
+/// Prometheus' own tool finds nothing to mend; without it, where CI did not promise it, nothing is checked.
+fn check(text: &str) {
+    let started =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut tool = match started {
+        Ok(tool) => tool,
+        Err(error) => return assert!(std::env::var_os("CI").is_none(), "promtool is needed in CI: {error}"),
+    };
+    tool.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
+    let output = tool.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Coordinator and agents show what a stock scraper takes without complaint; the log's filter is changed live.
+#[test]
+fn metrics_and_logs() {
+    let cluster = Cluster::up(3, 1);
+    let source = cluster.root.path().join("source");
+    data::write(&source, 6, 1);
+    cluster.ok(&["table", "create", "d.t", "--replication", "3", "--buckets", "2"]);
+    cluster.ok(&["load", "d.t", source.to_str().expect("utf-8")]);
+    cluster.until_whole(3);
+    let text = scrape(&cluster.http);
+    for line in ["stele_leader 1", "stele_fault_margin{domain=\"hosts\"} 2", "stele_tablets{status=\"HEALTHY\"} 2"] {
+        assert!(text.lines().any(|found| found == line), "no {line} in {text}");
+    }
+    check(&text);
+    check(&scrape(&cluster.agents[0].http));
+
+    assert!(cluster.ok(&["log-level", "info,stele_coordinator=debug"]).contains("stele_coordinator=debug"));
+    assert!(cluster.ok(&["log-level", "-o", "json"]).contains("\"info,stele_coordinator=debug\""));
+    let refused = cluster.stele(&["log-level", "info,=x=y"]);
+    assert!(!refused.status.success(), "{refused:?}");
+}
