@@ -15,6 +15,7 @@ mod leases;
 mod level;
 mod loads;
 mod logs;
+mod openapi;
 mod plans;
 mod probes;
 mod problem;
@@ -197,6 +198,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(loads::abort)
         .service(logs::show)
         .service(logs::set)
+        .service(openapi::show)
         .service(verify::start)
         .service(verify::show)
         .service(world::show)

@@ -81,17 +81,22 @@ fn hash_of(tablet: TabletId, version: Version) -> VersionHash {
 
 async fn ask(front: Data<Front>, method: Method, path: &str, body: Option<Vec<u8>>) -> (StatusCode, Value) {
     let app = init_service(app(front)).await;
-    let mut request = TestRequest::default().method(method).uri(path);
+    let mut request = TestRequest::default().method(method.clone()).uri(path);
     if let Some(body) = body {
         request = request.set_payload(body);
     }
     let response = call_service(&app, request.to_request()).await;
     let status = response.status();
+    let is_json =
+        response.headers().get("content-type").is_some_and(|it| it.to_str().is_ok_and(|it| it.contains("json")));
     let is_problem = response.headers().get("content-type").is_some_and(|it| it == "application/problem+json");
     let bytes = read_body(response).await;
     let value =
         serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
     assert_eq!(is_problem, !status.is_success(), "{path}: {status} {value}");
+    if is_json {
+        openapi::tests::check(&method, path, status, &value);
+    }
     (status, value)
 }
 
@@ -424,8 +429,8 @@ async fn idempotency() {
     }
     assert_eq!(ids[0], ids[1]);
     assert_ne!(ids[0], ids[2]);
-    let answer = call_service(&app, lease("a", 30)).await;
-    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let Err(refused) = actix_web::test::try_call_service(&app, lease("a", 30)).await else { panic!("not refused") };
+    assert_eq!(refused.as_response_error().status_code(), StatusCode::UNPROCESSABLE_ENTITY);
     let kept = scene.house.ask.now().world.leases.len();
     assert_eq!(kept, 2);
     scene.house.close().await;
