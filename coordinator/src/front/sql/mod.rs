@@ -38,6 +38,8 @@ use tokio_rustls::TlsAcceptor;
 const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 /// Connections at once, where the process may open so many files.
 const CONNECTIONS_MAX: usize = 12_288;
+/// Files that the rest of the process may open: 4 096 agents, 2 048 connections of HTTP, the store, and room.
+const FILES_ELSEWHERE: u64 = 8_192;
 /// After a failed accept (no file descriptors left), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -63,13 +65,14 @@ pub fn start(listener: std::net::TcpListener, port: Port) -> std::io::Result<Arb
     Ok(arbiter)
 }
 
-/// Half of the files that we may open: agents, HTTP and the store need theirs whatever comes in here.
+/// What of the files that we may open is left when agents, HTTP and the store have theirs; half, where there are few.
 fn room() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).ok();
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(files / 2).unwrap_or(usize::MAX).min(CONNECTIONS_MAX)
+    let room = files.saturating_sub(FILES_ELSEWHERE).max(files / 2);
+    usize::try_from(room).unwrap_or(usize::MAX).min(CONNECTIONS_MAX)
 }
 
 async fn serve(listener: TcpListener, port: Rc<Port>, most: usize) {

@@ -18,6 +18,8 @@ static DIALECT: MySqlDialect = MySqlDialect {};
 const TOKENS_MAX: usize = 20_000;
 /// Tokens of one condition at most: chains of AND are trees, and whoever walks them recurses.
 const CONDITION_MAX: usize = 1_000;
+/// Parentheses in one another at most.
+const DEPTH_MAX: usize = 24;
 /// Characters of what was found that are shown.
 const FOUND_MAX: usize = 40;
 
@@ -58,7 +60,7 @@ impl Reader {
     pub fn new(tokens: Vec<TokenWithSpan>) -> Reader {
         let end = tokens.last().map_or((1, 1), |token| (token.span.end.line, token.span.end.column));
         let left = tokens.len();
-        let parser = Parser::new(&DIALECT).with_recursion_limit(50).with_tokens_with_locations(tokens);
+        let parser = Parser::new(&DIALECT).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens);
         Reader { parser, left, end }
     }
 
@@ -304,15 +306,48 @@ fn not_understood<T>(expr: &Expr) -> Result<T, Fault> {
     )))
 }
 
+/// Chains of AND and of OR are walked, not recursed into: only parentheses go deeper, and those are few.
 fn filter(expr: Expr) -> Result<Filter, Fault> {
+    match bare(expr) {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            chain(*left, *right, BinaryOperator::And).map(Filter::And)
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Or, right } => {
+            chain(*left, *right, BinaryOperator::Or).map(Filter::Or)
+        }
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => Ok(Filter::Not(Box::new(filter(*expr)?))),
+        other => leaf(other),
+    }
+}
+
+/// Without the parentheses around it.
+fn bare(mut expr: Expr) -> Expr {
+    while let Expr::Nested(inner) = expr {
+        expr = *inner;
+    }
+    expr
+}
+
+fn chain(mut left: Expr, right: Expr, by: BinaryOperator) -> Result<Vec<Filter>, Fault> {
+    let mut parts = vec![filter(right)?];
+    loop {
+        match left {
+            Expr::BinaryOp { left: before, op, right } if op == by => {
+                parts.push(filter(*right)?);
+                left = *before;
+            }
+            first => {
+                parts.push(filter(first)?);
+                parts.reverse();
+                return Ok(parts);
+            }
+        }
+    }
+}
+
+fn leaf(expr: Expr) -> Result<Filter, Fault> {
     let negated = |negated: bool, filter| if negated { Filter::Not(Box::new(filter)) } else { filter };
     match expr {
-        Expr::Nested(inner) => filter(*inner),
-        Expr::UnaryOp { op: UnaryOperator::Not, expr } => Ok(Filter::Not(Box::new(filter(*expr)?))),
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-            Ok(Filter::And(vec![filter(*left)?, filter(*right)?]))
-        }
-        Expr::BinaryOp { left, op: BinaryOperator::Or, right } => Ok(Filter::Or(vec![filter(*left)?, filter(*right)?])),
         Expr::BinaryOp { left, op, right } => match comparison(&op) {
             Some(op) => Ok(Filter::Compare { left: operand(*left)?, op, right: operand(*right)? }),
             None => not_understood(&Expr::BinaryOp { left, op, right }),
@@ -352,8 +387,7 @@ fn comparison(op: &BinaryOperator) -> Option<Op> {
 }
 
 fn operand(expr: Expr) -> Result<Operand, Fault> {
-    match expr {
-        Expr::Nested(inner) => operand(*inner),
+    match bare(expr) {
         Expr::Identifier(name) => Ok(Operand::Column(name.value)),
         Expr::CompoundIdentifier(names) => {
             Ok(Operand::Column(names.into_iter().next_back().map(|name| name.value).unwrap_or_default()))

@@ -100,7 +100,12 @@ fn deep_and_long() {
     for sql in [deep, long, wide] {
         assert!(one(&sql).is_err());
     }
-    assert!(one(&format!("SHOW BACKENDS WHERE a = 1{}", " AND a = 1".repeat(200))).is_ok());
+    for by in ["AND", "OR"] {
+        assert!(one(&format!("SHOW BACKENDS WHERE a = 1{}", format!(" {by} a = 1").repeat(200))).is_ok());
+    }
+    let nested = |depth: usize| format!("SHOW BACKENDS WHERE {}a = 1{}", "(".repeat(depth), ")".repeat(depth));
+    assert!(one(&nested(10)).is_ok());
+    assert!(one(&nested(300)).unwrap_err().text.contains("nested too deeply"));
     let columns = format!("CREATE TABLE t {}x{}", "(".repeat(5_000), ")".repeat(5_000));
     assert!(one(&columns).is_ok());
 }
