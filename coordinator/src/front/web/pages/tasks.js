@@ -21,7 +21,7 @@ const end = (task) => {
 function how(task) {
   if (task.kind === "DELETE") return task.state === "RUNNING" ? "waits for proof of the others" : "";
   if (task.state === "RUNNING") return progress(task.bytes_done, task.bytes_total, `${bytes(task.bytes_done)} of ${bytes(task.bytes_total)}, ${rate(task.bytes_per_s)}`);
-  return task.state === "FINISHED" ? bytes(task.bytes_done) : "";
+  return task.state === "FINISHED" && task.bytes_done ? bytes(task.bytes_done) : "";
 }
 
 export const taskColumns = [
