@@ -1,5 +1,5 @@
-//! Gauges of the world, set when somebody scrapes. In: a snapshot and its sums. Out: the values of `describe_world`
-//! in [`crate::telemetry`].
+//! Gauges of the world, set when somebody scrapes. In: a snapshot and its sums. Out: gauges of
+//! [`crate::telemetry::list`].
 
 use super::tally::Tally;
 use super::view;
