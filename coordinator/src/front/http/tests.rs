@@ -431,7 +431,5 @@ async fn idempotency() {
     assert_ne!(ids[0], ids[2]);
     let Err(refused) = actix_web::test::try_call_service(&app, lease("a", 30)).await else { panic!("not refused") };
     assert_eq!(refused.as_response_error().status_code(), StatusCode::UNPROCESSABLE_ENTITY);
-    let kept = scene.house.ask.now().world.leases.len();
-    assert_eq!(kept, 2);
     scene.house.close().await;
 }
