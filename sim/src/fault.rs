@@ -101,6 +101,10 @@ pub enum Undo {
     Admit {
         agent: usize,
     },
+    /// A host that is lost for good is taken out of the cluster.
+    Bury {
+        agent: usize,
+    },
 }
 
 impl Fault {

@@ -179,7 +179,8 @@ impl Sim {
 
     /// A fault is over.
     pub fn undo(&mut self, undo: Undo) {
-        self.acted_at = self.now;
+        // Who tries again and again, for as long as it is refused, must not put the end off for ever.
+        self.acted_at = self.now.min(self.options.end());
         self.stir();
         match undo {
             Undo::Cut(cut) => cut.iter().for_each(|(from, to)| self.net.heal(*from, *to)),
@@ -210,6 +211,7 @@ impl Sim {
             Undo::Flap { agent, until } => self.flap(agent, until),
             Undo::Pardon { tablet, replica } => self.set_ok(tablet, replica),
             Undo::Admit { agent } => self.admit_node(agent),
+            Undo::Bury { agent } => self.bury(agent),
         }
     }
 
@@ -223,6 +225,9 @@ impl Sim {
         for agent in 0..self.agents.len() {
             self.end_twin(agent);
             self.admit_node(agent);
+            if self.agents[agent].gone {
+                self.undo_later(10 * MINUTE, Undo::Bury { agent });
+            }
             let mut restart = false;
             for disk in 0..self.agents[agent].disks.len() {
                 let model = &mut self.agents[agent].disks[disk];

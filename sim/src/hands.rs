@@ -110,6 +110,17 @@ impl Sim {
         }
     }
 
+    /// A host that is lost for good is taken out: while too many of those that should be there are away, the level stays
+    /// down until a person says that nobody waits for them.
+    pub fn bury(&mut self, agent: usize) {
+        let Some(node) = self.node_of(agent).filter(|_| self.agents[agent].gone) else { return };
+        let ask = RemoveAsk { force: true, check: false, owner: "operator".to_string() };
+        self.coordinate(EventBody::RemoveNode { node, ask }, Asker::Nobody);
+        if self.node_of(agent).is_some() {
+            self.undo_later(MINUTE, Undo::Bury { agent });
+        }
+    }
+
     /// A host whose agent comes and goes for some hours.
     pub fn begin_flapping(&mut self, agent: usize) -> bool {
         let until = self.now + HOUR + self.fate.below(3 * HOUR);

@@ -28,6 +28,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// When it is over, milliseconds of virtual time, unless somebody has acted just before.
+    pub fn end(&self) -> u64 {
+        self.hours * HOUR + self.calm_minutes * MINUTE
+    }
+}
+
 /// What the seed chose.
 #[derive(Clone, Debug)]
 pub struct Mix {

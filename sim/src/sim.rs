@@ -266,7 +266,7 @@ impl Sim {
         }
         let calm = self.options.hours * HOUR;
         self.queue.put(calm, Next::Calm);
-        self.queue.put(calm + self.options.calm_minutes * MINUTE, Next::End);
+        self.queue.put(self.options.end(), Next::End);
         self.queue.put(10 * MINUTE, Next::FullCheck);
     }
 

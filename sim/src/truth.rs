@@ -80,8 +80,15 @@ impl Truth {
 
     /// Replicas on disks that still exist and hold `version` (or a later one) with every byte right.
     pub fn holders(&self, agents: &[Agent], tablet: TabletId, version: Version) -> Vec<Spot> {
+        let spots = self.holders_with_doubled(agents, tablet, version).into_iter();
+        spots.filter(|spot| !agents[spot.agent].disks[spot.disk].doubled).collect()
+    }
+
+    /// The same with disks that a copy was made of: the budget counts them as lost, but nobody takes away what they
+    /// alone hold ([`crate::sim::Sim::end_twin`]).
+    pub fn holders_with_doubled(&self, agents: &[Agent], tablet: TabletId, version: Version) -> Vec<Spot> {
         let mut found = Vec::new();
-        for (agent, disk, model) in disks(agents).filter(|(_, _, model)| !model.doubled) {
+        for (agent, disk, model) in disks(agents) {
             let here = model.replicas.iter().filter(|(_, dir)| dir.label.tablet == tablet);
             for (replica, dir) in here {
                 if self.reach(tablet, *replica, model, dir).is_some_and(|reached| reached >= version) {

@@ -30,7 +30,8 @@ impl Sim {
         true
     }
 
-    /// The operator takes one of the two away: mostly the copy, sometimes what it was made from.
+    /// The operator takes one of the two away: mostly the copy, sometimes what it was made from, if that holds nothing by
+    /// now that nobody else has.
     pub fn end_twin(&mut self, agent: usize) {
         let Some(place) = self.agents[agent].disks.iter().position(|model| model.twin) else { return };
         let owners = self.agents.iter().enumerate().flat_map(|(owner, host)| {
@@ -44,7 +45,8 @@ impl Sim {
         };
         let keeps_copy =
             self.agents[agent].life.is_some() && !self.agents[agent].removed && owner.as_ref().is_some_and(is_same);
-        if keeps_copy && self.fate.below(3) == 0 {
+        let is_spare = owner.is_some_and(|(owner, disk)| self.may_lose(owner, disk));
+        if keeps_copy && self.fate.below(3) == 0 && is_spare {
             self.agents[agent].disks[place].twin = false;
             self.touch_disk(agent, place);
         } else {

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! An old copy begins its first leadership with the number that its true self had already given to another, or with a
-//! lower count: this sees it by the count, [`super::level::higher_epoch`] by the number. It must never tell a number that
+//! lower count: this sees it by the count, or by a mark of its own leadership before it gave any, and
+//! [`super::level::higher_epoch`] by the number. It must never tell a number that
 //! is not durable, nor one that it may itself have given wrongly: nothing is told before the agents had time to object.
 
 use crate::World;
@@ -25,6 +26,11 @@ pub fn unknown(world: &World, mark: StoreMark) -> Option<String> {
     // Its disks may not have seen that epoch: they learn it with the first order.
     if epoch > world.epoch {
         return Some(format!("was told of epoch {epoch}, ours is {}", world.epoch));
+    }
+    if epoch == world.epoch && !world.may_have_told() {
+        let text =
+            format!("was told of record {sequence} under epoch {epoch}, under which we have told nobody anything");
+        return Some(text);
     }
     let most = match epoch == world.epoch {
         true => world.sequence,
@@ -42,8 +48,11 @@ impl World {
             Level::Stopped | Level::Blind => false,
             Level::Freezed | Level::Steady | Level::Lively => true,
         };
-        // Who has heard of a later store says so within a grace.
-        let had_time = self.ticked.since(self.began) >= self.knobs.lost_ms;
-        if is_trusted && had_time { self.sequence } else { 0 }
+        if is_trusted && self.may_have_told() { self.sequence } else { 0 }
+    }
+
+    /// Who has heard of a later store says so within a grace; before that this leadership tells nobody anything.
+    fn may_have_told(&self) -> bool {
+        self.ticked.since(self.began) >= self.knobs.lost_ms
     }
 }

@@ -21,6 +21,7 @@ use super::{Desk, DeskAction, Flight};
 use crate::balance::moves::{Move, Scope, still_worth, takes_part};
 use crate::balance::primaries::Turn;
 use crate::balance::selection::Selection;
+use crate::balance::spread::spreads;
 use crate::explain::kind_of;
 use crate::level::forbids_moves;
 use crate::plans::{Plan, Step, progress};
@@ -37,8 +38,8 @@ const EVERY_MS: u64 = 20_000;
 const TURNS_MS: u64 = 2_000;
 /// From the last end of a batch to the next question: so many beats, in which every disk has told what it holds now.
 const SETTLE_BEATS: u64 = 3;
-/// What was moved rests for so long once its tablet has a new version, and in any case no longer than the second time;
-/// another set of disks ends all rests at once. A copy has only the newest version, so it may be smaller than what it
+/// What was moved rests for so long once its tablet has a new version. Without one its bytes are what they were, and only
+/// disks that are uneven after the second time are a reason to move it again; another set of disks ends all rests at once. A copy has only the newest version, so it may be smaller than what it
 /// replaces: a plan that saw that at once would move it on or back, for a gain that the next loads undo.
 const REST_MS: u64 = 3_600_000;
 const REST_MAX_MS: u64 = 24 * REST_MS;
@@ -121,10 +122,12 @@ impl Balancing {
         if disks != self.disks {
             (self.disks, self.moved) = (disks, BTreeMap::new());
         }
+        let is_uneven = self.moved.values().any(|moved| at.since(moved.at) >= REST_MAX_MS)
+            && spreads(world, at).values().any(|of| of.spread.width() >= world.knobs.balance_threshold);
         self.moved.retain(|_, moved| {
             let rested = at.since(moved.at);
             let is_same = world.tablets.get(moved.tablet).is_some_and(|tablet| tablet.committed <= moved.version);
-            rested < REST_MS || (is_same && rested < REST_MAX_MS)
+            rested < REST_MS || (is_same && (rested < REST_MAX_MS || !is_uneven))
         });
     }
 

@@ -24,6 +24,8 @@ fn marks_that_were_ours() {
     play.restarts();
     let end_of_first = play.world().sequences[&Epoch(2)];
     play.happens(EventBody::DropTable { db: "d".into(), name: "t1".into() });
+    let grace = play.world().knobs.lost_ms;
+    play.passes(grace);
     let now = play.world().sequence;
     assert!(end_of_first < now, "{end_of_first} records, then {now}");
     let cases = [
@@ -46,6 +48,24 @@ fn marks_that_were_ours() {
             let cause = play.world().level_cause.clone().map(|cause| cause.detail()).unwrap_or_default();
             assert!(cause.contains("was told of") && cause.contains(&node.to_string()), "{cause}");
         }
+    }
+}
+
+/// Before the grace of a leadership is over it has told nobody anything: a mark that bears its number is another's,
+/// whatever the count. (A copy of the store that lacked nothing but the beginning of the last leadership.)
+#[test]
+fn a_leadership_that_was_given_twice() {
+    for (has_told, expected) in [(false, Level::Blind), (true, Level::Lively)] {
+        let (mut play, _) = Play::loaded(3);
+        play.restarts();
+        let told = mark(play.world().epoch.0, play.world().sequence);
+        let nodes = play.sample.nodes();
+        if has_told {
+            nodes[1..].iter().for_each(|node| play.returns(*node, 700));
+            play.passes(play.world().knobs.lost_ms);
+        }
+        returns_with(&mut play, nodes[0], 900, told);
+        assert_eq!(play.world().level, expected, "{has_told}");
     }
 }
 
