@@ -57,7 +57,7 @@ impl Sim {
             // Others that nobody knows to be damaged bear witness; that no piece goes is looked after byte by byte.
             return;
         }
-        let holders = self.truth.holders_with_doubled(&self.agents, tablet, truth.acked);
+        let holders = self.truth.holders_anywhere(&self.agents, tablet, truth.acked);
         let was_good = holders.iter().any(|spot| spot.replica == victim);
         let Some(life) = &self.coordinator.life else { return };
         let Some(known) = life.world.tablets.get(tablet) else { return };

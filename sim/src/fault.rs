@@ -73,6 +73,8 @@ pub enum Undo {
     },
     /// Drains that could not end are taken back.
     Drains,
+    /// Operators take back what has no room to end.
+    FullDrains,
     /// A host under maintenance is switched off for so long.
     Switched {
         agent: usize,

@@ -177,10 +177,15 @@ impl Sim {
         true
     }
 
-    /// A fault is over.
-    pub fn undo(&mut self, undo: Undo) {
+    /// Something changed that the cluster answers to: an operator, the end of a fault, room that trash held until now.
+    pub fn acted(&mut self) {
         // Who tries again and again, for as long as it is refused, must not put the end off for ever.
         self.acted_at = self.now.min(self.options.end());
+    }
+
+    /// A fault is over.
+    pub fn undo(&mut self, undo: Undo) {
+        self.acted();
         self.stir();
         match undo {
             Undo::Cut(cut) => cut.iter().for_each(|(from, to)| self.net.heal(*from, *to)),
@@ -200,6 +205,7 @@ impl Sim {
             Undo::Drain { agent } => self.undrain(agent, None),
             Undo::DrainDisk { agent, disk } => self.undrain(agent, Some(disk)),
             Undo::Drains => self.settle_drains(),
+            Undo::FullDrains => self.give_up_full_drains(),
             Undo::Switched { agent, down } if self.agents[agent].life.is_some() && self.phase == Phase::Chaos => {
                 self.agent_crash(agent);
                 self.queue.put(self.now + down, Next::AgentStart { agent });
@@ -247,6 +253,7 @@ impl Sim {
         }
         self.queue.put(self.now + 3 * SECOND, Next::CoordinatorStart);
         self.undo_later(2 * MINUTE, Undo::Drains);
+        self.undo_later(HOUR, Undo::FullDrains);
         // Rot that nobody has read yet is looked for at once.
         let verify = EventBody::Verify(api::VerifyStart { table: None, tablets: Vec::new() });
         let event = Box::new(verify);

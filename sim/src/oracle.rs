@@ -89,7 +89,7 @@ impl Sim {
         if acked == Version::EMPTY {
             return;
         }
-        if !self.truth.holders(&self.agents, tablet, acked).is_empty() {
+        if !self.truth.holders_anywhere(&self.agents, tablet, acked).is_empty() {
             // While damage is left, the next load may be held by damaged copies alone.
             if self.truth.scattered.contains(&tablet) && !self.is_sick(tablet) {
                 self.truth.scattered.remove(&tablet);

@@ -7,9 +7,10 @@ use crate::faults::Undo;
 use crate::net::Place;
 use crate::options::{HOUR, MINUTE, SECOND};
 use crate::sim::{Next, Sim};
+use std::collections::BTreeSet;
 use stele_common::api::{DrainAsk, LeaseAsk, LeaseOn, TableSet};
 use stele_common::{DiskId, NodeId};
-use stele_coordinator_rules::EventBody;
+use stele_coordinator_rules::{EventBody, Reason};
 
 impl Sim {
     /// The node that runs, or ran, on a host.
@@ -159,6 +160,29 @@ impl Sim {
             }
             for disk in 0..self.agents[agent].disks.len() {
                 if self.agents[agent].disks[disk].draining && self.fate.coin() {
+                    self.take_drain_back(agent, Some(disk));
+                }
+            }
+        }
+    }
+
+    /// An hour later some are told that nothing has room for what is left there: those are taken back.
+    pub fn give_up_full_drains(&mut self) {
+        let Some(life) = &self.coordinator.life else { return self.undo_later(10 * SECOND, Undo::FullDrains) };
+        let is_full = |reason: &Reason| reason.code() == "no_destination";
+        let stuck = life.desk.entries().filter(|entry| entry.reason.as_ref().is_some_and(is_full));
+        let tablets = stuck.filter_map(|entry| life.world.tablets.get(entry.tablet));
+        let nodes = tablets.flat_map(|tablet| &tablet.replicas).filter_map(|replica| life.world.nodes.get(&replica.node));
+        let hosts: BTreeSet<String> = nodes.map(|node| node.host.clone()).collect();
+        for agent in 0..self.agents.len() {
+            if !hosts.contains(&self.agents[agent].host) {
+                continue;
+            }
+            if self.agents[agent].draining {
+                self.take_drain_back(agent, None);
+            }
+            for disk in 0..self.agents[agent].disks.len() {
+                if self.agents[agent].disks[disk].draining {
                     self.take_drain_back(agent, Some(disk));
                 }
             }

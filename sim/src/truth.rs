@@ -78,17 +78,21 @@ impl Truth {
         Some(reached)
     }
 
-    /// Replicas on disks that still exist and hold `version` (or a later one) with every byte right.
+    /// Replicas on disks that still exist and hold `version` (or a later one) with every byte right. Of a disk that was
+    /// copied neither counts: the budget takes both for lost.
     pub fn holders(&self, agents: &[Agent], tablet: TabletId, version: Version) -> Vec<Spot> {
-        let spots = self.holders_with_doubled(agents, tablet, version).into_iter();
-        spots.filter(|spot| !agents[spot.agent].disks[spot.disk].doubled).collect()
+        let spots = self.holders_anywhere(agents, tablet, version).into_iter();
+        let is_single = |spot: &Spot| {
+            let model = &agents[spot.agent].disks[spot.disk];
+            !model.doubled && !model.twin
+        };
+        spots.filter(is_single).collect()
     }
 
-    /// The same with disks that a copy was made of: the budget counts them as lost, but nobody takes away what they
-    /// alone hold ([`crate::sim::Sim::end_twin`]).
-    pub fn holders_with_doubled(&self, agents: &[Agent], tablet: TabletId, version: Version) -> Vec<Spot> {
+    /// The same with disks that were copied, and the copies.
+    pub fn holders_anywhere(&self, agents: &[Agent], tablet: TabletId, version: Version) -> Vec<Spot> {
         let mut found = Vec::new();
-        for (agent, disk, model) in disks(agents) {
+        for (agent, disk, model) in disks_and_twins(agents) {
             let here = model.replicas.iter().filter(|(_, dir)| dir.label.tablet == tablet);
             for (replica, dir) in here {
                 if self.reach(tablet, *replica, model, dir).is_some_and(|reached| reached >= version) {
@@ -97,6 +101,16 @@ impl Truth {
             }
         }
         found
+    }
+
+    /// Whether the newest acknowledged version of some tablet lies there and nowhere else.
+    pub fn holds_alone(&self, agents: &[Agent], agent: usize, disk: usize) -> bool {
+        let here = agents[agent].disks[disk].replicas.values().map(|dir| dir.label.tablet);
+        here.collect::<BTreeSet<TabletId>>().into_iter().any(|tablet| {
+            let Some(truth) = self.tablets.get(&tablet) else { return false };
+            let holders = self.holders_anywhere(agents, tablet, truth.acked);
+            !holders.is_empty() && holders.iter().all(|spot| (spot.agent, spot.disk) == (agent, disk))
+        })
     }
 
     /// Whether a committed version from this one on can be put together from what lies on all disks.
@@ -126,10 +140,14 @@ impl Truth {
     }
 }
 
-/// Disks that still exist, with their places.
+/// Disks that still exist, with their places; no copies of disks.
 pub fn disks(agents: &[Agent]) -> impl Iterator<Item = (usize, usize, &ModelDisk)> {
+    disks_and_twins(agents).filter(|(_, _, model)| !model.twin)
+}
+
+fn disks_and_twins(agents: &[Agent]) -> impl Iterator<Item = (usize, usize, &ModelDisk)> {
     agents.iter().enumerate().flat_map(|(agent, host)| {
-        let here = host.disks.iter().enumerate().filter(|(_, model)| !model.destroyed && !model.twin);
+        let here = host.disks.iter().enumerate().filter(|(_, model)| !model.destroyed);
         here.map(move |(disk, model)| (agent, disk, model))
     })
 }

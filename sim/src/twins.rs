@@ -30,8 +30,8 @@ impl Sim {
         true
     }
 
-    /// The operator takes one of the two away: mostly the copy, sometimes what it was made from, if that holds nothing by
-    /// now that nobody else has.
+    /// The operator takes one of the two away: mostly the copy, sometimes what it was made from. What one of them alone
+    /// holds by now is not taken: an operator looks, and waits until it has been copied from there.
     pub fn end_twin(&mut self, agent: usize) {
         let Some(place) = self.agents[agent].disks.iter().position(|model| model.twin) else { return };
         let owners = self.agents.iter().enumerate().flat_map(|(owner, host)| {
@@ -45,13 +45,17 @@ impl Sim {
         };
         let keeps_copy =
             self.agents[agent].life.is_some() && !self.agents[agent].removed && owner.as_ref().is_some_and(is_same);
-        let is_spare = owner.is_some_and(|(owner, disk)| self.may_lose(owner, disk));
-        if keeps_copy && self.fate.below(3) == 0 && is_spare {
+        let alone = |agent, disk| self.truth.holds_alone(&self.agents, agent, disk);
+        let copy_may_go = !alone(agent, place);
+        let owner_may_go = keeps_copy && owner.is_some_and(|(owner, disk)| !alone(owner, disk));
+        if owner_may_go && (!copy_may_go || self.fate.below(3) == 0) {
             self.agents[agent].disks[place].twin = false;
             self.touch_disk(agent, place);
-        } else {
+        } else if copy_may_go {
             self.agents[agent].disks.remove(place);
             self.restart(agent);
+        } else {
+            return self.undo_later(10 * MINUTE, Undo::TwinDisk { agent });
         }
         let Some((owner, disk)) = owner else { return };
         let is_kept = self.agents[agent].disks.get(place).is_none();

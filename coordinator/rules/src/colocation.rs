@@ -41,7 +41,8 @@ pub fn fresh(world: &World, buckets: u32, n: u32, tag: &str) -> Option<Vec<Vec<N
 /// The sequence with every node that must go replaced, or the buckets for which there is nobody; those stay as they
 /// are. `leaving` must go whatever their state is.
 pub fn replaced(world: &World, group: &Group, leaving: &BTreeSet<NodeId>, at: Tick) -> (Vec<Vec<NodeId>>, Vec<u32>) {
-    let mut uses: Uses = eligible(world, tag_of(world, &group.name), leaving).map(|node| (node.id, 0)).collect();
+    let tag = tag_of(world, &group.name);
+    let mut uses: Uses = eligible(world, tag, leaving).map(|node| (node.id, 0)).collect();
     count(&mut uses, &group.buckets);
     // All replicas are counted for it: only when somebody is replaced.
     let mut busy: Option<Uses> = None;
@@ -49,7 +50,7 @@ pub fn replaced(world: &World, group: &Group, leaving: &BTreeSet<NodeId>, at: Ti
     for (number, bucket) in sequence.iter_mut().enumerate() {
         let alive = bucket.iter().filter(|node| is_alive(world, **node)).count();
         for place in 0..bucket.len() {
-            if !leaving.contains(&bucket[place]) && !must_go(world, bucket[place], bucket.len(), alive, at) {
+            if !leaving.contains(&bucket[place]) && !must_go(world, tag, bucket[place], (bucket.len(), alive), at) {
                 continue;
             }
             let others: Vec<NodeId> = bucket.iter().copied().filter(|node| *node != bucket[place]).collect();
@@ -196,9 +197,10 @@ fn is_alive(world: &World, node: NodeId) -> bool {
     world.nodes.get(&node).is_some_and(|node| node.liveness == Liveness::Alive)
 }
 
-fn must_go(world: &World, id: NodeId, wanted: usize, alive: usize, at: Tick) -> bool {
+/// `wanted`, `alive`: nodes of its bucket. One that has another tag by now was taken away from this group's tables.
+fn must_go(world: &World, tag: &str, id: NodeId, (wanted, alive): (usize, usize), at: Tick) -> bool {
     let Some(node) = world.nodes.get(&id) else { return true };
-    if node.draining {
+    if node.draining || node.tag != tag {
         return true;
     }
     match node.liveness {
