@@ -172,7 +172,8 @@ impl Sim {
         let is_full = |reason: &Reason| reason.code() == "no_destination";
         let stuck = life.desk.entries().filter(|entry| entry.reason.as_ref().is_some_and(is_full));
         let tablets = stuck.filter_map(|entry| life.world.tablets.get(entry.tablet));
-        let nodes = tablets.flat_map(|tablet| &tablet.replicas).filter_map(|replica| life.world.nodes.get(&replica.node));
+        let nodes =
+            tablets.flat_map(|tablet| &tablet.replicas).filter_map(|replica| life.world.nodes.get(&replica.node));
         let hosts: BTreeSet<String> = nodes.map(|node| node.host.clone()).collect();
         for agent in 0..self.agents.len() {
             if !hosts.contains(&self.agents[agent].host) {
