@@ -93,7 +93,7 @@ impl Browser {
     /// Waits until the script gives back true.
     pub fn until(&self, what: &str, script: &str) {
         let holds = || self.run(script) == json!(true);
-        if !std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| until(PATIENCE, what, holds))).is_ok() {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| until(PATIENCE, what, holds))).is_err() {
             panic!("{what}: never; the page says:\n{}", self.text("body"));
         }
     }
