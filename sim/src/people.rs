@@ -10,6 +10,7 @@ use crate::sim::{Next, Sim};
 use std::collections::BTreeSet;
 use stele_common::api::{DrainAsk, LeaseAsk, LeaseOn, TableSet};
 use stele_common::{DiskId, NodeId};
+use stele_coordinator_rules::world::Tablet;
 use stele_coordinator_rules::{EventBody, Reason};
 
 impl Sim {
@@ -166,15 +167,26 @@ impl Sim {
         }
     }
 
-    /// An hour later some are told that nothing has room for what is left there: those are taken back.
+    /// An hour later some are told that nothing has room: such drains are taken back, and a copy that was wished for
+    /// beyond what the disks hold is not wished for any more.
     pub fn give_up_full_drains(&mut self) {
         let Some(life) = &self.coordinator.life else { return self.undo_later(10 * SECOND, Undo::FullDrains) };
         let is_full = |reason: &Reason| reason.code() == "no_destination";
         let stuck = life.desk.entries().filter(|entry| entry.reason.as_ref().is_some_and(is_full));
-        let tablets = stuck.filter_map(|entry| life.world.tablets.get(entry.tablet));
-        let nodes =
-            tablets.flat_map(|tablet| &tablet.replicas).filter_map(|replica| life.world.nodes.get(&replica.node));
+        let tablets: Vec<&Tablet> = stuck.filter_map(|entry| life.world.tablets.get(entry.tablet)).collect();
+        let names = tablets.iter().filter_map(|tablet| life.world.tables.get(&tablet.table));
+        let names: BTreeSet<String> = names.map(|table| table.name.clone()).collect();
+        let replicas = tablets.iter().flat_map(|tablet| &tablet.replicas);
+        let nodes = replicas.filter_map(|replica| life.world.nodes.get(&replica.node));
         let hosts: BTreeSet<String> = nodes.map(|node| node.host.clone()).collect();
+        for index in 0..self.mix.tables.len() {
+            let (name, table) = (format!("t{index}"), &mut self.mix.tables[index]);
+            if names.contains(&name) && !table.colocate && table.replication >= 3 {
+                table.replication -= 1;
+                let wish = TableSet { replication: Some(table.replication), ..TableSet::default() };
+                self.coordinate(EventBody::SetTable { db: "d".to_string(), name, wish }, Asker::Nobody);
+            }
+        }
         for agent in 0..self.agents.len() {
             if !hosts.contains(&self.agents[agent].host) {
                 continue;
