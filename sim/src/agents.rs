@@ -164,7 +164,6 @@ impl Sim {
         if let Some((replica, trash)) = old.map(|(replica, trash)| (*replica, trash.dir.label.tablet)) {
             let evidence = stele_common::Evidence::TableDropped { table: stele_common::TableId(0) };
             self.carry_out(agent, disk, &Op::Purge { tablet: trash, replica, evidence });
-            self.acted();
         }
     }
 

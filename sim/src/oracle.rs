@@ -23,6 +23,10 @@ impl Sim {
     /// Carries an op out on the model disk and holds what it did against the promises.
     pub fn carry_out(&mut self, agent: usize, disk: usize, op: &Op) -> OpResult {
         let replica = op.replica().unwrap_or_default();
+        if matches!(op, Op::Purge { .. }) {
+            // There is room where trash was: moves that waited for it may follow.
+            self.acted();
+        }
         match op {
             Op::Drop { .. } if !self.truth.dropped.contains(&replica) => {
                 self.violate("I2 delete", || format!("replica {replica} went to the trash without an order for it"));
