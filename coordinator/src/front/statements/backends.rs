@@ -117,7 +117,7 @@ const DISKS: &[&str] = &[
     "Reason",
 ];
 
-/// '/backends/<id>'.
+/// '/backends/ID'.
 pub fn disks<'a>(moment: &Moment, id: NodeId) -> Result<Table<'a>, Fault> {
     let world = moment.world();
     let placements = Placements::of(world);

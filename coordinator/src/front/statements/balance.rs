@@ -209,7 +209,7 @@ pub fn groups<'a>(moment: &Moment) -> Table<'a> {
     Table::of(GROUPS, rows.collect())
 }
 
-/// '/colocation_group/<id>'.
+/// '/colocation_group/ID'.
 pub fn group<'a>(moment: &Moment, name: &str) -> Option<Table<'a>> {
     let group = moment.world().groups.get(name)?;
     let rows = group.buckets.iter().enumerate().map(|(bucket, nodes)| {

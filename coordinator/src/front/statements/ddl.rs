@@ -128,7 +128,7 @@ pub async fn drop_table(
     }
 }
 
-/// ALTER TABLE t [MODIFY] [PARTITION p] SET (...).
+/// ALTER TABLE t `[MODIFY] [PARTITION p]` SET (...).
 pub async fn set(
     engine: &Engine,
     session: &Session,

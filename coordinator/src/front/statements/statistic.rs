@@ -74,7 +74,7 @@ pub fn sums<'a>(moment: &Moment) -> Table<'a> {
 
 const TABLETS: &[&str] = &["UnhealthyTablets", "InconsistentTablets", "CloningTablets", "ErrorStateTablets"];
 
-/// '/statistic/<db_id>'.
+/// '/statistic/DB_ID'.
 pub fn of_database<'a>(moment: &Moment, id: DatabaseId) -> Result<Table<'a>, Fault> {
     let world = moment.world();
     if !world.databases.values().any(|known| *known == id) {

@@ -207,7 +207,7 @@ const PLACE: &[&str] = &[
     "Reason",
 ];
 
-/// SHOW TABLET <id>: where it belongs, and the statement that shows its replicas.
+/// SHOW TABLET ID: where it belongs, and the statement that shows its replicas.
 pub fn place<'a>(moment: &Moment, id: TabletId) -> Result<Listed<'a>, Fault> {
     let world = moment.world();
     let absent = || Fault::not_found(format!("there is no tablet {id}"));
