@@ -1,18 +1,22 @@
 //! Who may ask what over HTTP, once there is a file of users: `Authorization: Bearer TOKEN`, or `Basic` with name and
 //! password, which browsers ask for by themselves; and a role that fits.
 //!
-//! Without a file everybody on this machine may do everything, as ever. Probes, metrics and the page itself are open;
-//! everything under `/v1` is not. It looks at methods and paths alone.
+//! Without a file everybody on this machine may do everything, and nobody else anything. With one, probes, metrics and
+//! the page itself are open and nothing else is. It looks at methods and at the path that routing looks at: what stands
+//! in the request line may be written in many ways. What it does not know needs the highest role.
 
 use super::{Front, Problem};
 use crate::front::users::{ROOT, Role, Secret, User, Users};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{AUTHORIZATION, HOST, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, ResponseError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::net::IpAddr;
 
 /// Lets through whoever may, and leaves behind who it is.
 pub async fn guard<B: MessageBody>(
@@ -39,21 +43,33 @@ pub async fn guard<B: MessageBody>(
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }
 
+/// Open to all, as they are written: written otherwise they are not.
+const OPEN: [&str; 5] = ["/", "/livez", "/readyz", "/metrics", "/openapi.json"];
+/// Files of the page.
+const PAGE: &str = "/web/";
+
 /// `None`: it is open to all.
 fn admit(request: &ServiceRequest) -> Result<Option<User>, Problem> {
+    let (written, meant) = (request.path(), request.match_info().as_str());
+    if OPEN.contains(&written) || meant.starts_with(PAGE) {
+        return Ok(None);
+    }
     let front = request.app_data::<Data<Front>>().expect("every route has the front");
     if front.users.is_open_house() {
-        return Ok(Some(User::new(ROOT, Role::Admin)));
-    }
-    if !request.path().starts_with("/v1") {
-        return Ok(None);
+        let is_here = request.peer_addr().is_none_or(|peer| peer.ip().is_loopback());
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        return if is_here && host.is_none_or(is_plain) {
+            Ok(Some(User::new(ROOT, Role::Admin)))
+        } else {
+            Err(no_users())
+        };
     }
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let user = header.and_then(|header| whose(&front.users, header)).ok_or_else(|| {
         Problem::new(StatusCode::UNAUTHORIZED, "no_token", "a token, or a name and a password, is needed here")
             .next("set STELE_TOKEN to what `stele user add` or `stele user token` has printed")
     })?;
-    let needed = needed(request.method(), request.path());
+    let needed = needed(request.method(), meant);
     if user.role < needed {
         let (needed, has) = (needed.as_str(), user.role.as_str());
         let detail = format!("this needs the role {needed}; user {} is {has}", user.name);
@@ -62,41 +78,55 @@ fn admit(request: &ServiceRequest) -> Result<Option<User>, Problem> {
     Ok(Some(user))
 }
 
+/// An address or `localhost`. A name of somebody else's may have been pointed at us, for a page that a browser here has
+/// open: it would come from this machine, and from an origin of that name.
+fn is_plain(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || address.parse::<IpAddr>().is_ok()
+}
+
+fn no_users() -> Problem {
+    let detail = "there are no users, so only this machine itself may come in, by address or as localhost";
+    Problem::new(StatusCode::UNAUTHORIZED, "no_users", detail)
+        .next("make one with `stele user add` and name the file in `coordinator.users_file`")
+}
+
 /// The user that a header proves to be.
 fn whose(users: &Users, header: &str) -> Option<User> {
     if let Some(token) = header.strip_prefix("Bearer ") {
         return users.with_token(token.trim());
     }
-    let text = String::from_utf8(base64(header.strip_prefix("Basic ")?.trim())?).ok()?;
+    let text = STANDARD.decode(header.strip_prefix("Basic ")?.trim()).ok()?;
+    let text = String::from_utf8(text).ok()?;
     let (name, password) = text.split_once(':')?;
     users.named(name).filter(|user| user.secret().is_some_and(|secret| secret == Secret::of(password)))
 }
 
-fn base64(text: &str) -> Option<Vec<u8>> {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bytes, mut bits, mut held) = (Vec::new(), 0u32, 0);
-    for byte in text.trim_end_matches('=').bytes() {
-        let digit = DIGITS.iter().position(|digit| *digit == byte)?;
-        bits = (bits << 6 | digit as u32) & 0xffff;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    Some(bytes)
-}
+/// Writes of an operator; the rest is an administrator's.
+const OF_OPERATORS: [&str; 10] = [
+    "/v1/disks/drain",
+    "/v1/disks/undrain",
+    "/v1/leases",
+    "/v1/loads",
+    "/v1/log-level",
+    "/v1/nodes/drain",
+    "/v1/nodes/undrain",
+    "/v1/plans",
+    "/v1/tablets",
+    "/v1/verify",
+];
 
 /// The least role that may ask this.
 fn needed(method: &Method, path: &str) -> Role {
-    let of_admin = ["/v1/tables", "/v1/config", "/v1/level", "/v1/disks/init", "/v1/nodes/admit"];
+    let is_below = |begin: &str| path.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if [Method::GET, Method::HEAD].contains(method) || path == "/v1/sql" {
         // What a statement needs is asked when it has been understood.
         Role::Viewer
-    } else if of_admin.iter().any(|begin| path.starts_with(begin)) || path.ends_with("/remove") {
-        Role::Admin
-    } else {
+    } else if OF_OPERATORS.into_iter().any(is_below) {
         Role::Operator
+    } else {
+        Role::Admin
     }
 }
 
@@ -104,13 +134,15 @@ fn needed(method: &Method, path: &str) -> Role {
 mod tests {
     use super::*;
 
-    /// What browsers send is read; what is no base64 is nobody.
+    /// Ports and brackets are no part of a name.
     #[test]
-    fn names_and_passwords() {
-        assert_eq!(base64("YW5hOm9wZW4gc2VzYW1l").as_deref(), Some(&b"ana:open sesame"[..]));
-        assert_eq!(base64("YTpi").as_deref(), Some(&b"a:b"[..]));
-        assert_eq!(base64("YTo=").as_deref(), Some(&b"a:"[..]));
-        assert_eq!(base64("Y!"), None);
+    fn plain_hosts() {
+        for host in ["127.0.0.1:7401", "localhost", "localhost:7401", "[::1]:7401", "[::1]", "10.0.0.3"] {
+            assert!(is_plain(host), "{host}");
+        }
+        for host in ["evil.example:7401", "evil.example", "", "localhost.evil.example"] {
+            assert!(!is_plain(host), "{host}");
+        }
     }
 
     /// Looking, repairing and changing what there is are told apart.
@@ -124,6 +156,11 @@ mod tests {
             (Method::POST, "/v1/nodes/10001/remove", Role::Admin),
             (Method::DELETE, "/v1/tables/d/t", Role::Admin),
             (Method::PUT, "/v1/config/queue_max", Role::Admin),
+            (Method::POST, "/v1/nodes/admit", Role::Admin),
+            (Method::POST, "/v1/disks/init", Role::Admin),
+            (Method::POST, "/v1/tablets/1/replicas/2", Role::Operator),
+            (Method::POST, "/v1/plansomething", Role::Admin),
+            (Method::POST, "/v1/what-comes-next", Role::Admin),
         ] {
             assert_eq!(needed(&method, path), role, "{method} {path}");
         }
