@@ -128,12 +128,12 @@ impl Sim {
         let mut judged = tablet.replicas.iter().zip(&counts.judged);
         let is_useless =
             judged.any(|(replica, judged)| replica.id == *victim && !judged.alive && replica.bad.is_some());
-        let mut judged = tablet.replicas.iter().zip(&counts.judged);
-        // One that stands beside the victim did not count while that stood: nothing was to be brought up there.
-        let host = host_of(&life.world, leaving);
-        let is_beside = |replica: &Replica| replica.id != *victim && host_of(&life.world, replica) == host;
-        let is_first = |replica: &Replica, judged| is_marked(replica, judged, at) && !is_beside(replica);
-        let marked = judged.find(|(replica, judged)| is_first(replica, judged)).map(|(replica, _)| replica.id);
+        // As it was when that was decided: with the victim, beside which a second one on its host does not count.
+        let mut before = tablet.clone();
+        before.replicas.iter_mut().filter(|replica| replica.id == *victim).for_each(|replica| replica.state = Normal);
+        let counts = count(&life.world, &before);
+        let mut judged = before.replicas.iter().zip(&counts.judged);
+        let marked = judged.find(|(replica, judged)| is_marked(replica, judged, at)).map(|(replica, _)| replica.id);
         let is_surplus = matches!(status, TabletStatus::Redundant | TabletStatus::ForceRedundant);
         *self.stats.checks.entry("victims").or_default() += 1;
         if let Some(marked) = marked.filter(|_| is_surplus) {
