@@ -5,7 +5,7 @@ use stele_sim::{Options, run};
 use stele_tests::{complaint, run_all};
 
 /// Seeds that once found something wrong; they stay for ever. What each found is in the commit that added it.
-const REGRESSIONS: &[u64] = &[30, 46, 49, 130, 165, 174, 185];
+const REGRESSIONS: &[u64] = &[30, 46, 49, 130, 165, 174, 185, 264, 265, 294, 358, 366, 400, 411, 429, 490];
 
 fn none_complains(jobs: &[(u64, Options)]) -> Vec<stele_sim::Outcome> {
     let outcomes = run_all(jobs);

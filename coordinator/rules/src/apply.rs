@@ -51,6 +51,7 @@ impl World {
             plans: Default::default(),
             drains: BTreeMap::new(),
             removed: BTreeMap::new(),
+            expected: BTreeSet::new(),
             pardons: BTreeMap::new(),
             tablets: Tablets::default(),
             loads: Default::default(),

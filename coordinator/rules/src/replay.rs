@@ -20,6 +20,9 @@ pub fn as_changes(world: &World) -> Vec<Change> {
         changes.push(Change::NodeAdded { node, host, name, rack, tag });
         changes.push(Change::NodeRemoved { node });
     }
+    for (host, name) in &world.expected {
+        changes.push(Change::NodeAdmitted { host: host.clone(), name: name.clone() });
+    }
     changes.extend(world.nodes.values().map(|node| Change::NodeAdded {
         node: node.id,
         host: node.host.clone(),

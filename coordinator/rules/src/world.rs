@@ -71,6 +71,8 @@ pub struct World {
     pub drains: BTreeMap<Leaver, Arc<Drain>>,
     /// Agents whose nodes were removed, by host and name: they may not come back unasked.
     pub removed: BTreeMap<(String, String), NodeId>,
+    /// Agents that were admitted again and have not joined yet, by host and name.
+    pub expected: BTreeSet<(String, String)>,
     pub tablets: Tablets,
     /// Loads in flight and the results of ended ones, by the client's key.
     pub loads: Loads,

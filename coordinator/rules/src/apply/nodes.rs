@@ -58,6 +58,7 @@ pub(super) fn apply(world: &mut World, change: &Change) {
     match change {
         NodeAdded { node, host, name, rack, tag } => {
             let began = world.began;
+            world.expected.remove(&(host.clone(), name.clone()));
             world.nodes.entry(*node).or_insert_with(|| unheard(*node, host, name, rack, tag, began));
         }
         NodeConnected { node, boot, peer, http, build, rack, tag, at } => {
@@ -96,7 +97,9 @@ pub(super) fn apply(world: &mut World, change: &Change) {
             }
         }
         NodeAdmitted { host, name } => {
-            world.removed.remove(&(host.clone(), name.clone()));
+            let agent = (host.clone(), name.clone());
+            world.removed.remove(&agent);
+            world.expected.insert(agent);
         }
         NodeRemoved { node } => {
             if let Some(gone) = world.nodes.remove(node) {

@@ -149,12 +149,13 @@ pub fn tick(draft: &mut Draft) {
 }
 
 /// Forgets dropped tablets of which nothing is left anywhere: every node has said what it has, no disk is away, and no
-/// node that was removed may be admitted again with what it held.
+/// node that was removed may come back with what it held. (What turns up after that is kept and shown.)
 fn forget(draft: &mut Draft) {
     let world = &*draft.world;
     let is_heard = world.nodes.values().all(|node| node.liveness == Liveness::Alive && node.reported);
     let is_seen = world.disks.values().all(|disk| disk.state == DiskState::Online || disk.replaced_by.is_some());
-    if world.dropped_tablets.is_empty() || !is_heard || !is_seen || !world.removed.is_empty() {
+    let may_return = !world.removed.is_empty() || !world.expected.is_empty();
+    if world.dropped_tablets.is_empty() || !is_heard || !is_seen || may_return {
         return;
     }
     let mut held: BTreeSet<TabletId> = world.trash.values().map(|trashed| trashed.fact.tablet).collect();

@@ -42,7 +42,7 @@ fn fresh_sequences_are_even() {
 fn who_is_replaced() {
     type Deed = fn(&mut Sample, NodeId);
     let lost: Deed = |sample, node| sample.turn(node, Liveness::Lost);
-    let cases: [(&str, u32, Deed, u64, bool); 9] = [
+    let cases: [(&str, u32, Deed, u64, bool); 10] = [
         ("nothing happened", 3, |_, _| {}, 0, false),
         ("it is silent", 3, |sample, node| sample.turn(node, Liveness::Silent), 900_000, false),
         ("lost, within the wait", 3, lost, 299_999, false),
@@ -51,6 +51,13 @@ fn who_is_replaced() {
         ("lost, and the only one", 1, lost, 9_000_000, false),
         ("draining", 3, |sample, node| sample.apply(Change::NodeDrained { node, on: true }), 0, true),
         ("draining, and the only one", 1, |sample, node| sample.apply(Change::NodeDrained { node, on: true }), 0, true),
+        (
+            "of another tag by now",
+            3,
+            |sample, node| sample.world.nodes.get_mut(&node).unwrap().tag = "x".into(),
+            0,
+            true,
+        ),
         ("removed", 3, |sample, node| sample.apply(Change::NodeRemoved { node }), 0, true),
     ];
     for (name, n, deed, later, is_replaced) in cases {

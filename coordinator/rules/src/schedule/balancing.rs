@@ -349,3 +349,45 @@ pub fn has_slots(ledger: &Ledger, mv: &Move) -> Result<(), Reason> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Sample;
+    use std::sync::Arc;
+
+    /// What was moved rests: with a new version for an hour; without one its bytes are what they were, and after a day
+    /// only disks that are uneven are a reason to move it again. Another set of disks ends all rests.
+    #[test]
+    fn who_rests_for_how_long() {
+        let cases = [
+            ("an hour, nothing loaded, uneven", REST_MS, false, true, true),
+            ("less than an hour, loaded", REST_MS - 1, true, true, true),
+            ("an hour, loaded", REST_MS, true, true, false),
+            ("a day, nothing loaded, even", REST_MAX_MS, false, false, true),
+            ("less than a day, nothing loaded, uneven", REST_MAX_MS - 1, false, true, true),
+            ("a day, nothing loaded, uneven", REST_MAX_MS, false, true, false),
+        ];
+        for (name, ms, is_loaded, is_uneven, rests) in cases {
+            let mut sample = Sample::new(3, 1);
+            Arc::make_mut(&mut sample.world.knobs).balance_threshold = 0.1;
+            let tablet = sample.table(1, 1)[0];
+            let version = sample.load_all(tablet);
+            let disks: Vec<DiskId> = sample.world.disks.keys().copied().collect();
+            disks.iter().for_each(|disk| sample.fill(*disk, 0, 1_000));
+            let mut balancing = Balancing::default();
+            balancing.end_rests(&sample.world, sample.at);
+            let moved = Moved { tablet, from: disks[1], version, at: sample.at };
+            balancing.moved.insert(sample.replicas(tablet)[0], moved);
+            if is_loaded {
+                sample.load_all(tablet);
+            }
+            sample.fill(disks[0], if is_uneven { 500 } else { 0 }, 1_000);
+            balancing.end_rests(&sample.world, sample.at.plus(ms));
+            assert_eq!(!balancing.moved.is_empty(), rests, "{name}");
+            sample.host(1);
+            balancing.end_rests(&sample.world, sample.at.plus(ms));
+            assert!(balancing.moved.is_empty(), "{name}");
+        }
+    }
+}

@@ -225,3 +225,45 @@ fn dropped_tablets_are_forgotten() {
     play.restarts();
     assert!(play.world().was_dropped(tablet) && play.world().sequence > sequence);
 }
+
+/// While a node that was removed may come back with a replica of a dropped table, or is awaited, the table is not
+/// forgotten: what it brings is ordered away, with the evidence.
+#[test]
+fn a_removed_node_brings_it_back() {
+    let (mut play, tablet) = Play::loaded(3);
+    let replicas: Vec<_> = play.sample.tablet(tablet).replicas.clone();
+    let away = play.sample.host(1);
+    let host = play.world().nodes[&away].host.clone();
+    play.log = replay::as_changes(play.world());
+    let ask = stele_common::api::RemoveAsk { force: true, ..Default::default() };
+    play.happens(EventBody::RemoveNode { node: away, ask });
+    play.happens(EventBody::DropTable { db: "d".into(), name: "t1".into() });
+    let leave = |play: &mut Play, node, replica, disk| {
+        let trash = TrashFact { tablet, replica, disk, bytes: 1, age_ms: 0, due: false };
+        play.delta(node, vec![Fact::ReplicaGone { tablet, replica, disk }, Fact::Trash(trash)]);
+        play.delta(node, vec![Fact::TrashGone { tablet, replica }]);
+    };
+    replicas.iter().for_each(|known| leave(&mut play, known.node, known.id, known.disk));
+    play.passes(20_000);
+    assert!(play.world().dropped_tablets.contains_key(&tablet), "it may be admitted again");
+    play.happens(EventBody::AdmitNode(stele_common::api::AdmitAsk { host: host.clone(), name: None }));
+    play.passes(20_000);
+    assert!(play.world().dropped_tablets.contains_key(&tablet), "it is awaited");
+    let mut compacted = World::empty(std::sync::Arc::clone(&play.world().knobs));
+    replay::as_changes(play.world()).iter().for_each(|change| compacted.apply(change));
+    assert_eq!(compacted.expected, play.world().expected);
+    let hello = play.hello_of(&host, 900, vec![]);
+    assert!(matches!(play.hello(hello), handshake::Answer::Welcome(_)));
+    let back = play.world().nodes.values().find(|node| node.host == host).expect("it has joined").id;
+    let disk = play.sample.disk(back, stele_common::Medium::Hdd);
+    play.full(back, vec![Fact::Replica(fact_of(tablet, ReplicaId(77), disk, Version(1)))]);
+    let actions = play.passes(20_000);
+    let drops = orders(&actions).into_iter().filter(|(node, order)| {
+        *node == back
+            && matches!(order, OrderBody::Drop { replica: ReplicaId(77), evidence: Evidence::TableDropped { .. }, .. })
+    });
+    assert!(drops.count() > 0, "{actions:?}");
+    leave(&mut play, back, ReplicaId(77), disk);
+    play.passes(20_000);
+    assert!(play.world().dropped_tablets.is_empty());
+}
