@@ -156,7 +156,7 @@ pub struct Source {
 pub enum Evidence {
     /// These other replicas hold the committed version whole and were confirmed after the decision.
     Others { replicas: Vec<Witness>, wanted: u32 },
-    /// The table was dropped by a user.
+    /// A user dropped the table, or the partition of it that the tablet was in.
     TableDropped { table: TableId },
     /// The order's replica is bad and these others are complete.
     Bad { cause: String, others: Vec<Witness> },
