@@ -104,6 +104,13 @@ pub enum OrderBody {
     AbortLoad {
         load: LoadId,
     },
+    /// The load was decided, and this replica has left the catalog: its part will never be installed here. Refused where
+    /// the replica lies or is on its way.
+    DiscardLoad {
+        load: LoadId,
+        tablet: TabletId,
+        replica: ReplicaId,
+    },
     /// Stat every file of the head and hash its manifest; answer with a `Confirmed` fact.
     Confirm {
         tablet: TabletId,

@@ -69,6 +69,7 @@ pub fn order_given(node: NodeId, order: &OrderBody) {
         OrderBody::Purge { .. } => "purge",
         OrderBody::CommitLoad { .. } => "commit_load",
         OrderBody::AbortLoad { .. } => "abort_load",
+        OrderBody::DiscardLoad { .. } => "discard_load",
         OrderBody::Confirm { .. } => "confirm",
         OrderBody::Verify { .. } => "verify",
         OrderBody::Collect { .. } => "collect",

@@ -297,6 +297,7 @@ impl Sim {
             | OrderBody::Drop { .. }
             | OrderBody::Purge { .. }
             | OrderBody::CommitLoad { .. }
+            | OrderBody::DiscardLoad { .. }
             | OrderBody::AbortLoad { .. }
             | OrderBody::Confirm { .. }
             | OrderBody::Verify { .. }

@@ -42,6 +42,15 @@ impl Sim {
                     self.violate("I2 commit", || format!("load {load} is ordered in before its record is stored"));
                 }
             }
+            OrderBody::DiscardLoad { load, tablet, replica } => {
+                let Some(life) = self.leader() else { return };
+                let tablet = life.world.tablets.get(*tablet);
+                if tablet.is_some_and(|tablet| tablet.replicas.iter().any(|known| known.id == *replica)) {
+                    self.violate("I1 acknowledged", || {
+                        format!("load {load} is discarded at replica {replica}, which stays")
+                    });
+                }
+            }
             OrderBody::Create { .. }
             | OrderBody::Clone(_)
             | OrderBody::CancelTask { .. }

@@ -35,6 +35,7 @@ pub(crate) fn decide(book: &Book, at: Tick, order: &Order) -> Vec<Action> {
             commit(book, (*load, *tablet), *replica, *version, *hash)
         }
         OrderBody::AbortLoad { load } => abort(book, *load),
+        OrderBody::DiscardLoad { load, tablet, replica } => discard(book, (*load, *tablet), *replica),
         OrderBody::Confirm { tablet, replica, nonce } => confirm(book, *tablet, *replica, *nonce),
         OrderBody::Verify { tablet, replica } => verify(book, *tablet, *replica),
         OrderBody::Collect { tablet, replica, below } => collect(book, *tablet, *replica, *below),
@@ -193,7 +194,18 @@ fn commit(book: &Book, key: (LoadId, TabletId), replica: ReplicaId, version: Ver
     Ok(actions)
 }
 
-/// The only way an uncommitted load goes. A committed one never does by this.
+/// A part whose replica is gone, decided or not: what was dropped and purged here left no trace that could say so.
+fn discard(book: &Book, key: (LoadId, TabletId), replica: ReplicaId) -> Followed {
+    writable(book)?;
+    let staged = book.staged.get(&key).filter(|staged| staged.replica == replica).ok_or(Refused::NoSuchLoad)?;
+    let is_coming = book.copies.values().any(|copy| copy.order.label.replica == replica);
+    if is_coming || book.replicas.contains_key(&replica) || book.busy.contains_key(&replica) {
+        return Err(Refused::AlreadyThere);
+    }
+    Ok(staged.failed.is_none().then(|| Change::load(key, dropped(replica))).into_iter().collect())
+}
+
+/// The only way an uncommitted load of a replica that stays goes. A committed one never does by this.
 fn abort(book: &Book, load: LoadId) -> Followed {
     writable(book)?;
     let parts: Vec<_> = book.staged.iter().filter(|((id, _), _)| *id == load).collect();

@@ -186,6 +186,10 @@ pub fn abort_of(load: u64) -> OrderBody {
     OrderBody::AbortLoad { load: LoadId(load) }
 }
 
+pub fn discard_of(load: u64, replica: u64, tablet: u64) -> OrderBody {
+    OrderBody::DiscardLoad { load: LoadId(load), tablet: TabletId(tablet), replica: ReplicaId(replica) }
+}
+
 pub fn confirm_of(replica: u64, tablet: u64, nonce: u64) -> OrderBody {
     OrderBody::Confirm { tablet: TabletId(tablet), replica: ReplicaId(replica), nonce }
 }

@@ -28,6 +28,7 @@ pub fn replica_of_order(body: &OrderBody) -> Option<ReplicaId> {
         OrderBody::Drop { replica, .. }
         | OrderBody::Purge { replica, .. }
         | OrderBody::CommitLoad { replica, .. }
+        | OrderBody::DiscardLoad { replica, .. }
         | OrderBody::Confirm { replica, .. }
         | OrderBody::Verify { replica, .. }
         | OrderBody::Collect { replica, .. } => Some(*replica),
@@ -47,6 +48,7 @@ pub fn order_name(body: &OrderBody) -> &'static str {
         OrderBody::Purge { .. } => "purge",
         OrderBody::CommitLoad { .. } => "commit_load",
         OrderBody::AbortLoad { .. } => "abort_load",
+        OrderBody::DiscardLoad { .. } => "discard_load",
         OrderBody::Confirm { .. } => "confirm",
         OrderBody::Verify { .. } => "verify",
         OrderBody::Collect { .. } => "collect",

@@ -267,6 +267,7 @@ async fn hand_out(order: Order, shared: &Shared) {
         OrderBody::Drop { .. }
         | OrderBody::Purge { .. }
         | OrderBody::CommitLoad { .. }
+        | OrderBody::DiscardLoad { .. }
         | OrderBody::Confirm { .. }
         | OrderBody::Verify { .. }
         | OrderBody::Collect { .. } => {

@@ -69,7 +69,7 @@ impl Forecast {
                 }
             }
             // No client loads here.
-            OrderBody::CommitLoad { .. } | OrderBody::AbortLoad { .. } => {}
+            OrderBody::CommitLoad { .. } | OrderBody::AbortLoad { .. } | OrderBody::DiscardLoad { .. } => {}
         }
     }
 

@@ -232,6 +232,32 @@ fn loads_of_a_dropped_replica() {
     assert!(world.book.staged.contains_key(&KEY(7)));
 }
 
+/// A replica that was dropped and purged left no trace: what was staged for it goes by the coordinator's word, committed
+/// or not. One that lies here or is on its way keeps what it waits for.
+#[test]
+fn loads_of_a_purged_replica() {
+    let mut world = world();
+    world.turn(load_staged(4, 1, 10, 4));
+    world.order(drop_of(1, 10));
+    world.done(1, OpResult::Dropped { bytes: 1 });
+    world.order(purge_of(1, 10));
+    world.done(1, OpResult::Purged);
+    assert_eq!(world.order(commit_of(4, 1, 10, 4)), "", "the word comes late; it might be for a copy that comes");
+    assert_eq!(world.order(discard_of(4, 2, 10)), "no no_such_load", "another replica's");
+    assert_eq!(world.order(discard_of(4, 1, 10)), "discard load 4");
+    assert_eq!(world.order(discard_of(4, 1, 10)), "", "the same again");
+
+    world.turn(load_staged(5, 2, 10, 3));
+    assert_eq!(world.order(discard_of(5, 2, 10)), "discard load 5", "its commit never came");
+    world.order(clone_of(9, 8, 10, 2));
+    world.turn(load_staged(6, 8, 10, 3));
+    world.order(commit_of(6, 8, 10, 3));
+    assert_eq!(world.order(discard_of(6, 8, 10)), "no already_there");
+    world.end(fetch(9, 8, 10, 2, false), fetched(2));
+    assert_eq!(world.done(8, installed(2, true)), "install load 6 v3");
+    assert_eq!(world.order(discard_of(6, 8, 10)), "no already_there");
+}
+
 /// A verification may last minutes: loads go on beside it, drop, copies and collection wait.
 #[test]
 fn loads_pass_a_verification() {

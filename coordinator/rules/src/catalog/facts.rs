@@ -229,6 +229,8 @@ pub fn load(draft: &mut Draft, from: From, fact: &LoadFact) {
                     from.node, fact.version, fact.tablet
                 );
                 level::store_is_old(draft, detail);
+            } else {
+                loads::discard_of_the_gone(draft, from.node, fact);
             }
         }
         LoadState::Prepared => loads::prepared(draft, from.node, fact),

@@ -318,11 +318,28 @@ fn is_heard(draft: &Draft, tablet: TabletId) -> bool {
 /// The load is committed: say so again.
 pub fn tell_committed(draft: &mut Draft, node: NodeId, fact: &LoadFact, version: Version, hash: VersionHash) {
     let (load, tablet, replica) = (fact.load, fact.tablet, fact.replica);
+    if discard_of_the_gone(draft, node, fact) {
+        return;
+    }
     match fact.state {
         LoadState::Prepared => draft.send(node, OrderBody::CommitLoad { load, tablet, replica, version, hash }),
         LoadState::Pending | LoadState::Failed { .. } => {}
     }
     commit::recount(draft, tablet);
+}
+
+/// What is staged of a decided load for a replica that has left the catalog goes; its agent refuses that where the replica
+/// lies. Said again with each full report until it is done. Answers whether the replica is gone.
+pub fn discard_of_the_gone(draft: &mut Draft, node: NodeId, fact: &LoadFact) -> bool {
+    let (load, tablet, replica) = (fact.load, fact.tablet, fact.replica);
+    let is_gone = match draft.world.tablets.get(tablet) {
+        Some(tablet) => tablet.replicas.iter().all(|known| known.id != replica),
+        None => draft.world.was_dropped(tablet),
+    };
+    if is_gone && level::forbids_clearing(draft.world).is_none() {
+        draft.send(node, OrderBody::DiscardLoad { load, tablet, replica });
+    }
+    is_gone
 }
 
 /// A member could not make the load durable.

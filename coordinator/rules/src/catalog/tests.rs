@@ -327,6 +327,7 @@ pub fn names(actions: &[Action]) -> Vec<&'static str> {
         OrderBody::Purge { .. } => "purge",
         OrderBody::CommitLoad { .. } => "commit",
         OrderBody::AbortLoad { .. } => "abort",
+        OrderBody::DiscardLoad { .. } => "discard",
         OrderBody::Confirm { .. } => "confirm",
         OrderBody::Verify { .. } => "verify",
         OrderBody::Collect { .. } => "collect",

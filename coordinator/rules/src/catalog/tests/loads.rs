@@ -3,7 +3,8 @@
 use super::*;
 use crate::event::Target;
 use crate::world::LoadPhase;
-use stele_common::{Digest, DiskState, Liveness, ReplicaState};
+use stele_common::status::Level;
+use stele_common::{Digest, DiskState, Liveness, LoadFact, LoadState, ReplicaState};
 
 fn phase(play: &Play, key: &str) -> LoadPhase {
     play.key(key).phase.clone()
@@ -398,6 +399,34 @@ fn a_commit_is_told_again() {
         play.sees(tablets[0], *replica, 2);
     });
     assert_eq!(names(&play.passes(6_000)), Vec::<&str>::new());
+}
+
+/// What is staged of a decided load for a replica that has left the catalog is told to go, whether it waits for our word
+/// or for its parent; while we must not clear, nothing is said.
+#[test]
+fn what_is_staged_for_a_gone_replica_goes() {
+    let (mut play, tablets) = play(4, 1);
+    let opened = play.open("a", &[0]).unwrap();
+    commit(&mut play, "a");
+    let replicas = play.sample.replicas(tablets[0]);
+    let (node, disk) =
+        (play.sample.replica(tablets[0], replicas[0]).node, play.sample.replica(tablets[0], replicas[0]).disk);
+    let gone = ReplicaId(999);
+    let fact = |state| LoadFact { state, ..prepared(opened.load, &opened.tablets[0], gone, disk) };
+    assert_eq!(names(&play.delta(node, vec![Fact::Load(fact(LoadState::Prepared))])), Vec::<&str>::new(), "undecided");
+    for replica in &replicas {
+        play.prepares(opened.load, &opened.tablets[0], *replica);
+    }
+    for state in [LoadState::Prepared, LoadState::Pending] {
+        assert_eq!(names(&play.delta(node, vec![Fact::Load(fact(state))])), ["discard"]);
+    }
+    // Its version long since collected, all the same.
+    let old = LoadFact { load: LoadId(1), version: Version(1), ..fact(LoadState::Pending) };
+    assert_eq!(names(&play.delta(node, vec![Fact::Load(old)])), ["discard"]);
+    let waiting = LoadFact { replica: replicas[2], ..fact(LoadState::Pending) };
+    assert_eq!(names(&play.delta(node, vec![Fact::Load(waiting)])), Vec::<&str>::new(), "it waits for its parent");
+    play.happens(EventBody::SetLevel(api::LevelAsk { level: Level::Steady, by: String::new(), reason: String::new() }));
+    assert_eq!(names(&play.delta(node, vec![Fact::Load(fact(LoadState::Prepared))])), Vec::<&str>::new());
 }
 
 /// Superseded versions go after their time: from the record, then from the disks; the latest ones stay.

@@ -276,7 +276,7 @@ fn obeyed(play: &Play, at: usize, again: bool, sent: &mut Sent) -> Option<EventB
             vec![Fact::ReplicaGone { tablet, replica, disk }, Fact::Trash(trash)]
         }
         OrderBody::Purge { tablet, replica, .. } => vec![Fact::TrashGone { tablet, replica }],
-        OrderBody::CancelTask { .. } | OrderBody::AbortLoad { .. } => return None,
+        OrderBody::CancelTask { .. } | OrderBody::AbortLoad { .. } | OrderBody::DiscardLoad { .. } => return None,
     };
     report(play, node, facts)
 }
