@@ -181,8 +181,11 @@ fn has_room(world: &World, node: NodeId) -> bool {
 
 /// An ONLINE disk that stays and has room beyond its reserve.
 pub fn may_take(world: &World, disk: &Disk) -> bool {
-    let is_usable = disk.state == DiskState::Online && disk.replaced_by.is_none() && !disk.draining;
-    is_usable && disk.space.available() > world.knobs.load_reserve(disk.space.total)
+    is_usable(disk) && disk.space.available() > world.knobs.load_reserve(disk.space.total)
+}
+
+fn is_usable(disk: &Disk) -> bool {
+    disk.state == DiskState::Online && disk.replaced_by.is_none() && !disk.draining
 }
 
 /// The least used node on none of the hosts of `others`; of several the least busy.
@@ -221,5 +224,6 @@ fn must_go(world: &World, tag: &str, id: NodeId, (wanted, alive): (usize, usize)
     }
 }
 
+pub mod room;
 #[cfg(test)]
 mod tests;

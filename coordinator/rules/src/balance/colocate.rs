@@ -9,9 +9,8 @@
 //! It never moves what is not at rest: nodes that have come or gone lately, a group of which a tablet stands elsewhere.
 //! Who must go is [`crate::colocation`]'s, and comes first. Source: the note on the originals, 3.6.
 
-use crate::colocation::{self, Uses, eligible, is_there, tablets_of, tag_of, unstable};
+use crate::colocation::{self, Uses, eligible, is_there, room, tag_of, unstable};
 use crate::policy::{Group, PauseOn};
-use crate::schedule::slots::size_of;
 use crate::{Reason, World, level, pause};
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::{NodeId, Tick};
@@ -97,9 +96,8 @@ impl<'a> Seats<'a> {
         let givers = group.buckets.iter().flatten().filter(stays).copied();
         let mut uses: Uses = takers.iter().copied().chain(givers).map(|node| (node, 0)).collect();
         colocation::count(&mut uses, &group.buckets);
-        let room = takers.iter().map(|node| (*node, room_of(world, *node))).collect();
-        let size = |bucket| tablets_of(world, &group.name, bucket).map(size_of).fold(0u64, u64::saturating_add);
-        let bytes = (0..group.buckets.len() as u32).map(size).collect();
+        let room = takers.iter().map(|node| (*node, room::of_node(world, *node))).collect();
+        let bytes = (0..group.buckets.len() as u32).map(|bucket| room::of_bucket(world, &group.name, bucket)).collect();
         let (sequence, busy) = (group.buckets.clone(), colocation::how_busy(world));
         Seats { world, sequence, uses, takers, busy, bytes, room }
     }
@@ -174,13 +172,6 @@ impl<'a> Seats<'a> {
             _ => Reason::GroupUneven { group, giver: *giver, most, taker: *taker, fewest },
         }
     }
-}
-
-/// Bytes that may come to the node's disks before they are at their reserve.
-fn room_of(world: &World, node: NodeId) -> u64 {
-    let disks = world.disks.values().filter(|disk| disk.node == node && colocation::may_take(world, disk));
-    let room = disks.map(|disk| disk.space.available().saturating_sub(world.knobs.clone_reserve(disk.space.total)));
-    room.fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use super::Draft;
 use crate::balance::colocate::evened;
+use crate::colocation::room;
 use crate::policy::{Group, Table};
 use crate::world::Tablet;
 use crate::{Change, Reason, World, colocation, level};
@@ -101,7 +102,7 @@ pub fn drop_unused(draft: &mut Draft) {
 }
 
 /// Nodes that must go are replaced in their sequences, and what is back takes its place again; when nothing of this is
-/// due, groups are evened.
+/// due, nodes without room give their places away, and groups are evened.
 pub fn tick(draft: &mut Draft) {
     if draft.world.groups.is_empty() || !draft.comes_round(draft.world.began, LOOK_MS) {
         return;
@@ -112,8 +113,11 @@ pub fn tick(draft: &mut Draft) {
     }
     let mut changed: Vec<Group> =
         world.groups.values().filter_map(|group| colocation::repaired(world, group, at)).collect();
-    let is_due = draft.comes_round(world.began, EVEN_MS) && changed.is_empty();
-    if is_due && level::forbids_balance(world).is_none() {
+    let is_due = draft.comes_round(world.began, EVEN_MS);
+    if is_due && changed.is_empty() {
+        changed = world.groups.values().filter_map(|group| room::relieved(world, group)).collect();
+    }
+    if is_due && changed.is_empty() && level::forbids_balance(world).is_none() {
         let evened = world.groups.values().filter_map(|group| evened(world, group, at).ok());
         changed = evened.map(|(group, _)| group).collect();
     }
