@@ -5,17 +5,18 @@
 //! change may happen was asked before, in [`crate::catalog`].
 
 use crate::Change;
-use crate::world::{Finding, Partition, Past, Replica, Round, Settings, Tablet, Tablets, Verification, World};
+use crate::world::{Finding, Past, Replica, Round, Settings, Tablet, Tablets, Verification, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stele_common::config::RepairKnobs;
 use stele_common::status::Level;
-use stele_common::{Ballot, ClusterId, Epoch, PartitionId, ReplicaId, TableId, TabletId, Tick, Version};
+use stele_common::{Ballot, ClusterId, Epoch, ReplicaId, TabletId, Tick, Version};
 
 mod loads;
 mod nodes;
 mod policy;
 mod reports;
+mod tables;
 
 pub(crate) use loads::is_stored as loads_are_stored;
 pub(crate) use reports::is_known;
@@ -112,7 +113,7 @@ pub fn apply(world: &mut World, change: &Change) {
         | PartitionDropped { .. }
         | TableDropped { .. }
         | TabletsDropped { .. }
-        | TabletForgotten { .. } => tables(world, change),
+        | TabletForgotten { .. } => tables::apply(world, change),
         TableChanged { .. }
         | GroupSet { .. }
         | GroupDropped { .. }
@@ -230,60 +231,6 @@ fn began(world: &mut World, at: Tick, wall_ms: u64) {
     world.pardons.clear();
     world.verifications.clear();
     world.salvages.clear();
-}
-
-fn tables(world: &mut World, change: &Change) {
-    use Change::*;
-    match change {
-        DatabaseAdded { id, name } => {
-            world.databases.insert(name.clone(), *id);
-        }
-        TableAdded { table, tablets } => {
-            world.tables.insert(table.id, Arc::new(table.clone()));
-            add_tablets(world, tablets);
-        }
-        TabletsAdded { tablets } => add_tablets(world, tablets),
-        DatabaseDropped { name } => {
-            world.databases.remove(name);
-        }
-        PartitionDropped { table, partition } => drop_partition(world, *table, *partition),
-        TableDropped { table } => drop_table(world, *table),
-        TabletsDropped { tablets } => world.dropped_tablets.extend(tablets.iter().copied()),
-        TabletForgotten { tablet } => {
-            world.dropped_tablets.remove(tablet);
-            world.forgotten = world.forgotten.max(*tablet);
-        }
-        _ => unreachable!("{change:?} is not about tables"),
-    }
-}
-
-fn add_tablets(world: &mut World, tablets: &[Tablet]) {
-    for tablet in tablets {
-        let mut tablet = tablet.clone();
-        tablet.revision += 1;
-        world.tablets.insert(tablet);
-    }
-}
-
-fn drop_table(world: &mut World, id: TableId) {
-    let Some(table) = world.tables.remove(&id) else { return };
-    table.partitions.iter().for_each(|partition| drop_tablets(world, id, partition));
-}
-
-fn drop_partition(world: &mut World, id: TableId, partition: PartitionId) {
-    let Some(table) = world.tables.get_mut(&id) else { return };
-    let Some(place) = table.partitions.iter().position(|known| known.id == partition) else { return };
-    let partition = Arc::make_mut(table).partitions.remove(place);
-    drop_tablets(world, id, &partition);
-}
-
-fn drop_tablets(world: &mut World, table: TableId, partition: &Partition) {
-    for tablet in &partition.tablets {
-        world.tablets.remove(*tablet);
-        world.tasks.remove(tablet);
-        world.salvages.remove(tablet);
-        world.dropped_tablets.insert(*tablet, table);
-    }
 }
 
 fn replicas(world: &mut World, change: &Change) {
