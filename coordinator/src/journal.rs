@@ -184,6 +184,7 @@ pub fn recorded(world: &World, change: &Change) {
         | RoundEnded { .. }
         | OrphanSeen { .. }
         | OrphanGone { .. }
+        | PlacesCramped { .. }
         | Ticked { .. } => {}
     }
 }

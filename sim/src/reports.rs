@@ -77,7 +77,8 @@ impl Sim {
         let mut facts = if lies { BTreeMap::new() } else { report::facts(book, now) };
         let of_disk = disk_fact(host, life, disk, lies);
         let knobs = &self.mix.knobs;
-        let short = knobs.clone_reserve(of_disk.space.total).saturating_sub(of_disk.space.available());
+        let space = of_disk.space;
+        let short = trash::short_of(book, space.available(), knobs.clone_reserve(space.total));
         // The model keeps no squeeze: it lets each last for ten minutes, so that one that is stuck is got over.
         let squeeze = trash::Squeeze::of(short, Tick(now.0 - now.0 % 600_000));
         trash::mark(&mut facts, &trash::due(book, now, knobs.trash_ms, &squeeze));

@@ -48,6 +48,14 @@ impl Squeeze {
     }
 }
 
+/// Bytes that would have to be freed until a copy as large as the largest here may come; `reserve` is what a copy must
+/// leave. With less than that a disk takes no copy, and trash that stays would keep repair waiting for as long as it does.
+pub fn short_of(book: &Book, available: u64, reserve: u64) -> u64 {
+    let held = book.replicas.values().map(|held| held.size);
+    let largest = held.chain(book.trash.values().map(|trashed| trashed.bytes)).max().unwrap_or(0);
+    reserve.saturating_add(largest).saturating_sub(available)
+}
+
 /// How long a replica has been in the trash, milliseconds.
 pub fn age(trashed: &Trashed, now: Tick) -> u64 {
     trashed.age_at_boot.saturating_add(now.since(trashed.dropped))
@@ -86,7 +94,8 @@ pub fn mark(facts: &mut BTreeMap<Key, Fact>, due: &BTreeSet<ReplicaId>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{book_of, trashed};
+    use crate::book::Held;
+    use crate::testing::{book_of, held, trashed};
 
     /// Age alone when there is room; when there is not, the oldest whose bytes make up for it, and no more. (Each has 7
     /// bytes.)
@@ -111,6 +120,18 @@ mod tests {
         mark(&mut facts, &due(&book, Tick(901), 1000, &none));
         let marked = facts.values().filter(|fact| matches!(fact, Fact::Trash(fact) if fact.due)).count();
         assert_eq!(marked, 1);
+    }
+
+    /// Room for the reserve and for the largest replica that is or was here.
+    #[test]
+    fn room_for_one_more() {
+        let mut book = book_of(vec![]);
+        assert_eq!((short_of(&book, 99, 100), short_of(&book, 100, 100)), (1, 0));
+        book.trash.insert(ReplicaId(1), trashed(1, 0));
+        assert_eq!((short_of(&book, 100, 100), short_of(&book, 107, 100)), (7, 0), "each has 7 bytes");
+        let large = Held { size: 30, ..held(2, 10, 1) };
+        book.replicas.insert(ReplicaId(2), large);
+        assert_eq!(short_of(&book, 100, 100), 30);
     }
 
     /// What was freed counts before it is measured; while nothing is freed, one more is asked for each minute.

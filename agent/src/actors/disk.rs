@@ -115,9 +115,9 @@ impl Disk {
         let now = clock.now();
         let mut disk = Disk {
             scrubber: Scrubber::new(config.scrub.clone(), now),
+            squeeze: Squeeze::of(short_of(&book, &fact.space), now),
             book,
             dir: Some(dir),
-            squeeze: Squeeze::of(short_of(&fact.space), now),
             fact,
             face,
             lanes,
@@ -363,7 +363,7 @@ impl Disk {
         metrics::gauge!(telemetry::DISK_USED, "disk" => disk.clone()).set(space.used as f64);
         metrics::gauge!(telemetry::DISK_TOTAL, "disk" => disk).set(space.total as f64);
         let squeeze = self.squeeze;
-        self.squeeze.measured(short_of(&space), self.parts.clock.now());
+        self.squeeze.measured(short_of(&self.book, &space), self.parts.clock.now());
         if squeeze.is_none() && !self.squeeze.is_none() && !self.book.trash.is_empty() {
             self.news_in(NEWS_MS, context);
         }
@@ -379,9 +379,8 @@ impl Disk {
     }
 }
 
-/// Bytes that would have to be freed until copies may come again.
-fn short_of(space: &Space) -> u64 {
-    RepairKnobs::default().clone_reserve(space.total).saturating_sub(space.available())
+fn short_of(book: &Book, space: &Space) -> u64 {
+    trash::short_of(book, space.available(), RepairKnobs::default().clone_reserve(space.total))
 }
 
 /// How soon an event is news, milliseconds; `None` = it changes nothing that is told.

@@ -70,6 +70,7 @@ impl World {
             condemned: BTreeSet::new(),
             rounds: BTreeMap::new(),
             orphans: BTreeMap::new(),
+            cramped: BTreeMap::new(),
         }
     }
 
@@ -117,6 +118,7 @@ pub fn apply(world: &mut World, change: &Change) {
         TableChanged { .. }
         | GroupSet { .. }
         | GroupDropped { .. }
+        | PlacesCramped { .. }
         | LeaseGranted { .. }
         | LeaseEnded { .. }
         | KnobSet { .. }
@@ -228,6 +230,7 @@ fn began(world: &mut World, at: Tick, wall_ms: u64) {
     world.condemned.clear();
     world.rounds.clear();
     world.orphans.clear();
+    world.cramped.clear();
     world.pardons.clear();
     world.verifications.clear();
     world.salvages.clear();

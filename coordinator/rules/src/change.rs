@@ -8,6 +8,7 @@ use crate::world::{
     TaskEnd, VersionRecord,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stele_common::api::PlanState;
 use stele_common::report::{HostFact, TrashFact};
@@ -446,6 +447,10 @@ pub enum Change {
     OrphanGone {
         load: LoadId,
         node: NodeId,
+    },
+    /// Places in bucket sequences whose node has no room for what it lacks, all of them, and since when.
+    PlacesCramped {
+        places: BTreeMap<(String, u32), (NodeId, Tick)>,
     },
     /// What is left of a tablet without a complete copy is put together, or could not be.
     SalvageTried {

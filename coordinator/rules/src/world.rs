@@ -105,6 +105,8 @@ pub struct World {
     pub pardons: BTreeMap<(TabletId, ReplicaId), Tick>,
     /// Prepared loads of earlier leaderships that our store does not know: kept until the store is known not to be old.
     pub orphans: BTreeMap<(LoadId, NodeId), BTreeSet<TabletId>>,
+    /// By group and bucket: a node of its sequence that has no room for what it lacks, and since when.
+    pub cramped: BTreeMap<(String, u32), (NodeId, Tick)>,
 }
 
 /// No Confirm is ever sent with this nonce: nonces are issued ids.

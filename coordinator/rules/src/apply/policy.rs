@@ -15,6 +15,7 @@ pub(super) fn apply(world: &mut World, change: &Change) {
         GroupDropped { name } => {
             world.groups.remove(name);
         }
+        PlacesCramped { places } => world.cramped.clone_from(places),
         LeaseGranted { lease, at, wall_ms } => {
             let mut lease = lease.clone();
             lease.set_clock(*at, *wall_ms);

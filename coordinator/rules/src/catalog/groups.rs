@@ -114,8 +114,15 @@ pub fn tick(draft: &mut Draft) {
     let mut changed: Vec<Group> =
         world.groups.values().filter_map(|group| colocation::repaired(world, group, at)).collect();
     let is_due = draft.comes_round(world.began, EVEN_MS);
+    if is_due {
+        let places = room::cramped(world, at);
+        if places != world.cramped {
+            draft.record(Change::PlacesCramped { places });
+        }
+    }
+    let world = &*draft.world;
     if is_due && changed.is_empty() {
-        changed = world.groups.values().filter_map(|group| room::relieved(world, group)).collect();
+        changed = world.groups.values().filter_map(|group| room::relieved(world, group, at)).collect();
     }
     if is_due && changed.is_empty() && level::forbids_balance(world).is_none() {
         let evened = world.groups.values().filter_map(|group| evened(world, group, at).ok());

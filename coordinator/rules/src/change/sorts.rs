@@ -67,6 +67,7 @@ impl Change {
             | RoundEnded { .. }
             | OrphanSeen { .. }
             | OrphanGone { .. }
+            | PlacesCramped { .. }
             | Ticked { .. }
             | NodeConnected { .. }
             | NodeLive { .. }
@@ -172,6 +173,7 @@ impl Change {
             | RoundEnded { .. }
             | OrphanSeen { .. }
             | OrphanGone { .. }
+            | PlacesCramped { .. }
             | Ticked { .. }
             | LoadCommitted { .. }
             | LoadVisible { .. }

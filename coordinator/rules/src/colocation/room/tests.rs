@@ -3,10 +3,11 @@
 use super::*;
 use crate::Change;
 use crate::sample::{DISK_BYTES, Sample};
-use stele_common::{Evidence, ReplicaId, TabletId, TrashFact};
+use stele_common::Evidence;
+use stele_common::config::RepairKnobs;
 
 /// Four hosts; a table of one bucket on the first three, in a group; the third has lost its copy.
-fn house() -> (Sample, TabletId, Group) {
+fn house() -> (Sample, Group) {
     let mut sample = Sample::new(4, 1);
     let tablet = sample.table(3, 1)[0];
     sample.load_all(tablet);
@@ -19,7 +20,7 @@ fn house() -> (Sample, TabletId, Group) {
     let evidence = Evidence::Others { replicas: Vec::new(), wanted: 3 };
     sample.apply(Change::ReplicaDropped { tablet, replica: replicas[2], ballot, evidence });
     let group = Group::new("g".into(), vec![nodes]);
-    (sample, tablet, group)
+    (sample, group)
 }
 
 fn disk_of(sample: &Sample, node: NodeId) -> stele_common::DiskId {
@@ -31,35 +32,38 @@ fn fill(sample: &mut Sample, node: NodeId, percent: u64) {
     sample.fill(disk, DISK_BYTES / 100 * percent, DISK_BYTES);
 }
 
+/// The group after `wait_ms` of looks at the same world.
+fn after(sample: &mut Sample, group: &Group, wait_ms: u64) -> Option<Group> {
+    sample.world.groups.insert(group.name.clone(), std::sync::Arc::new(group.clone()));
+    let places = cramped(&sample.world, sample.at);
+    sample.apply(Change::PlacesCramped { places });
+    let later = sample.at.plus(wait_ms);
+    let again = cramped(&sample.world, later);
+    assert_eq!(again, sample.world.cramped, "since when is kept in mind");
+    relieved(&sample.world, group, later)
+}
+
 /// Row by row: what is full, and whether the place changes hands.
 #[test]
 fn who_gives_its_place_away() {
-    let spare = |sample: &Sample, group: &Group| {
-        sample.nodes().into_iter().find(|node| !group.buckets[0].contains(node)).expect("a fourth host")
-    };
-    let (sample, _, group) = house();
-    assert_eq!(relieved(&sample.world, &group), None, "there is room for what it lacks");
-
-    let (mut sample, tablet, group) = house();
+    let wait = RepairKnobs::default().assign_delay_ms;
+    let (mut sample, group) = house();
+    assert_eq!(after(&mut sample, &group, wait), None, "there is room for what it lacks");
     fill(&mut sample, group.buckets[0][0], 99);
-    assert_eq!(relieved(&sample.world, &group), None, "a full node that lacks nothing keeps its place");
+    assert_eq!(after(&mut sample, &group, wait), None, "a full node that lacks nothing keeps its place");
+
     fill(&mut sample, group.buckets[0][2], 99);
     let mut known = group.clone();
     known.former.insert(0, group.buckets[0].clone());
-    let next = relieved(&sample.world, &known).expect("no room for what it lacks");
-    let expected = vec![group.buckets[0][0], group.buckets[0][1], spare(&sample, &group)];
-    assert_eq!(next.buckets, [expected]);
+    assert_eq!(after(&mut sample, &known, wait - 1), None, "room may come by itself");
+    let next = after(&mut sample, &known, wait).expect("no room for what it lacks");
+    let fourth = sample.nodes().into_iter().find(|node| !group.buckets[0].contains(node)).expect("a fourth host");
+    assert_eq!(next.buckets, [[group.buckets[0][0], group.buckets[0][1], fourth]]);
     assert!(next.former.is_empty(), "what stood there before is there all the time: it would get its place back");
-    assert_eq!(relieved(&sample.world, &next), None, "deciding twice changes nothing");
+    assert_eq!(relieved(&sample.world, &next, sample.at.plus(wait)), None, "deciding twice changes nothing");
 
-    let (node, disk) = (group.buckets[0][2], disk_of(&sample, group.buckets[0][2]));
-    let fact = TrashFact { tablet, replica: ReplicaId(7_777), disk, bytes: DISK_BYTES / 2, age_ms: 1, due: false };
-    sample.apply(Change::TrashSeen { node, fact, at: sample.at });
-    assert_eq!(relieved(&sample.world, &group), None, "its trash will make room");
-
-    let (mut sample, _, group) = house();
-    fill(&mut sample, group.buckets[0][2], 99);
-    let fourth = spare(&sample, &group);
     fill(&mut sample, fourth, 99);
-    assert_eq!(relieved(&sample.world, &group), None, "nobody has more");
+    assert_eq!(after(&mut sample, &group, wait), None, "nobody has more");
+    fill(&mut sample, group.buckets[0][2], 10);
+    assert!(cramped(&sample.world, sample.at).is_empty(), "there is room again");
 }
