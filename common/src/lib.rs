@@ -13,6 +13,7 @@
 //! | [`time`] | monotonic milliseconds |
 //! | [`wire`] | frames of MessagePack, golden bytes |
 //! | [`config`] | every knob: unit, default, range |
+//! | [`near`] | the name that was meant |
 //! | [`api`] | the shapes that HTTP and the CLI show |
 
 pub mod api;
@@ -21,6 +22,7 @@ pub mod disk;
 pub mod handshake;
 pub mod ids;
 pub mod manifest;
+pub mod near;
 pub mod order;
 pub mod path;
 pub mod peer;

@@ -8,6 +8,7 @@ use crate::actors::words::{
     SumPending, TaskFilter,
 };
 use crate::clock::Clock;
+use crate::front::near;
 use crate::published::{Published, Snapshots};
 use actix::Recipient;
 use std::collections::BTreeMap;
@@ -26,7 +27,11 @@ const REQUESTS_MAX: usize = 256;
 /// Why a request came to nothing.
 #[derive(Debug)]
 pub enum Sorry {
-    Refused(Reason),
+    Refused {
+        reason: Reason,
+        /// What may have been meant, where the reason is a name that is not there.
+        meant: Option<String>,
+    },
     /// This process is ending.
     Ending,
 }
@@ -91,9 +96,14 @@ impl Ask {
         let (answer, answered) = oneshot::channel();
         self.catalog.send(Happened { body, answer }).await.map_err(|_| Sorry::Ending)?;
         match answered.await.map_err(|_| Sorry::Ending)? {
-            Answer::Refused(reason) => Err(Sorry::Refused(reason)),
+            Answer::Refused(reason) => Err(self.refused(reason)),
             answer => Ok(answer),
         }
+    }
+
+    /// A refusal, with what may have been meant.
+    pub fn refused(&self, reason: Reason) -> Sorry {
+        Sorry::Refused { meant: near::refused(&self.now().world, &reason), reason }
     }
 
     /// Looks at each new snapshot until `look` finds something or patience is over.

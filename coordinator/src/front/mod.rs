@@ -6,6 +6,7 @@ pub mod ask;
 pub mod bulletin;
 pub mod figures;
 pub mod http;
+pub mod near;
 pub mod sql;
 pub mod statements;
 pub mod tally;

@@ -1,6 +1,7 @@
 //! `/v1/config`: knobs with their values, sources and history; some may be set.
 
 use super::{Front, Problem, body};
+use crate::front::near;
 use crate::front::view::settings;
 use actix_web::web::{Data, Json, Path, Payload};
 use actix_web::{get, put};
@@ -36,7 +37,9 @@ fn named(front: &Front, name: &str) -> Result<Json<api::Knobs>, Problem> {
     let found = settings::knobs(&front.ask.now().world, knobs::named(name).into_iter().map(|(knob, _)| knob));
     if found.knobs.is_empty() {
         let detail = format!("there is no knob `{name}`");
-        return Err(Problem::not_found("no_such_knob", detail).next("see `stele config list`"));
+        return Err(Problem::not_found("no_such_knob", detail)
+            .next("see `stele config list`")
+            .maybe_next(near::knob(name)));
     }
     Ok(Json(found))
 }

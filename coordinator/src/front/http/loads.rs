@@ -48,7 +48,7 @@ pub async fn commit(
     let key = key.into_inner();
     match front.ask.catalog(EventBody::CommitLoad { key: key.clone() }).await {
         // Committed before, by an earlier poll: there is only the end to wait for.
-        Ok(_) | Err(Sorry::Refused(Reason::AlreadyCommitted { .. })) => {}
+        Ok(_) | Err(Sorry::Refused { reason: Reason::AlreadyCommitted { .. }, .. }) => {}
         Err(sorry) => return Err(sorry.into()),
     }
     let patience = Duration::from_millis(wait.wait_ms.min(WAIT_MS_MAX));

@@ -42,7 +42,7 @@ pub async fn make(front: Data<Front>, payload: Payload) -> Result<Json<PlanInfo>
         let drawn = draw::draw(&published.world, &what, at)?;
         Ok(Plan::of(&published.world, what, drawn, &Rates::remembered(published.world.history.iter()), at))
     });
-    let plan: Plan = drawn.await.map_err(|_| Sorry::Ending)?.map_err(Sorry::Refused)?;
+    let plan: Plan = drawn.await.map_err(|_| Sorry::Ending)?.map_err(|reason| front.ask.refused(reason))?;
     let plan = Box::new(Plan { owner, reason, ..plan });
     let Answer::Plan(id) = front.ask.catalog(EventBody::KeepPlan(plan)).await? else {
         return Err(Sorry::Ending.into());

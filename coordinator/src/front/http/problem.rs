@@ -25,6 +25,12 @@ impl Problem {
         self
     }
 
+    /// A better next step, where there is one.
+    pub fn maybe_next(mut self, next: Option<String>) -> Problem {
+        self.0.next = next.or(self.0.next);
+        self
+    }
+
     pub fn bad_request(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
@@ -45,7 +51,7 @@ impl From<Reason> for Problem {
 impl From<Sorry> for Problem {
     fn from(sorry: Sorry) -> Problem {
         match sorry {
-            Sorry::Refused(reason) => reason.into(),
+            Sorry::Refused { reason, meant } => Problem::from(reason).maybe_next(meant),
             Sorry::Ending => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "ending", "this coordinator is ending")
                 .next("ask again when it is back"),
         }

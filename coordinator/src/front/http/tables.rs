@@ -2,13 +2,13 @@
 
 use super::{Front, Problem, body};
 use crate::front::ask::Sorry;
-use crate::front::view;
+use crate::front::{near, view};
 use actix_web::web::{Data, Json, Path, Payload};
 use actix_web::{delete, get, patch, post};
 use serde_json::{Value, json};
 use std::time::Duration;
 use stele_common::api;
-use stele_coordinator_rules::{Answer, EventBody};
+use stele_coordinator_rules::{Answer, EventBody, World};
 
 /// How long a creation waits for the agents to report their empty replicas, so that a load right after it works.
 /// A table whose agents need longer is there all the same.
@@ -50,7 +50,7 @@ pub async fn show(front: Data<Front>, path: Path<(String, String)>) -> Result<Js
     let (db, name) = path.into_inner();
     let published = front.ask.now();
     let tally = front.tally(&published);
-    let table = view::find_table(&published.world, &db, &name).ok_or_else(|| absent(&db, &name))?;
+    let table = view::find_table(&published.world, &db, &name).ok_or_else(|| absent(&published.world, &db, &name))?;
     Ok(Json(view::table(table, &tally)))
 }
 
@@ -64,7 +64,7 @@ pub async fn set(
     front.ask.catalog(EventBody::SetTable { db: db.clone(), name: name.clone(), wish }).await?;
     let published = front.ask.now();
     let tally = front.tally(&published);
-    let table = view::find_table(&published.world, &db, &name).ok_or_else(|| absent(&db, &name))?;
+    let table = view::find_table(&published.world, &db, &name).ok_or_else(|| absent(&published.world, &db, &name))?;
     Ok(Json(view::table(table, &tally)))
 }
 
@@ -75,6 +75,9 @@ pub async fn drop(front: Data<Front>, path: Path<(String, String)>) -> Result<Js
     Ok(Json(json!({})))
 }
 
-pub fn absent(db: &str, name: &str) -> Problem {
-    Problem::not_found("no_such_table", format!("there is no table {db}.{name}")).next("see `stele table list`")
+pub fn absent(world: &World, db: &str, name: &str) -> Problem {
+    let full = format!("{db}.{name}");
+    Problem::not_found("no_such_table", format!("there is no table {full}"))
+        .next("see `stele table list`")
+        .maybe_next(near::table(world, &full))
 }

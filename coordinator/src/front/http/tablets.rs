@@ -45,7 +45,7 @@ pub async fn list(front: Data<Front>, filter: Query<Filter>) -> Result<Json<api:
         Some(full) => {
             let (db, name) =
                 full.split_once('.').ok_or_else(|| Problem::bad_request("`table` is of the form db.table"))?;
-            let table = view::find_table(world, db, name).ok_or_else(|| tables::absent(db, name))?;
+            let table = view::find_table(world, db, name).ok_or_else(|| tables::absent(world, db, name))?;
             let partitions = table.partitions.iter();
             let partitions = partitions.filter(|p| filter.partition.as_ref().is_none_or(|name| *name == p.name));
             let mut ids: Vec<TabletId> = partitions.flat_map(|partition| partition.tablets.iter().copied()).collect();

@@ -223,6 +223,16 @@ async fn a_table() {
     assert_eq!((&status["nodes"]["alive"], &status["disks"]["online"]), (&json!(3), &json!(3)));
     let (_, nodes) = scene.get("/v1/nodes").await;
     assert_eq!(nodes["nodes"][0]["replicas"], json!(2), "{nodes}");
+    let limits = Some(json!({"value": 1}));
+    let slips = [
+        (Method::GET, "/v1/tables/e/t", None, "did you mean d.t?"),
+        (Method::DELETE, "/v1/tables/d/tt", None, "did you mean d.t?"),
+        (Method::GET, "/v1/config/asign_delay_ms", None, "did you mean assign_delay_ms?"),
+        (Method::PUT, "/v1/config/asign_delay_ms", limits, "did you mean assign_delay_ms?"),
+    ];
+    for (method, path, body, meant) in slips {
+        assert_eq!(scene.ask(method, path, body).await.1["next"], json!(meant), "{path}");
+    }
     assert_eq!(scene.ask(Method::DELETE, "/v1/tables/d/t", None).await.0, StatusCode::OK);
     assert_eq!(scene.get("/v1/tables/d/t").await.0, StatusCode::NOT_FOUND);
     scene.house.close().await;

@@ -37,7 +37,7 @@ pub async fn drop_database(
 ) -> Result<Outcome, Fault> {
     let published = engine.ask.now();
     if !published.world.databases.contains_key(name) {
-        return if if_exists { Ok(Outcome::done()) } else { Err(Fault::unknown_database(name)) };
+        return if if_exists { Ok(Outcome::done()) } else { Err(Fault::unknown_database(&published.world, name)) };
     }
     if force {
         for table in published.world.tables.values().filter(|table| table.db == name) {

@@ -3,7 +3,8 @@
 //! Out of a [`Reason`]: its sentence, its code in brackets, and its next step, so that no door says less than another.
 
 use crate::front::ask::Sorry;
-use stele_coordinator_rules::Reason;
+use crate::front::near;
+use stele_coordinator_rules::{Reason, World};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
@@ -32,8 +33,9 @@ impl Fault {
         fault(1046, "3D000", "no database selected: say `USE db`, or name the table as db.table")
     }
 
-    pub fn unknown_database(name: &str) -> Fault {
-        fault(1049, "42000", format!("unknown database '{name}': see SHOW DATABASES"))
+    pub fn unknown_database(world: &World, name: &str) -> Fault {
+        let next = near::database(world, name).unwrap_or_else(|| "see SHOW DATABASES".into());
+        fault(1049, "42000", format!("unknown database '{name}': {next}"))
     }
 
     pub fn database_exists(name: &str) -> Fault {
@@ -44,8 +46,10 @@ impl Fault {
         Sorry::Ending.into()
     }
 
-    pub fn unknown_table(db: &str, name: &str) -> Fault {
-        fault(1146, "42S02", format!("table '{db}.{name}' does not exist: see SHOW TABLES FROM `{db}`"))
+    pub fn unknown_table(world: &World, db: &str, name: &str) -> Fault {
+        let next = near::table(world, &format!("{db}.{name}"));
+        let next = next.unwrap_or_else(|| format!("see SHOW TABLES FROM `{db}`"));
+        fault(1146, "42S02", format!("table '{db}.{name}' does not exist: {next}"))
     }
 
     pub fn unknown_column(name: &str, known: &str) -> Fault {
@@ -105,9 +109,9 @@ impl Fault {
     }
 }
 
-impl From<Reason> for Fault {
-    fn from(reason: Reason) -> Fault {
-        let next = reason.next().map(|next| format!("; {next}")).unwrap_or_default();
+impl Fault {
+    fn refusal(reason: &Reason, meant: Option<String>) -> Fault {
+        let next = meant.or(reason.next()).map(|next| format!("; {next}")).unwrap_or_default();
         let text = format!("{} [{}]{next}", reason.detail(), reason.code());
         let (code, state) = if matches!(reason, Reason::TableExists { .. }) {
             (1050, "42S01")
@@ -123,7 +127,7 @@ impl From<Reason> for Fault {
 impl From<Sorry> for Fault {
     fn from(sorry: Sorry) -> Fault {
         match sorry {
-            Sorry::Refused(reason) => reason.into(),
+            Sorry::Refused { reason, meant } => Fault::refusal(&reason, meant),
             Sorry::Ending => fault(1053, "08S01", "this coordinator is ending: ask again when it is back"),
         }
     }

@@ -17,7 +17,7 @@ mod ddl;
 mod format;
 mod help;
 mod info;
-mod names;
+pub(in crate::front) mod names;
 mod parse;
 mod proc;
 mod reader;

@@ -17,7 +17,11 @@ pub fn database(world: &World, name: &str) -> Result<String, Fault> {
     if bare.eq_ignore_ascii_case(INFORMATION_SCHEMA) {
         return Ok(INFORMATION_SCHEMA.into());
     }
-    world.databases.get_key_value(bare).map(|(name, _)| name.clone()).ok_or_else(|| Fault::unknown_database(name))
+    world
+        .databases
+        .get_key_value(bare)
+        .map(|(name, _)| name.clone())
+        .ok_or_else(|| Fault::unknown_database(world, name))
 }
 
 /// The database that is meant: the one that is named, or the one in use.
@@ -33,7 +37,7 @@ pub fn database_of(world: &World, session: &Session, named: Option<&str>) -> Res
 pub fn table<'a>(world: &'a World, session: &Session, name: &TableName) -> Result<&'a Table, Fault> {
     let db = database_of(world, session, name.db.as_deref())?;
     let found = world.tables.values().find(|table| table.db == db && table.name == name.name);
-    found.map(|table| &**table).ok_or_else(|| Fault::unknown_table(&db, &name.name))
+    found.map(|table| &**table).ok_or_else(|| Fault::unknown_table(world, &db, &name.name))
 }
 
 pub fn databases<'a>(world: &World, like: Option<&str>) -> Listed<'a> {
@@ -73,7 +77,7 @@ pub fn columns<'a>(
 ) -> Result<Listed<'a>, Fault> {
     let db = database_of(world, session, name.db.as_deref())?;
     if db == INFORMATION_SCHEMA {
-        return info::describe(&name.name, like).ok_or_else(|| Fault::unknown_table(&db, &name.name));
+        return info::describe(&name.name, like).ok_or_else(|| Fault::unknown_table(world, &db, &name.name));
     }
     table(world, session, name)?;
     Ok(Listed::of(&["Field", "Type", "Null", "Key", "Default", "Extra"], vec![]))

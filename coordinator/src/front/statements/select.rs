@@ -19,7 +19,7 @@ pub async fn select(engine: &Engine, session: &Session, select: Select) -> Resul
         }
         _ => None,
     };
-    let table = table.ok_or_else(|| Fault::unknown_table(&db, &from.name))?;
+    let table = table.ok_or_else(|| Fault::unknown_table(moment.world(), &db, &from.name))?;
     if let [Item::Count { alias }] = select.items.as_slice() {
         let count = select.tail.count(table)?;
         let columns = vec![Column { name: alias.clone().into(), kind: Kind::Whole }];
