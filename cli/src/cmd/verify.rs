@@ -40,7 +40,7 @@ pub fn run(global: &Global, args: &VerifyArgs) -> Outcome {
         if args.wait {
             wait_healthy(&face, args.table.as_ref(), deadline)?;
         }
-        if !global.printer().is_json() {
+        if !global.printer().is_data() {
             let after = if args.wait {
                 "all tablets are HEALTHY again"
             } else {
@@ -118,6 +118,7 @@ mod tests {
                 id: 1,
                 replicas: 3,
                 clean: 1,
+                left: 1,
                 bytes: 1,
                 bytes_done: 1,
                 found,

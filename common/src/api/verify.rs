@@ -19,6 +19,10 @@ pub struct Verification {
     pub id: u64,
     pub replicas: u64,
     pub clean: u64,
+    /// Replicas that left the catalog before they were read: moved, or dropped. What took their place was held against
+    /// its digests when it came in.
+    #[serde(default)]
+    pub left: u64,
     pub bytes: u64,
     pub bytes_done: u64,
     /// Replicas found bad, with the cause.

@@ -44,6 +44,22 @@ fn a_verification() {
     assert_eq!((view.clean, view.found.len(), view.unreachable.len(), view.done), (1, 1, 1, true));
 }
 
+/// A replica that moved before it was read is no finding; one that was found bad stays one, wherever it went.
+#[test]
+fn a_verification_of_what_moves() {
+    let mut sample = Sample::new(3, 1);
+    let replicas = verifying(&mut sample);
+    let (tablet, bad, _) = replicas[0];
+    sample.bad(tablet, bad);
+    sample.see(tablet, replicas[1].1, Version(1));
+    for (tablet, gone) in [(tablet, bad), (tablet, replicas[2].1)] {
+        sample.forget(tablet, gone);
+    }
+    let view = shown(&sample);
+    assert_eq!((view.clean, view.left, view.bytes_done, view.done), (1, 1, 30, true));
+    assert_eq!((view.found.len(), view.unreachable.len()), (1, 0));
+}
+
 /// Nothing of a lost node's is there: its disks are shown and counted as away, with the cause, and their room is not room.
 #[test]
 fn disks_of_a_lost_node() {
