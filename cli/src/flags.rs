@@ -39,8 +39,14 @@ pub struct Global {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    /// Aligned text, the columns that one looks at first
     Table,
+    /// Aligned text, all columns
+    Wide,
+    /// The HTTP API's own shapes
     Json,
+    /// The same shapes as YAML
+    Yaml,
 }
 
 impl Global {
@@ -66,8 +72,11 @@ pub enum Verb {
     /// Run an agent on a storage host
     Agent(cmd::serve::AgentArgs),
     /// Show how the cluster is, and what is wrong with it
-    #[command(after_help = "Example:\n  stele status -o json")]
-    Status,
+    Status(cmd::status::StatusArgs),
+    /// The cluster on a live screen
+    Top(cmd::top::TopArgs),
+    /// What happened lately, and what happens from now on
+    Events(cmd::events::EventsArgs),
     /// Storage hosts' agents
     #[command(subcommand)]
     Node(cmd::node::NodeVerb),
@@ -139,6 +148,10 @@ pub enum Verb {
     WhatIf(cmd::whatif::WhatIfArgs),
     /// Make a cluster token for binding outside loopback
     Token(cmd::token::TokenArgs),
+    /// Put into one file what somebody needs who is to help from afar
+    SupportBundle(cmd::bundle::BundleArgs),
+    /// Print a manual page, or write all of them
+    Man(cmd::man::ManArgs),
     /// Print a completion script
     Completions(cmd::completions::CompletionsArgs),
 }

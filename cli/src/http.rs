@@ -126,6 +126,14 @@ impl Face {
         Ok(response.into_body().into_with_config().limit(u64::MAX).reader())
     }
 
+    /// The stream of events: from now on, or from where a reader was.
+    pub fn events(&self, mark: Option<&str>) -> Result<impl Read + use<>, Failure> {
+        let (path, request) = ("/v1/events", self.agent.get(self.url("/v1/events")));
+        let request = mark.into_iter().fold(request, |request, mark| request.header("Last-Event-ID", mark));
+        let response = self.accepted(path, request.call())?;
+        Ok(response.into_body().into_with_config().limit(u64::MAX).reader())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

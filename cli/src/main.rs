@@ -25,7 +25,9 @@ mod stop;
 mod stream;
 mod table;
 mod tree;
+mod watch;
 mod world;
+mod yaml;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -78,7 +80,7 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Demo(args) => cmd::demo::run(args),
         Verb::Coordinator(args) => cmd::serve::coordinator(args),
         Verb::Agent(args) => cmd::serve::agent(args),
-        Verb::Status => cmd::status::run(global),
+        Verb::Status(args) => cmd::status::run(global, args),
         Verb::Node(verb) => cmd::node::run(global, verb),
         Verb::Disk(verb) => cmd::disk::run(global, verb),
         Verb::Table(verb) => cmd::tables::run(global, verb),
@@ -107,6 +109,10 @@ fn run(cli: &Cli) -> Outcome {
         Verb::Sql(args) => cmd::sql::run(global, args),
         Verb::User(verb) => cmd::user::run(global, verb),
         Verb::Token(args) => cmd::token::run(args),
+        Verb::Top(args) => cmd::top::run(global, args),
+        Verb::SupportBundle(args) => cmd::bundle::run(global, args),
+        Verb::Events(args) => cmd::events::run(global, args),
+        Verb::Man(args) => cmd::man::run(global, args),
         Verb::Completions(args) => cmd::completions::run(args),
     }
 }

@@ -27,7 +27,7 @@ mod plans;
 pub mod settings;
 mod why;
 
-pub use balance::balance;
+pub use balance::{balance, line as balance_line};
 pub use operate::{
     blockers, certificate, drain, drain_item, drained, evacuation, group, lease, lease_line, node_replicas, removal,
 };
@@ -38,21 +38,40 @@ pub use why::{explanation, node_explanation, whatif};
 rows!(
     Nodes,
     "no agent has reported yet; start one with 'stele agent --config FILE'",
-    ["ID", "HOST", "NAME", "RACK", "STATE", "DRAIN", ">SILENT", "HTTP", "PEER", ">DISKS", ">REPLICAS", ">USED"],
+    [
+        "ID",
+        "HOST",
+        "+NAME",
+        "RACK",
+        "+TAG",
+        "STATE",
+        "DRAIN",
+        ">SILENT",
+        ">DISKS",
+        ">REPLICAS",
+        ">USED",
+        "+HTTP",
+        "+PEER",
+        "+BUILD",
+        "+MAINTAINED"
+    ],
     nodes,
     |node| [
         node.id.to_string(),
         node.host.clone(),
         node.name.clone(),
         node.rack.clone(),
+        node.tag.clone(),
         node.liveness.to_string(),
         leaving(node.drain, node.drain_progress.as_ref()),
         or_dash(node.silent_ms.map(duration)),
-        node.http.clone(),
-        node.peer.clone(),
         node.disks.len().to_string(),
         node.replicas.to_string(),
         size(node.disks.iter().map(|disk| disk.used).sum()),
+        node.http.clone(),
+        node.peer.clone(),
+        node.build.clone(),
+        node.maintenance_until.as_ref().map(|at| format!("until {at}")).unwrap_or_default(),
     ]
 );
 
@@ -72,7 +91,10 @@ rows!(
         ">USE%",
         ">REPLICAS",
         "SLOTS",
-        ">TRASH",
+        "+BALANCE SLOTS",
+        "+>TRASH",
+        "+>RAW FREE",
+        "+>RAW TOTAL",
         "CAUSE"
     ],
     disks,
@@ -89,7 +111,10 @@ rows!(
         format!("{:.1}", disk.used_percent),
         disk.replicas.to_string(),
         format!("{}/{}", disk.slots_used, disk.slots_total),
+        format!("{}/{}", disk.balance_slots_used, disk.balance_slots_total),
         size(disk.trash_bytes),
+        size(disk.raw_free),
+        size(disk.raw_total),
         disk.cause.clone().unwrap_or_default(),
     ]
 );
@@ -97,7 +122,20 @@ rows!(
 rows!(
     Tables,
     "no table yet; make one with 'stele table create d.t --replication 3 --buckets 16'",
-    ["ID", "TABLE", ">REPLICATION", ">BUCKETS", "MEDIUM", "PARTITIONS", ">TABLETS", ">HEALTHY", ">FILES", ">BYTES"],
+    [
+        "ID",
+        "TABLE",
+        ">REPLICATION",
+        ">BUCKETS",
+        "MEDIUM",
+        "+TAG",
+        "+GROUP",
+        "PARTITIONS",
+        ">TABLETS",
+        ">HEALTHY",
+        ">FILES",
+        ">BYTES"
+    ],
     tables,
     |table| [
         table.id.to_string(),
@@ -105,6 +143,8 @@ rows!(
         table.replication.to_string(),
         table.buckets.to_string(),
         upper(&table.medium),
+        table.tag.clone(),
+        or_dash(table.colocate.as_ref()),
         table.partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(","),
         table.tablets.to_string(),
         table.healthy.to_string(),
@@ -124,9 +164,13 @@ rows!(
         "STATUS",
         "PRIORITY",
         ">VISIBLE",
-        ">COMMITTED",
+        "+>COMMITTED",
         "HOSTS",
         ">COMPLETE",
+        "+BALLOT",
+        "+PRIMARY",
+        "+REPLICAS",
+        "+HASH",
         "REASON"
     ],
     tablets,
@@ -141,6 +185,10 @@ rows!(
         tablet.committed_version.to_string(),
         tablet.replicas.iter().map(|replica| replica.host.as_str()).collect::<Vec<_>>().join(","),
         tablet.replicas.iter().filter(|replica| replica.complete).count().to_string(),
+        tablet.ballot.to_string(),
+        or_dash(tablet.primary),
+        tablet.replicas.iter().map(replica_place).collect::<Vec<_>>().join(","),
+        tablet.version_hash.to_string(),
         if tablet.status == TabletStatus::Healthy { String::new() } else { tablet.reason.clone() },
     ]
 );
@@ -149,8 +197,25 @@ rows!(
     Tasks,
     "no task",
     [
-        "TASK", "TABLET", "TABLE", "KIND", "TYPE", "STATE", "STATUS", "PRIORITY", "FROM", "TO", ">DONE", ">RATE",
-        ">AGE", "REASON"
+        "TASK",
+        "TABLET",
+        "TABLE",
+        "KIND",
+        "TYPE",
+        "STATE",
+        "STATUS",
+        "PRIORITY",
+        "FROM",
+        "TO",
+        "+REPLICA",
+        ">DONE",
+        ">RATE",
+        ">AGE",
+        "+>TIMEOUT",
+        "+>FAILURES",
+        "+>REFUSALS",
+        "+ENDED",
+        "REASON"
     ],
     tasks,
     |task| [
@@ -164,9 +229,14 @@ rows!(
         task.priority.to_string(),
         place(task.src_node, task.src_disk),
         place(task.dest_node, task.dest_disk),
+        or_dash(task.replica),
         done(task),
         if task.bytes_per_s == 0 { "-".to_string() } else { format!("{}/s", size(task.bytes_per_s)) },
         duration(task.age_ms),
+        or_dash(task.timeout_ms.map(duration)),
+        task.failures.to_string(),
+        or_dash(task.queue.as_ref().map(|queue| queue.refusals)),
+        or_dash(task.ended.as_ref()),
         task.reason.as_ref().map(|reason| format!("{}: {}", reason.code, reason.detail)).unwrap_or_default(),
     ]
 );
@@ -262,7 +332,7 @@ pub fn status(status: &Status) -> String {
 }
 
 /// What more may be lost before data is.
-fn margin(margin: &Margin) -> String {
+pub fn margin(margin: &Margin) -> String {
     let racks = margin.racks.map(|racks| format!(", {racks} more racks")).unwrap_or_default();
     let more = format!("{} more hosts, {} more disks{racks}", margin.hosts, margin.disks);
     format!("{more}; weakest: tablet {} of {}", margin.weakest, margin.table)
@@ -298,7 +368,7 @@ pub fn node(node: &NodeInfo) -> String {
 }
 
 /// Whether something is wanted empty, and how far that is.
-fn leaving(state: Option<DrainState>, progress: Option<&DrainProgress>) -> String {
+pub fn leaving(state: Option<DrainState>, progress: Option<&DrainProgress>) -> String {
     match (state, progress) {
         (None, _) => "-".to_string(),
         (Some(DrainState::Draining), Some(drain)) => {
@@ -372,6 +442,9 @@ pub fn verification(found: &Verification) -> String {
         found.found.len(),
         found.unreachable.len()
     );
+    if found.left > 0 {
+        text += &format!("\n{} left the catalog before they were read: they moved, or were dropped", found.left);
+    }
     for finding in &found.found {
         text += &format!("\n{}", bad(&finding_line("damaged", finding)));
     }
@@ -396,7 +469,7 @@ fn done(task: &TaskInfo) -> String {
     }
 }
 
-fn place(node: Option<stele_common::NodeId>, disk: Option<stele_common::DiskId>) -> String {
+pub fn place(node: Option<stele_common::NodeId>, disk: Option<stele_common::DiskId>) -> String {
     match (node, disk) {
         (Some(node), Some(disk)) => format!("{node}/{disk}"),
         (Some(node), None) => node.to_string(),
@@ -408,12 +481,17 @@ fn ago(seconds: u64) -> String {
     if seconds == 0 { "just now".to_string() } else { format!("{} ago", duration(seconds * 1000)) }
 }
 
+/// A copy in one word: its id, where it is, its version.
+fn replica_place(replica: &ReplicaInfo) -> String {
+    format!("{}@{}/{}:v{}", replica.id, replica.node, replica.disk, replica.version)
+}
+
 fn yes_no(value: bool) -> String {
     if value { "yes".to_string() } else { "no".to_string() }
 }
 
 /// The name that JSON has for a state, which is how people see it too.
-fn upper<T: serde::Serialize>(value: &T) -> String {
+pub fn upper<T: serde::Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(text)) => text,
         Ok(_) | Err(_) => "-".to_string(),

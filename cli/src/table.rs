@@ -1,17 +1,20 @@
-//! Printing results: tables for people, exactly the HTTP API's JSON for programs. The only file that prints them.
+//! Printing results: tables for people, exactly the HTTP API's shapes as JSON or YAML for programs. The only file that
+//! prints them.
 //!
 //! What columns a shape has is said in `shapes.rs`. Colour and wrapping only on a terminal; NO_COLOR is honoured.
 
 use crate::exit::Failure;
 use crate::flags::Format;
+use crate::yaml::Yaml;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 use owo_colors::{OwoColorize, Style};
+use rustix::termios::Winsize;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 
 /// A result that can stand in a table.
 pub trait Rows {
-    /// Column names; one that begins with `>` is aligned to the right.
+    /// Column names; one that begins with `+` is shown by `-o wide` only, one with `>` is aligned to the right.
     fn columns(&self) -> Vec<&str>;
     fn rows(&self) -> Vec<Vec<String>>;
     /// What is printed in place of a table without rows.
@@ -22,39 +25,107 @@ pub trait Rows {
 #[derive(Clone, Copy, Debug)]
 pub struct Printer {
     format: Format,
+    /// Over what stands on the terminal, in place of below it.
+    in_place: bool,
+}
+
+/// Which columns of a table are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Columns {
+    Usual,
+    All,
 }
 
 impl Printer {
     pub fn new(format: Format) -> Printer {
-        Printer { format }
+        Printer { format, in_place: false }
     }
 
-    pub fn is_json(&self) -> bool {
-        self.format == Format::Json
+    /// For what is shown again and again.
+    pub fn in_place(self) -> Printer {
+        Printer { in_place: std::io::stdout().is_terminal(), ..self }
+    }
+
+    /// A program reads it: nothing but the answer's data may be printed.
+    pub fn is_data(&self) -> bool {
+        match self.format {
+            Format::Json | Format::Yaml => true,
+            Format::Table | Format::Wide => false,
+        }
     }
 
     /// A list.
     pub fn list<T: Rows + Serialize>(&self, value: &T) -> Result<(), Failure> {
         match self.format {
-            Format::Json => self.json(value),
-            Format::Table => line(&render(value)),
+            Format::Json | Format::Yaml => self.data(value),
+            Format::Table => self.text(&render(value)),
+            Format::Wide => self.text(&render_columns(value, Columns::All)),
         }
     }
 
     /// One thing, whose text is made only where it is wanted.
     pub fn one<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        if self.is_data() { self.data(value) } else { self.text(text(value).trim_end()) }
+    }
+
+    /// One of many that come one by one: a line of JSON, a document of YAML, a line of text.
+    pub fn record<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         match self.format {
-            Format::Json => self.json(value),
-            Format::Table => line(text(value).trim_end()),
+            Format::Json => line(&serde_json::to_string(value).map_err(|error| Failure::output(error.into()))?),
+            Format::Yaml => line("---").and_then(|()| self.data(value)),
+            Format::Table | Format::Wide => line(&text(value)),
         }
     }
 
-    fn json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+    /// Between two showings of the same: what a reader of a stream needs to tell them apart.
+    pub fn separate(&self) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => Ok(()),
+            Format::Yaml => line("---"),
+            Format::Table | Format::Wide if self.in_place().in_place => Ok(()),
+            Format::Table | Format::Wide => line(""),
+        }
+    }
+
+    /// Words for people.
+    pub fn text(&self, text: &str) -> Result<(), Failure> {
+        if !self.in_place {
+            return line(text);
+        }
+        let height = terminal().map_or(usize::MAX, |size| usize::from(size.ws_row));
+        let mut shown = String::from("\x1b[H");
+        for line in screenful(text, height) {
+            // Where no colours are wanted, the others would take the cursor's movements for some.
+            let plain = anstream::adapter::strip_str(&line).to_string();
+            shown += &format!("{}\x1b[K\r\n", if is_plain() { plain } else { line });
+        }
+        shown += "\x1b[J";
+        let mut out = std::io::stdout().lock();
+        out.write_all(shown.as_bytes()).and_then(|()| out.flush()).map_err(Failure::output)
+    }
+
+    fn data<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
         // Piece by piece: an answer about a large house has hundreds of megabytes.
         let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-        serde_json::to_writer_pretty(&mut out, value).map_err(|error| Failure::output(error.into()))?;
+        let written = match self.format {
+            Format::Yaml => value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Yaml::default())),
+            Format::Json | Format::Table | Format::Wide => serde_json::to_writer_pretty(&mut out, value),
+        };
+        written.map_err(|error| Failure::output(error.into()))?;
         out.write_all(b"\n").and_then(|()| out.flush()).map_err(Failure::output)
     }
+}
+
+/// The lines of a text that fit above the cursor's own, and how many do not.
+fn screenful(text: &str, height: usize) -> Vec<String> {
+    let room = height.saturating_sub(2).max(1);
+    let count = text.lines().count();
+    let mut lines: Vec<String> =
+        text.lines().take(if count > room + 1 { room } else { count }).map(Into::into).collect();
+    if lines.len() < count {
+        lines.push(format!("... {} more lines", count - lines.len()));
+    }
+    lines
 }
 
 /// A line of text on standard output.
@@ -62,27 +133,33 @@ pub fn line(text: &str) -> Result<(), Failure> {
     writeln!(anstream::stdout(), "{text}").map_err(Failure::output)
 }
 
-/// Rows as aligned text.
+/// Rows as aligned text, the usual columns of them.
 pub fn render(value: &impl Rows) -> String {
+    render_columns(value, Columns::Usual)
+}
+
+fn render_columns(value: &impl Rows, which: Columns) -> String {
     let rows = value.rows();
     if rows.is_empty() {
         return value.empty().to_string();
     }
+    let columns = value.columns();
+    let shown: Vec<bool> = columns.iter().map(|name| which == Columns::All || !name.starts_with('+')).collect();
+    let columns: Vec<&str> = chosen(columns, &shown).map(|name| name.trim_start_matches('+')).collect();
     let on_terminal = std::io::stdout().is_terminal();
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    match terminal_width().filter(|_| on_terminal) {
-        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+    // A terminal breaks the lines of a wide one itself; cells broken into many lines cannot be read.
+    match terminal().filter(|_| on_terminal && which == Columns::Usual) {
+        Some(size) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(size.ws_col),
         None => table.set_content_arrangement(ContentArrangement::Disabled),
     };
-    if plain || !on_terminal {
+    if is_plain() || !on_terminal {
         table.force_no_tty();
     }
-    let columns = value.columns();
     table.set_header(columns.iter().map(|name| Cell::new(name.trim_start_matches('>')).add_attribute(Attribute::Bold)));
     for row in rows {
-        table.add_row(row);
+        table.add_row(chosen(row, &shown));
     }
     for (index, name) in columns.iter().enumerate() {
         if let Some(column) = table.column_mut(index) {
@@ -95,9 +172,16 @@ pub fn render(value: &impl Rows) -> String {
     table.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
 }
 
-fn terminal_width() -> Option<u16> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    (size.ws_col > 20).then_some(size.ws_col)
+fn chosen<T>(all: Vec<T>, shown: &[bool]) -> impl Iterator<Item = T> {
+    all.into_iter().zip(shown).filter(|(_, shown)| **shown).map(|(one, _)| one)
+}
+
+fn is_plain() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+fn terminal() -> Option<Winsize> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|size| size.ws_col > 20)
 }
 
 /// `name   value` lines, the values in one column.
@@ -155,10 +239,10 @@ mod tests {
     struct Two;
     impl Rows for Two {
         fn columns(&self) -> Vec<&'static str> {
-            vec!["NAME", ">BYTES"]
+            vec!["NAME", "+>PARTS", ">BYTES"]
         }
         fn rows(&self) -> Vec<Vec<String>> {
-            vec![vec!["a".into(), "1".into()], vec!["long name".into(), "1000".into()]]
+            vec![vec!["a".into(), "2".into(), "1".into()], vec!["long name".into(), "30".into(), "1000".into()]]
         }
         fn empty(&self) -> &'static str {
             "nothing"
@@ -169,6 +253,16 @@ mod tests {
     #[test]
     fn tables_align() {
         assert_eq!(render(&Two), "NAME       BYTES\na              1\nlong name   1000");
+        let wide = "NAME       PARTS  BYTES\na              2      1\nlong name     30   1000";
+        assert_eq!(render_columns(&Two, Columns::All), wide);
+    }
+
+    /// What is redrawn never scrolls: what does not fit is counted.
+    #[test]
+    fn a_screenful_fits() {
+        assert_eq!(screenful("a\nb\nc", 4), ["a", "b", "c"]);
+        assert_eq!(screenful("a\nb\nc\nd", 4), ["a", "b", "... 2 more lines"]);
+        assert_eq!(screenful("a\nb\nc", 0), ["a", "... 2 more lines"]);
     }
 
     /// Values of one thing stand in one column; absent ones are left out.

@@ -3,7 +3,6 @@
 use super::knobs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
-use crate::table;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -112,12 +111,8 @@ fn say<T: Serialize>(global: &Global, file: &Path, config: &T, faults: Vec<Strin
     if !faults.is_empty() {
         return Err(Failure::refused(format!("{}: {}", file.display(), faults.join("; "))));
     }
-    if global.printer().is_json() {
-        global.printer().one(config, |_| String::new())?;
-        return Ok(Exit::Done);
-    }
     let text = toml::to_string(config).map_err(|error| Failure::io("cannot show the configuration", error))?;
-    table::line(&format!("# {} is sound; in force:\n{}", file.display(), text.trim_end()))?;
+    global.printer().one(config, |_| format!("# {} is sound; in force:\n{text}", file.display()))?;
     Ok(Exit::Done)
 }
 

@@ -3,7 +3,7 @@
 use super::drain::{self, DiskDrainArgs, DiskUndrainArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
-use crate::table;
+use crate::watch::Watch;
 use clap::{Args, Subcommand};
 use stele_common::DiskId;
 use stele_common::api::{DiskInit, Disks};
@@ -12,7 +12,7 @@ use stele_common::api::{DiskInit, Disks};
 pub enum DiskVerb {
     /// All data directories with space and state
     #[command(after_help = "Example:\n  stele disk list")]
-    List,
+    List(Watch),
     /// Let a blank directory take the place of a registered disk
     Init(InitArgs),
     /// Empty disks, so that they may leave
@@ -41,9 +41,9 @@ pub struct InitArgs {
 pub fn run(global: &Global, verb: &DiskVerb) -> Outcome {
     let face = global.face();
     match verb {
-        DiskVerb::List => global.printer().list(&face.get::<Disks>("/v1/disks", &[])?)?,
-        DiskVerb::Drain(args) => return drain::disks(global, args),
-        DiskVerb::Undrain(args) => return drain::undrain_disks(global, args),
+        DiskVerb::List(watch) => watch.show(global, |printer| printer.list(&face.get::<Disks>("/v1/disks", &[])?)),
+        DiskVerb::Drain(args) => drain::disks(global, args),
+        DiskVerb::Undrain(args) => drain::undrain_disks(global, args),
         DiskVerb::Init(args) => {
             let host = match &args.host {
                 Some(host) => host.clone(),
@@ -51,14 +51,12 @@ pub fn run(global: &Global, verb: &DiskVerb) -> Outcome {
             };
             let body = DiskInit { host, path: args.path.clone(), replace: args.replace };
             let answer: serde_json::Value = face.post("/v1/disks/init", &body)?;
-            if global.printer().is_json() {
-                global.printer().one(&answer, |_| String::new())?;
-            } else {
-                table::line(&format!("{} on {} takes the place of disk {}", body.path, body.host, body.replace))?;
-            }
+            global
+                .printer()
+                .one(&answer, |_| format!("{} on {} takes the place of disk {}", body.path, body.host, body.replace))?;
+            Ok(Exit::Done)
         }
     }
-    Ok(Exit::Done)
 }
 
 fn host_of(disks: Disks, id: DiskId) -> Result<String, Failure> {

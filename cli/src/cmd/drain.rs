@@ -4,7 +4,7 @@ use crate::exit::{Exit, Failure, Origin, Outcome};
 use crate::flags::Global;
 use crate::http::{Checked, Face};
 use crate::span::{Span, owner};
-use crate::{bar, shapes, table};
+use crate::{bar, shapes};
 use clap::Args;
 use std::time::{Duration, Instant};
 use stele_common::api::{DrainAsk, DrainProgress, DrainState, Evacuation, PlanWhat};
@@ -126,11 +126,7 @@ pub fn undrain_disks(global: &Global, args: &DiskUndrainArgs) -> Outcome {
 
 fn taken_back(global: &Global, face: &Face, path: &str, ask: &DrainAsk) -> Outcome {
     let answer: serde_json::Value = face.post(path, ask)?;
-    if global.printer().is_json() {
-        global.printer().one(&answer, |_| String::new())?;
-    } else {
-        table::line("the drain is taken back; what has moved stays where it is")?;
-    }
+    global.printer().one(&answer, |_| "the drain is taken back; what has moved stays where it is".to_string())?;
     Ok(Exit::Done)
 }
 
@@ -164,19 +160,15 @@ fn begin(global: &Global, face: &Face, path: &str, ask: &DrainAsk, how: &How) ->
         printer.one(&answer, shapes::evacuation)?;
         return Ok(Exit::Done);
     }
-    if !printer.is_json() {
+    if !printer.is_data() {
         printer.one(&answer, shapes::evacuation)?;
     }
     let nodes = answer.nodes.iter().map(|node| format!("/v1/nodes/{node}/drain"));
     let paths: Vec<String> = nodes.chain(answer.disks.iter().map(|disk| format!("/v1/disks/{disk}/drain"))).collect();
     let ended = wait(face, &paths, Instant::now() + Duration::from_millis(how.timeout.0))?;
-    if printer.is_json() {
-        printer.one(&serde_json::json!({ "drains": ended }), |_| String::new())?;
-    } else {
-        for drain in &ended {
-            table::line(&shapes::drained(drain))?;
-        }
-    }
+    printer.one(&serde_json::json!({ "drains": ended }), |_| {
+        ended.iter().map(shapes::drained).collect::<Vec<_>>().join("\n")
+    })?;
     Ok(Exit::Done)
 }
 

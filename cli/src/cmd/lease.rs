@@ -5,8 +5,8 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
 use crate::http::Face;
 use crate::names::TableName;
+use crate::shapes;
 use crate::span::{Span, owner};
-use crate::{shapes, table};
 use clap::Args;
 use stele_common::api::{LeaseAsk, LeaseInfo, LeaseOn, Leases};
 
@@ -84,10 +84,6 @@ fn end(global: &Global, face: &Face, on: &LeaseOn, none: &str) -> Outcome {
         return Err(Failure::not_found(none).next("see 'stele status'"));
     };
     face.delete(&format!("/v1/leases/{}", lease.id))?;
-    if global.printer().is_json() {
-        global.printer().one(&lease, |_| String::new())?;
-    } else {
-        table::line(&format!("lease {} is over", lease.id))?;
-    }
+    global.printer().one(&lease, |lease| format!("lease {} is over", lease.id))?;
     Ok(Exit::Done)
 }

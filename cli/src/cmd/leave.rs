@@ -4,8 +4,8 @@ use super::node;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
 use crate::http::Checked;
+use crate::shapes;
 use crate::span::owner;
-use crate::{shapes, table};
 use clap::Args;
 use stele_common::api::{AdmitAsk, Blocker, Certificate, Removal, RemoveAsk};
 
@@ -103,10 +103,6 @@ pub fn remove(global: &Global, args: &RemoveArgs) -> Outcome {
 pub fn admit(global: &Global, args: &AdmitArgs) -> Outcome {
     let ask = AdmitAsk { host: args.host.clone(), name: args.name.clone() };
     let answer: serde_json::Value = global.face().post("/v1/nodes/admit", &ask)?;
-    if global.printer().is_json() {
-        global.printer().one(&answer, |_| String::new())?;
-    } else {
-        table::line(&format!("the agent of {} may join again, as a new node", args.host))?;
-    }
+    global.printer().one(&answer, |_| format!("the agent of {} may join again, as a new node", args.host))?;
     Ok(Exit::Done)
 }

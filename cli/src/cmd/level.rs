@@ -6,6 +6,7 @@ use crate::shapes::settings;
 use crate::span::owner;
 use clap::{Args, Subcommand};
 use stele_common::api::{LevelAsk, LevelInfo};
+use stele_common::near::{did_you_mean, nearest};
 use stele_common::status::Level;
 
 #[derive(Debug, Subcommand)]
@@ -40,7 +41,11 @@ pub struct SetArgs {
 fn level(text: &str) -> Result<Level, String> {
     let all = [Level::Stopped, Level::Blind, Level::Freezed, Level::Steady, Level::Lively];
     let known = all.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text));
-    known.ok_or_else(|| format!("there is no level `{text}`; write stopped, blind, freezed, steady or lively"))
+    known.ok_or_else(|| {
+        let next = nearest(text, all.map(Level::as_str)).map(|name| did_you_mean(name.to_lowercase()));
+        let next = next.unwrap_or_else(|| "write stopped, blind, freezed, steady or lively".into());
+        format!("there is no level `{text}`; {next}")
+    })
 }
 
 pub fn run(global: &Global, verb: &LevelVerb) -> Outcome {

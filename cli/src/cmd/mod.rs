@@ -4,11 +4,13 @@
 //! that links them in; `user` edits the coordinator's file of users.
 
 pub mod balance;
+pub mod bundle;
 pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod disk;
 pub mod drain;
+pub mod events;
 pub mod export;
 pub mod get;
 pub mod group;
@@ -19,6 +21,7 @@ pub mod level;
 pub mod load;
 pub mod log_level;
 pub mod ls;
+pub mod man;
 pub mod node;
 pub mod pause;
 pub mod plan;
@@ -34,6 +37,7 @@ pub mod tablet;
 pub mod task;
 pub mod throttle;
 pub mod token;
+pub mod top;
 pub mod up;
 pub mod user;
 pub mod verify;

@@ -3,13 +3,15 @@
 use super::drain::{self, DrainArgs, UndrainArgs};
 use super::lease::{self, MaintainArgs};
 use super::leave::{self, AdmitArgs, CertificateArgs, RemoveArgs};
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Failure, Outcome};
 use crate::flags::Global;
 use crate::http::Face;
 use crate::shapes;
-use clap::Subcommand;
+use crate::watch::Watch;
+use clap::{Args, Subcommand};
 use stele_common::NodeId;
 use stele_common::api::{NodeExplanation, NodeInfo, NodeReplicas, Nodes};
+use stele_common::near::{did_you_mean, nearest};
 
 #[derive(Debug, Subcommand)]
 pub enum NodeVerb {
@@ -19,19 +21,15 @@ pub enum NodeVerb {
         /// How many replicas each holds, and how evenly
         #[arg(long)]
         replicas: bool,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// One agent with its disks
     #[command(after_help = "Examples:\n  stele node show 10001\n  stele node show host-1")]
-    Show {
-        /// Id, name or host
-        node: String,
-    },
+    Show(One),
     /// Why an agent counts as it does, whether it may take copies, and what waits for it
     #[command(after_help = "Example:\n  stele node explain host-1")]
-    Explain {
-        /// Id, name or host
-        node: String,
-    },
+    Explain(One),
     /// Empty nodes, so that they may leave
     Drain(DrainArgs),
     /// Take a drain back
@@ -46,6 +44,14 @@ pub enum NodeVerb {
     Admit(AdmitArgs),
 }
 
+#[derive(Debug, Args)]
+pub struct One {
+    /// Id, name or host
+    node: String,
+    #[command(flatten)]
+    watch: Watch,
+}
+
 /// The node that is meant by an id, a name or a host.
 pub fn find(face: &Face, name: &str) -> Result<NodeId, Failure> {
     match name.parse() {
@@ -57,37 +63,42 @@ pub fn find(face: &Face, name: &str) -> Result<NodeId, Failure> {
 pub fn run(global: &Global, verb: &NodeVerb) -> Outcome {
     let face = global.face();
     match verb {
-        NodeVerb::List { replicas: true } => {
-            let counts: NodeReplicas = face.get("/v1/nodes/replicas", &[])?;
-            global.printer().one(&counts, shapes::node_replicas)?;
+        NodeVerb::List { replicas: true, watch } => watch.show(global, |printer| {
+            printer.one(&face.get::<NodeReplicas>("/v1/nodes/replicas", &[])?, shapes::node_replicas)
+        }),
+        NodeVerb::List { replicas: false, watch } => {
+            watch.show(global, |printer| printer.list(&face.get::<Nodes>("/v1/nodes", &[])?))
         }
-        NodeVerb::List { replicas: false } => global.printer().list(&face.get::<Nodes>("/v1/nodes", &[])?)?,
-        NodeVerb::Show { node } => {
-            let info: NodeInfo = face.get(&format!("/v1/nodes/{}", find(&face, node)?), &[])?;
-            global.printer().one(&info, shapes::node)?;
+        NodeVerb::Show(One { node, watch }) => {
+            let path = format!("/v1/nodes/{}", find(&face, node)?);
+            watch.show(global, |printer| printer.one(&face.get::<NodeInfo>(&path, &[])?, shapes::node))
         }
-        NodeVerb::Drain(args) => return drain::nodes(global, args),
-        NodeVerb::Undrain(args) => return drain::undrain_nodes(global, args),
-        NodeVerb::Certificate(args) => return leave::certificate(global, args),
-        NodeVerb::Remove(args) => return leave::remove(global, args),
-        NodeVerb::Admit(args) => return leave::admit(global, args),
-        NodeVerb::Maintain(args) => return lease::maintain(global, args),
-        NodeVerb::Explain { node } => {
-            let id = find(&face, node)?;
-            let why: NodeExplanation = face.get(&format!("/v1/nodes/{id}/explain"), &[])?;
-            global.printer().one(&why, shapes::node_explanation)?;
+        NodeVerb::Explain(One { node, watch }) => {
+            let path = format!("/v1/nodes/{}/explain", find(&face, node)?);
+            watch.show(global, |printer| {
+                printer.one(&face.get::<NodeExplanation>(&path, &[])?, shapes::node_explanation)
+            })
         }
+        NodeVerb::Drain(args) => drain::nodes(global, args),
+        NodeVerb::Undrain(args) => drain::undrain_nodes(global, args),
+        NodeVerb::Certificate(args) => leave::certificate(global, args),
+        NodeVerb::Remove(args) => leave::remove(global, args),
+        NodeVerb::Admit(args) => leave::admit(global, args),
+        NodeVerb::Maintain(args) => lease::maintain(global, args),
     }
-    Ok(Exit::Done)
 }
 
 fn named(nodes: Nodes, name: &str) -> Result<NodeInfo, Failure> {
+    let names: Vec<String> = nodes.nodes.iter().flat_map(|node| [node.host.clone(), node.name.clone()]).collect();
+    let near = nearest(name, names.iter().map(String::as_str));
     let mut fits: Vec<_> = nodes.nodes.into_iter().filter(|node| node.name == name || node.host == name).collect();
     if let Some(exact) = fits.iter().position(|node| node.name == name) {
         return Ok(fits.swap_remove(exact));
     }
     match fits.len() {
-        0 => Err(Failure::not_found(format!("there is no node {name}")).next("see 'stele node list'")),
+        0 => Err(Failure::not_found(format!("there is no node {name}"))
+            .next("see 'stele node list'")
+            .maybe_next(near.map(did_you_mean))),
         1 => Ok(fits.swap_remove(0)),
         _ => {
             let ids: Vec<_> = fits.iter().map(|node| node.id.to_string()).collect();

@@ -4,8 +4,8 @@ use super::node;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
 use crate::names::TableName;
+use crate::shapes;
 use crate::span::{Span, owner};
-use crate::{shapes, table};
 use clap::Args;
 use stele_common::DiskId;
 use stele_common::api::{LeaseAsk, LeaseInfo, LeaseOn, Leases, PauseWhat};
@@ -80,10 +80,6 @@ pub fn resume(global: &Global, args: &ResumeArgs) -> Outcome {
         return Err(Failure::not_found(format!("there is no pause {}", args.id)).next("see 'stele status'"));
     };
     face.delete(&format!("/v1/leases/{}", lease.id))?;
-    if global.printer().is_json() {
-        global.printer().one(&lease, |_| String::new())?;
-    } else {
-        table::line(&format!("pause {} is over", lease.id))?;
-    }
+    global.printer().one(&lease, |lease| format!("pause {} is over", lease.id))?;
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
 use crate::http::Face;
 use crate::span::{Span, owner};
+use crate::watch::Watch;
 use crate::{bar, shapes};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -19,7 +20,7 @@ const POLL: Duration = Duration::from_millis(300);
 pub enum PlanVerb {
     /// All plans, the newest first
     #[command(after_help = "Example:\n  stele plan list")]
-    List,
+    List(Watch),
     /// What a plan moves, what it costs, how far it is
     #[command(after_help = "Examples:\n  stele plan show 2001\n  stele plan show 2001 --moves")]
     Show {
@@ -27,6 +28,8 @@ pub enum PlanVerb {
         /// Every move
         #[arg(long)]
         moves: bool,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Carry it out, unless the world has moved past it (exit code 2)
     #[command(after_help = "Examples:\n  stele plan apply 2001\n  stele plan apply 2001 --wait")]
@@ -80,20 +83,22 @@ struct HostsFile {
 }
 
 pub fn run(global: &Global, verb: &PlanVerb) -> Outcome {
-    let (face, printer) = (global.face(), global.printer());
+    let face = global.face();
     match verb {
-        PlanVerb::List => printer.list(&face.get::<Plans>("/v1/plans", &[])?)?,
-        PlanVerb::Show { id, moves } => {
-            let plan: PlanInfo = face.get(&format!("/v1/plans/{id}"), &[])?;
-            printer.one(&plan, |plan| shapes::plan(plan, *moves))?;
+        PlanVerb::List(watch) => watch.show(global, |printer| printer.list(&face.get::<Plans>("/v1/plans", &[])?)),
+        PlanVerb::Show { id, moves, watch } => {
+            let path = format!("/v1/plans/{id}");
+            watch.show(global, |printer| {
+                printer.one(&face.get::<PlanInfo>(&path, &[])?, |plan| shapes::plan(plan, *moves))
+            })
         }
-        PlanVerb::Apply(args) => return apply(global, &face, args),
+        PlanVerb::Apply(args) => apply(global, &face, args),
         PlanVerb::Cancel { id } => {
             let plan: PlanInfo = face.post_empty(&format!("/v1/plans/{id}/cancel"), &[])?;
-            printer.one(&plan, shapes::plan_line)?;
+            global.printer().one(&plan, shapes::plan_line)?;
+            Ok(Exit::Done)
         }
     }
-    Ok(Exit::Done)
 }
 
 /// `stele balance plan`.

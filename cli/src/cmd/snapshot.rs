@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
@@ -53,12 +54,30 @@ pub fn run(global: &Global, verb: &SnapshotVerb) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The file appears when it is whole.
 fn save(world: &mut impl Read, path: &Path) -> io::Result<u64> {
+    let pack = path.extension().is_some_and(|extension| extension == "zst");
+    appear(path, |file| {
+        if pack {
+            let mut encoder = zstd::Encoder::new(file, LEVEL)?;
+            encoder.include_checksum(true)?;
+            io::copy(world, &mut encoder)?;
+            encoder.finish()?;
+            Ok(())
+        } else {
+            let mut out = BufWriter::new(file);
+            io::copy(world, &mut out)?;
+            out.flush()
+        }
+    })
+}
+
+/// A file that appears when it is whole; only its owner may read it.
+pub fn appear(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<u64> {
     let mut name = path.file_name().ok_or_else(|| io::Error::other("it is no file name"))?.to_os_string();
     name.push(format!(".part-{}", std::process::id()));
     let part = path.with_file_name(name);
-    let written = write(world, &part, path.extension().is_some_and(|extension| extension == "zst"));
+    let made = File::options().write(true).create(true).truncate(true).mode(0o600).open(&part);
+    let written = made.and_then(|file| write(&file).and_then(|()| file.sync_all()));
     let done = written.and_then(|()| Ok(std::fs::metadata(&part)?.len()));
     let done = done.and_then(|bytes| std::fs::rename(&part, path).map(|()| bytes));
     if done.is_err() {
@@ -66,21 +85,6 @@ fn save(world: &mut impl Read, path: &Path) -> io::Result<u64> {
         let _ = std::fs::remove_file(&part);
     }
     done
-}
-
-fn write(world: &mut impl Read, path: &Path, pack: bool) -> io::Result<()> {
-    let file = File::create(path)?;
-    if pack {
-        let mut encoder = zstd::Encoder::new(&file, LEVEL)?;
-        encoder.include_checksum(true)?;
-        io::copy(world, &mut encoder)?;
-        encoder.finish()?;
-    } else {
-        let mut out = BufWriter::new(&file);
-        io::copy(world, &mut out)?;
-        out.flush()?;
-    }
-    file.sync_all()
 }
 
 #[cfg(test)]

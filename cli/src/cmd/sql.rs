@@ -32,13 +32,7 @@ pub fn run(global: &Global, args: &SqlArgs) -> Outcome {
         }
     };
     let answer: SqlAnswer = global.face().post("/v1/sql", &SqlAsk { statement, db: args.db.clone() })?;
-    if global.printer().is_json() {
-        global.printer().one(&answer, |_| String::new())?;
-        return Ok(Exit::Done);
-    }
-    for result in &answer.results {
-        table::line(&shown(result))?;
-    }
+    global.printer().one(&answer, |answer| answer.results.iter().map(shown).collect::<Vec<_>>().join("\n"))?;
     Ok(Exit::Done)
 }
 

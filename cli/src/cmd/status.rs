@@ -1,12 +1,20 @@
 //! `stele status`: the cluster on one screen.
 
-use crate::exit::{Exit, Outcome};
+use crate::exit::Outcome;
 use crate::flags::Global;
 use crate::shapes;
+use crate::watch::Watch;
+use clap::Args;
 use stele_common::api::Status;
 
-pub fn run(global: &Global) -> Outcome {
-    let status: Status = global.face().get("/v1/status", &[])?;
-    global.printer().one(&status, shapes::status)?;
-    Ok(Exit::Done)
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  stele status -o json\n  stele status --watch")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    watch: Watch,
+}
+
+pub fn run(global: &Global, args: &StatusArgs) -> Outcome {
+    let face = global.face();
+    args.watch.show(global, |printer| printer.one(&face.get::<Status>("/v1/status", &[])?, shapes::status))
 }

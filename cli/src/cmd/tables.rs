@@ -3,7 +3,8 @@
 use crate::exit::{Exit, Failure, Outcome};
 use crate::flags::Global;
 use crate::names::TableName;
-use crate::{shapes, table};
+use crate::shapes;
+use crate::watch::Watch;
 use clap::{Args, Subcommand, ValueEnum};
 use stele_common::Medium;
 use stele_common::api::{PlanWhat, TableCreate, TableInfo, TableSet, Tables};
@@ -14,12 +15,14 @@ pub enum TableVerb {
     Create(CreateArgs),
     /// All tables
     #[command(after_help = "Example:\n  stele table list")]
-    List,
+    List(Watch),
     /// One table with its partitions
     #[command(after_help = "Example:\n  stele table show d.t")]
     Show {
         /// [DB.]TABLE
         table: TableName,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Change what is wanted of a table or partition
     Set(SetArgs),
@@ -102,8 +105,13 @@ enum MediumFlag {
 pub fn run(global: &Global, verb: &TableVerb) -> Outcome {
     let face = global.face();
     match verb {
-        TableVerb::List => global.printer().list(&face.get::<Tables>("/v1/tables", &[])?)?,
-        TableVerb::Show { table } => global.printer().one(&whole(table)?.info(&face)?, shapes::table)?,
+        TableVerb::List(watch) => {
+            return watch.show(global, |printer| printer.list(&face.get::<Tables>("/v1/tables", &[])?));
+        }
+        TableVerb::Show { table, watch } => {
+            let table = whole(table)?;
+            return watch.show(global, |printer| printer.one(&table.info(&face)?, shapes::table));
+        }
         TableVerb::Create(args) => {
             let info: TableInfo = face.post("/v1/tables", &args.body()?)?;
             global.printer().one(&info, |info| {
@@ -121,11 +129,8 @@ pub fn run(global: &Global, verb: &TableVerb) -> Outcome {
         }
         TableVerb::Drop { table } => {
             face.delete(&whole(table)?.url())?;
-            if global.printer().is_json() {
-                global.printer().one(&serde_json::json!({ "dropped": table.full() }), |_| String::new())?;
-            } else {
-                table::line(&format!("dropped table {table}"))?;
-            }
+            let dropped = serde_json::json!({ "dropped": table.full() });
+            global.printer().one(&dropped, |_| format!("dropped table {table}"))?;
         }
     }
     Ok(Exit::Done)

@@ -1,11 +1,13 @@
 //! `stele tablet list|show|explain|history`.
 
-use crate::exit::{Exit, Outcome};
+use crate::exit::Outcome;
 use crate::flags::Global;
 use crate::names::TableName;
 use crate::shapes;
+use crate::watch::Watch;
 use clap::{Args, Subcommand};
 use stele_common::api::{Explanation, TabletInfo, Tablets, Tasks};
+use stele_common::near::{did_you_mean, nearest};
 use stele_common::{TabletId, TabletStatus};
 
 #[derive(Debug, Subcommand)]
@@ -14,13 +16,20 @@ pub enum TabletVerb {
     List(ListArgs),
     /// One tablet with all its replicas
     #[command(after_help = "Example:\n  stele tablet show 101")]
-    Show { tablet: TabletId },
+    Show(One),
     /// Why a tablet is as it is, what happens next, and why not sooner or elsewhere
     #[command(after_help = "Example:\n  stele tablet explain 101")]
-    Explain { tablet: TabletId },
+    Explain(One),
     /// What was decided about a tablet, newest first, with the evidence of each deletion
     #[command(after_help = "Example:\n  stele tablet history 101")]
-    History { tablet: TabletId },
+    History(One),
+}
+
+#[derive(Debug, Args)]
+pub struct One {
+    tablet: TabletId,
+    #[command(flatten)]
+    watch: Watch,
 }
 
 #[derive(Debug, Args)]
@@ -32,16 +41,20 @@ pub struct ListArgs {
     /// Only those with this verdict, such as REPLICA_MISSING
     #[arg(long, ignore_case = true, value_parser = verdict)]
     status: Option<String>,
+    #[command(flatten)]
+    watch: Watch,
 }
 
 fn verdict(text: &str) -> Result<String, String> {
     let wanted = text.to_uppercase().replace('-', "_");
     let names = TabletStatus::ALL.map(TabletStatus::as_str);
-    if names.contains(&wanted.as_str()) { Ok(wanted) } else { Err(format!("one of {}", names.join(", "))) }
+    let next = || nearest(&wanted, names).map_or_else(|| format!("one of {}", names.join(", ")), did_you_mean);
+    if names.contains(&wanted.as_str()) { Ok(wanted) } else { Err(next()) }
 }
 
 pub fn run(global: &Global, verb: &TabletVerb) -> Outcome {
-    let (face, printer) = (global.face(), global.printer());
+    let face = global.face();
+    let why = |tablet: TabletId| face.get::<Explanation>(&format!("/v1/tablets/{tablet}/explain"), &[]);
     match verb {
         TabletVerb::List(args) => {
             let full = args.table.as_ref().map(TableName::full);
@@ -51,21 +64,19 @@ pub fn run(global: &Global, verb: &TabletVerb) -> Outcome {
                 args.table.as_ref().and_then(|table| table.partition.as_deref()).map(|name| ("partition", name)),
             );
             query.extend(args.status.as_deref().map(|status| ("status", status)));
-            printer.list(&face.get::<Tablets>("/v1/tablets", &query)?)?;
+            args.watch.show(global, |printer| printer.list(&face.get::<Tablets>("/v1/tablets", &query)?))
         }
-        TabletVerb::Show { tablet } => {
-            printer.one(&face.get::<TabletInfo>(&format!("/v1/tablets/{tablet}"), &[])?, shapes::tablet)?;
+        TabletVerb::Show(One { tablet, watch }) => {
+            let path = format!("/v1/tablets/{tablet}");
+            watch.show(global, |printer| printer.one(&face.get::<TabletInfo>(&path, &[])?, shapes::tablet))
         }
-        TabletVerb::Explain { tablet } => {
-            let why: Explanation = face.get(&format!("/v1/tablets/{tablet}/explain"), &[])?;
-            printer.one(&why, shapes::explanation)?;
+        TabletVerb::Explain(One { tablet, watch }) => {
+            watch.show(global, |printer| printer.one(&why(*tablet)?, shapes::explanation))
         }
-        TabletVerb::History { tablet } => {
-            let why: Explanation = face.get(&format!("/v1/tablets/{tablet}/explain"), &[])?;
-            printer.list(&Tasks { tasks: why.history, next: None })?;
+        TabletVerb::History(One { tablet, watch }) => {
+            watch.show(global, |printer| printer.list(&Tasks { tasks: why(*tablet)?.history, next: None }))
         }
     }
-    Ok(Exit::Done)
 }
 
 #[cfg(test)]
@@ -80,6 +91,7 @@ mod tests {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
         assert_eq!(verdict("replica-missing").unwrap(), "REPLICA_MISSING");
-        assert!(verdict("ill").is_err());
+        assert!(verdict("ill").unwrap_err().starts_with("one of "));
+        assert_eq!(verdict("replica_mising").unwrap_err(), "did you mean REPLICA_MISSING?");
     }
 }

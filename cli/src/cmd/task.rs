@@ -1,11 +1,9 @@
 //! `stele task list`: repairs and deletions, waiting, running and done.
 
-use crate::exit::{Exit, Outcome};
+use crate::exit::Outcome;
 use crate::flags::Global;
-use crate::table::{self, render};
+use crate::watch::Watch;
 use clap::{Args, Subcommand};
-use std::io::IsTerminal;
-use std::time::Duration;
 use stele_common::api::Tasks;
 
 #[derive(Debug, Subcommand)]
@@ -26,9 +24,8 @@ pub struct ListArgs {
     /// Those that ended
     #[arg(long)]
     history: bool,
-    /// Show again every second until interrupted
-    #[arg(long)]
-    watch: bool,
+    #[command(flatten)]
+    watch: Watch,
 }
 
 impl ListArgs {
@@ -42,20 +39,11 @@ impl ListArgs {
 pub fn run(global: &Global, verb: &TaskVerb) -> Outcome {
     let TaskVerb::List(args) = verb;
     let face = global.face();
-    loop {
+    args.watch.show(global, |printer| {
         let mut all = Tasks { tasks: Vec::new(), next: None };
         for state in args.states() {
             all.tasks.extend(face.get::<Tasks>("/v1/tasks", &[("state", state)])?.tasks);
         }
-        if args.watch && !global.printer().is_json() && std::io::stdout().is_terminal() {
-            // Home, clear below: the table stays in place.
-            table::line(&format!("\x1b[H\x1b[J{}", render(&all)))?;
-        } else {
-            global.printer().list(&all)?;
-        }
-        if !args.watch {
-            return Ok(Exit::Done);
-        }
-        std::thread::sleep(Duration::from_secs(1));
-    }
+        printer.list(&all)
+    })
 }

@@ -69,12 +69,12 @@ pub fn up(global: &Global, args: &UpArgs) -> Outcome {
     let mut cluster = Cluster::up(&args.dir, &wanted, bond)?;
     global.printer().one(&cluster.file, |file| describe(file, &cluster.layout.dir))?;
     if args.detach {
-        if !global.printer().is_json() {
+        if !global.printer().is_data() {
             table::line(&format!("stop it with: stele down --dir {}", cluster.layout.dir.display()))?;
         }
         return Ok(Exit::Done);
     }
-    if !global.printer().is_json() {
+    if !global.printer().is_data() {
         table::line("running; Ctrl-C stops it")?;
     }
     follow(&mut cluster.parts)?;

@@ -1,7 +1,7 @@
 //! How plans read on a terminal: what is now, what would change, what is afterwards, what it costs (the order of
 //! Garage's `layout show`).
 
-use crate::table::{Rows, bad, good, heading, or_dash, pairs, render, size};
+use crate::table::{Rows, bad, duration, good, heading, or_dash, pairs, render, size};
 use stele_common::api::*;
 
 /// Disks and links on a terminal; JSON has all.
@@ -10,7 +10,7 @@ const SHOWN_MAX: usize = 20;
 rows!(
     Plans,
     "no plan was made yet; make one with 'stele balance plan'",
-    ["ID", "WHAT", "STATE", ">MOVES", ">BYTES", ">DONE", "MADE", "BY", "WHY"],
+    ["ID", "WHAT", "STATE", ">MOVES", ">BYTES", ">DONE", "MADE", "+ENDED", "BY", "+REASON", "+>ETA", "WHY"],
     plans,
     |plan| [
         plan.id.to_string(),
@@ -20,7 +20,10 @@ rows!(
         size(plan.price.bytes),
         (plan.progress.done + plan.progress.otherwise).to_string(),
         plan.made.clone(),
+        or_dash(plan.ended.as_ref()),
         plan.owner.clone(),
+        plan.reason.clone(),
+        format!("{} to {}", duration(plan.price.eta_s.0 * 1000), duration(plan.price.eta_s.1 * 1000)),
         or_dash(plan.why.as_ref().map(|why| why.code.clone())),
     ]
 );

@@ -7,7 +7,7 @@ use stele_common::api::{KnobHistory, KnobInfo, Knobs, LevelInfo, Limits, Preset}
 rows!(
     Knobs,
     "no knob differs from its default",
-    ["NAME", ">VALUE", ">DEFAULT", "UNIT", "RANGE", "SOURCE", "SET BY", "SET AT"],
+    ["NAME", ">VALUE", ">DEFAULT", "UNIT", "RANGE", "SOURCE", "SET BY", "SET AT", "+WHY", "+ALSO CALLED", "+MEANING"],
     knobs,
     |knob| [
         knob.name.clone(),
@@ -18,6 +18,9 @@ rows!(
         if knob.live { knob.source.clone() } else { format!("{} (at start)", knob.source) },
         knob.set_by.clone().unwrap_or_default(),
         knob.set_at.clone().unwrap_or_default(),
+        knob.set_reason.clone().unwrap_or_default(),
+        knob.aliases.join(","),
+        knob.meaning.clone(),
     ]
 );
 

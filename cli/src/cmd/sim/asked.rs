@@ -1,9 +1,9 @@
 //! `stele sim check|score|schedule FILE`: the coordinator's own rules, asked about a world file. Exit code 0 whatever
 //! they say; 1 when the file cannot be read.
 
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Outcome};
 use crate::flags::Global;
-use crate::table::{self, Printer, Rows};
+use crate::table::{self, Rows, render};
 use crate::world;
 use clap::Args;
 use serde::Serialize;
@@ -43,11 +43,12 @@ pub struct ScheduleArgs {
 
 pub fn check(global: &Global, args: &CheckArgs) -> Outcome {
     let reading = world::read(&args.file)?;
-    let (printer, check) = (global.printer(), Check(&reading));
-    if printer.is_json() {
-        printer.list(&Json(&check))?;
-        return Ok(Exit::Done);
-    }
+    global.printer().one(&Check(&reading), checked)?;
+    Ok(Exit::Done)
+}
+
+/// Those that are ill, and how many there are of each verdict.
+fn checked(check: &Check) -> String {
     let mut by_status: BTreeMap<TabletStatus, u64> = BTreeMap::new();
     let mut ill = Vec::new();
     for tablet in check.tablets() {
@@ -56,16 +57,12 @@ pub fn check(global: &Global, args: &CheckArgs) -> Outcome {
             ill.push(tablet);
         }
     }
-    if !ill.is_empty() {
-        printer.list(&Ill(ill))?;
-        table::line("")?;
-    }
     let sums: Vec<String> = by_status.iter().map(|(status, tablets)| format!("{tablets} {status}")).collect();
-    table::line(&match sums.is_empty() {
-        true => "no tablets".to_string(),
-        false => sums.join(", "),
-    })?;
-    Ok(Exit::Done)
+    match (sums.is_empty(), ill.is_empty()) {
+        (true, _) => "no tablets".to_string(),
+        (false, true) => sums.join(", "),
+        (false, false) => format!("{}\n\n{}", render(&Ill(ill)), sums.join(", ")),
+    }
 }
 
 pub fn score(global: &Global, args: &ScoreArgs) -> Outcome {
@@ -76,47 +73,18 @@ pub fn score(global: &Global, args: &ScoreArgs) -> Outcome {
 
 pub fn schedule(global: &Global, args: &ScheduleArgs) -> Outcome {
     let reading = world::read(&args.file)?;
-    let (printer, answer) = (global.printer(), answers::schedule(&reading));
-    if printer.is_json() {
-        printer.list(&Json(&answer))?;
-    } else {
-        print_schedule(printer, answer)?;
-    }
+    global.printer().one(&answers::schedule(&reading), scheduled)?;
     Ok(Exit::Done)
 }
 
-fn print_schedule(printer: Printer, answer: Scheduled) -> Result<(), Failure> {
-    let Scheduled { tasks, refused } = answer;
-    printer.list(&Tasks(tasks))?;
-    if !refused.is_empty() {
-        table::line("")?;
-        printer.list(&NotDone(refused))?;
-    }
-    Ok(())
-}
-
-/// An answer that is only printed as JSON.
-struct Json<'a, T>(&'a T);
-
-impl<T: Serialize> Serialize for Json<'_, T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+fn scheduled(answer: &Scheduled) -> String {
+    let tasks = render(&Tasks(&answer.tasks));
+    match answer.refused.as_slice() {
+        [] => tasks,
+        refused => format!("{tasks}\n\n{}", render(&NotDone(refused))),
     }
 }
 
-impl<T> Rows for Json<'_, T> {
-    fn columns(&self) -> Vec<&'static str> {
-        Vec::new()
-    }
-    fn rows(&self) -> Vec<Vec<String>> {
-        Vec::new()
-    }
-    fn empty(&self) -> &'static str {
-        ""
-    }
-}
-
-#[derive(Serialize)]
 struct Ill(Vec<CheckedTablet>);
 
 impl Rows for Ill {
@@ -172,10 +140,9 @@ impl Rows for Scores {
     }
 }
 
-#[derive(Serialize)]
-struct Tasks(Vec<answers::ScheduledTask>);
+struct Tasks<'a>(&'a [answers::ScheduledTask]);
 
-impl Rows for Tasks {
+impl Rows for Tasks<'_> {
     fn columns(&self) -> Vec<&'static str> {
         vec![">TABLET", "KIND", "STATUS", "PRIORITY", ">REPLICA", "FROM", "TO", ">TIMEOUT"]
     }
@@ -205,10 +172,9 @@ impl Rows for Tasks {
     }
 }
 
-#[derive(Serialize)]
-struct NotDone(Vec<answers::Refused>);
+struct NotDone<'a>(&'a [answers::Refused]);
 
-impl Rows for NotDone {
+impl Rows for NotDone<'_> {
     fn columns(&self) -> Vec<&'static str> {
         vec![">TABLET", "REFUSED", "BECAUSE"]
     }

@@ -3,10 +3,9 @@
 
 use crate::exit::{Exit, Outcome};
 use crate::flags::Global;
-use crate::table::{self, Rows};
+use crate::table::{self, Rows, render};
 use crate::world;
 use clap::Args;
-use serde::Serialize;
 use std::path::PathBuf;
 use stele_coordinator_rules::balance::moves::Why;
 use stele_coordinator_rules::worldfile::balance::{Balanced, balance};
@@ -27,31 +26,15 @@ pub struct BalanceArgs {
 }
 
 pub fn run(global: &Global, args: &BalanceArgs) -> Outcome {
-    let answer = balance(&world::read(&args.file)?);
-    let printer = global.printer();
-    let told = Told(&answer);
-    if printer.is_json() || !answer.moves.is_empty() {
-        printer.list(&told)?;
-    }
-    if printer.is_json() {
-        return Ok(Exit::Done);
-    }
-    if !answer.moves.is_empty() {
-        table::line("")?;
-    }
-    for line in told.summary() {
-        table::line(&line)?;
-    }
+    global.printer().one(&balance(&world::read(&args.file)?), |answer| {
+        let told = Told(answer);
+        let summary = told.summary().join("\n");
+        if answer.moves.is_empty() { summary } else { format!("{}\n\n{summary}", render(&told)) }
+    })?;
     Ok(Exit::Done)
 }
 
 struct Told<'a>(&'a Balanced);
-
-impl Serialize for Told<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
 
 impl Told<'_> {
     fn summary(&self) -> Vec<String> {
