@@ -140,6 +140,7 @@ impl Sim {
         let (number, now) = (self.coordinator.lives, self.now);
         let tablets: BTreeSet<TabletId> = world.tablets.iter().map(|tablet| tablet.id).collect();
         self.check_recovered(&world);
+        self.forget_roles();
         self.coordinator.life = Some(Life {
             number,
             began: now,

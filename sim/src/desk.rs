@@ -131,7 +131,9 @@ impl Sim {
             return;
         }
         let tablet = proposal.tablet();
+        self.turning(Some(&proposal));
         self.coordinate(EventBody::Propose(proposal), Asker::Desk { tablet });
+        self.turning(None);
     }
 }
 

@@ -1,4 +1,5 @@
-//! What must hold of moves for evenness: none turns back while nothing else has happened, and none moves what is ill.
+//! What must hold of moves for evenness: none turns back while nothing else has happened, and none moves what is ill. The
+//! same of roles: no primary goes back to a node that it left for evenness.
 //! A sequence of a colocation group never comes back while nodes and tables stay what they are.
 //!
 //! "Nothing else" is what may change what is even: faults, loads, repairs, deletions of versions, operators. A tablet
@@ -8,9 +9,8 @@ use crate::options::MINUTE;
 use crate::sim::Sim;
 use std::collections::BTreeMap;
 use stele_common::{DiskId, NodeId, ReplicaId, TabletId, TabletStatus, TaskType};
-use stele_coordinator_rules::Change;
-use stele_coordinator_rules::checkup;
 use stele_coordinator_rules::world::{Outcome, Task, Work};
+use stele_coordinator_rules::{Change, Proposal, checkup};
 
 /// Where tablets have left for evenness, and when something else last happened.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,13 @@ pub struct Evenness {
     /// Sequences that groups have had since nodes or tables last changed.
     sequences: BTreeMap<String, Vec<Vec<Vec<NodeId>>>>,
     stirred: u64,
+    /// The planner's wish that is before the catalog: a primary is to change place.
+    turning: Option<TabletId>,
+    /// Each tablet's primary, by node; nodes that it has left for evenness.
+    primaries: BTreeMap<TabletId, NodeId>,
+    roles_left: BTreeMap<(TabletId, NodeId), u64>,
+    /// When roles last changed for another reason.
+    roles_stirred: u64,
 }
 
 /// So long after something happened every disk has told what it holds.
@@ -41,8 +48,8 @@ impl Sim {
             | Change::ReplicaTurned { .. }
             | Change::ReplicaDropped { .. }
             | Change::ReplicaRose { .. }
-            | Change::PrimaryChosen { .. }
             | Change::IdsReserved { .. } => {}
+            Change::PrimaryChosen { tablet, replica, .. } => self.check_role(*tablet, *replica),
             Change::NodeLive { .. }
             | Change::LoadOpened { .. }
             | Change::LoadAborted { .. }
@@ -51,6 +58,41 @@ impl Sim {
             }
             change if change.is_durable() => self.stir(),
             _ => {}
+        }
+    }
+
+    /// A leadership begins: of the last turns of the one before it some were never stored.
+    pub fn forget_roles(&mut self) {
+        (self.evenness.primaries, self.evenness.roles_left) = Default::default();
+    }
+
+    /// A wish of the desk is before the catalog.
+    pub fn turning(&mut self, proposal: Option<&Proposal>) {
+        self.evenness.turning = if let Some(Proposal::Turn(turn)) = proposal { Some(turn.tablet) } else { None };
+    }
+
+    fn check_role(&mut self, tablet: TabletId, replica: Option<ReplicaId>) {
+        let Some(life) = &self.coordinator.life else { return };
+        let replicas = life.world.tablets.get(tablet).map_or(&[][..], |known| &known.replicas[..]);
+        let to = replicas.iter().find(|known| Some(known.id) == replica).map(|known| known.node);
+        let now = self.now;
+        let state = &mut self.evenness;
+        let from = match to {
+            Some(to) => state.primaries.insert(tablet, to),
+            None => state.primaries.remove(&tablet),
+        };
+        let (Some(from), Some(to)) = (from, to) else { return };
+        // A load or a move chose it: what was fair may have become another thing.
+        if state.turning != Some(tablet) {
+            state.roles_stirred = now;
+            return;
+        }
+        state.roles_left.insert((tablet, from), now);
+        let since = state.stirred.max(state.roles_stirred);
+        let is_back = state.roles_left.get(&(tablet, to)).is_some_and(|left| *left > since);
+        *self.stats.checks.entry("roles").or_default() += 1;
+        if is_back {
+            self.violate("roles", || format!("the primary of tablet {tablet} goes back to node {to}, which it left"));
         }
     }
 

@@ -41,6 +41,10 @@ pub enum Fault {
     NodeTag,
     TableTag,
     Remove,
+    /// What operators set for a while, see `whims`.
+    Knob,
+    Level,
+    Pause,
 }
 
 /// How it is over.
@@ -107,6 +111,13 @@ pub enum Undo {
     Bury {
         agent: usize,
     },
+    /// A knob is again what the file says; everything is allowed again.
+    Knob {
+        name: &'static str,
+    },
+    Level,
+    /// All that operators have set is taken back.
+    Whims,
 }
 
 impl Fault {
@@ -144,6 +155,16 @@ impl Fault {
         (Fault::Remove, 300, 5 * HOUR),
     ];
 
+    /// Of a thousand seeds so many have operators who set things, which of them by the permille here.
+    const WHIMS_PERMILLE: u64 = 350;
+    const DRAWN_AS_WHIMS: [(Fault, u64, u64); 3] =
+        [(Fault::Knob, 800, 90 * MINUTE), (Fault::Level, 600, 4 * HOUR), (Fault::Pause, 700, 2 * HOUR)];
+
+    /// It has a source of chance of its own.
+    pub fn is_whim(self) -> bool {
+        Fault::DRAWN_AS_WHIMS.iter().any(|(fault, ..)| *fault == self)
+    }
+
     /// As a run counts it.
     pub fn name(self) -> &'static str {
         match self {
@@ -173,6 +194,9 @@ impl Fault {
             Fault::NodeTag => "node_tag",
             Fault::TableTag => "table_tag",
             Fault::Remove => "remove",
+            Fault::Knob => "knob",
+            Fault::Level => "level",
+            Fault::Pause => "pause",
         }
     }
 }
@@ -194,6 +218,13 @@ impl FaultMix {
         self.draw_from(rng, hours, &Fault::DRAWN_LATER);
     }
 
+    /// Operators' settings.
+    pub fn draw_whims(&mut self, rng: &mut Rng, hours: u64) {
+        if rng.permille(Fault::WHIMS_PERMILLE) {
+            self.draw_from(rng, hours, &Fault::DRAWN_AS_WHIMS);
+        }
+    }
+
     fn draw_from(&mut self, rng: &mut Rng, hours: u64, kinds: &[(Fault, u64, u64)]) {
         // The shorter the run, the denser the faults, so that an hour of a mutant's run is worth something.
         let dense = if hours < 12 { 3 } else { 1 };
@@ -202,6 +233,11 @@ impl FaultMix {
                 self.0.insert(*fault, (mean / dense / 2) + rng.below(mean / dense));
             }
         }
+    }
+
+    /// None of these.
+    pub fn spare(&mut self, is_spared: impl Fn(Fault) -> bool) {
+        self.0.retain(|fault, _| !is_spared(*fault));
     }
 
     pub fn mean(&self, fault: Fault) -> Option<u64> {

@@ -1,10 +1,12 @@
 //! Faults, and the budget that keeps them fair: at most so much at once that a cluster which keeps its promises still
 //! has one good copy of every committed version. Before each damage the truth is asked whether another good copy stays.
 
+use crate::Rng;
 pub use crate::fault::{Fault, Undo};
 use crate::net::Place;
 use crate::options::{HOUR, MINUTE, SECOND};
 use crate::sim::{Next, Phase, Sim};
+use stele_common::status::Level;
 use stele_common::{BootId, api};
 use stele_coordinator_rules::EventBody;
 
@@ -22,9 +24,13 @@ impl Sim {
 
     fn plan(&mut self, fault: Fault) {
         if let Some(mean) = self.mix.faults.mean(fault) {
-            let at = self.now + 2 * MINUTE + self.fate.around(mean);
+            let at = self.now + 2 * MINUTE + self.chance(fault).around(mean);
             self.queue.put(at, Next::Fault { fault });
         }
+    }
+
+    fn chance(&mut self, fault: Fault) -> &mut Rng {
+        if fault.is_whim() { &mut self.whim } else { &mut self.fate }
     }
 
     /// One fault, if the budget has room for it.
@@ -34,9 +40,10 @@ impl Sim {
         }
         self.plan(fault);
         self.stir();
-        let agent = self.fate.below(self.agents.len() as u64) as usize;
-        let disk = self.fate.below(self.mix.disks_per_host) as usize;
-        let is_of_host = !matches!(fault, Fault::CoordinatorCrash | Fault::OldStore | Fault::Rival);
+        let (agents, disks) = (self.agents.len() as u64, self.mix.disks_per_host);
+        let agent = self.chance(fault).below(agents) as usize;
+        let disk = self.chance(fault).below(disks) as usize;
+        let is_of_host = !fault.is_whim() && !matches!(fault, Fault::CoordinatorCrash | Fault::OldStore | Fault::Rival);
         if is_of_host && self.agents[agent].gone {
             return;
         }
@@ -67,6 +74,9 @@ impl Sim {
             Fault::NodeTag => self.tag_node(agent),
             Fault::TableTag => self.tag_table(),
             Fault::Remove => self.remove_node(agent),
+            Fault::Knob => self.turn_knob(),
+            Fault::Level => self.change_level(),
+            Fault::Pause => self.pause(agent, disk),
         };
         if happened {
             *self.stats.faults.entry(fault.name()).or_default() += 1;
@@ -218,6 +228,9 @@ impl Sim {
             Undo::Pardon { tablet, replica } => self.set_ok(tablet, replica),
             Undo::Admit { agent } => self.admit_node(agent),
             Undo::Bury { agent } => self.bury(agent),
+            Undo::Knob { name } => self.knob_back(name),
+            Undo::Level => self.set_level(Level::Lively),
+            Undo::Whims => self.settle_whims(),
         }
     }
 
@@ -252,6 +265,7 @@ impl Sim {
             self.queue.put(self.now + SECOND, Next::AgentStart { agent });
         }
         self.queue.put(self.now + 3 * SECOND, Next::CoordinatorStart);
+        self.undo_later(MINUTE, Undo::Whims);
         self.undo_later(2 * MINUTE, Undo::Drains);
         self.undo_later(HOUR, Undo::FullDrains);
         // Rot that nobody has read yet is looked for at once.

@@ -47,6 +47,7 @@ mod streams;
 mod trace;
 mod truth;
 mod twins;
+mod whims;
 
 pub use fault::{Fault, FaultMix};
 pub use mutant::Mutant;

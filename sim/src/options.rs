@@ -98,6 +98,7 @@ impl Mix {
             .collect();
         let mut faults = FaultMix::draw(rng, hours);
         faults.draw_later(&mut Rng::new(seed, 9), hours);
+        faults.draw_whims(&mut Rng::new(seed, 11), hours);
         let harsh = rng.permille(400);
         let tail_ms = rng.pick(&[200, 2 * SECOND, 20 * SECOND, 2 * MINUTE]).unwrap_or(SECOND);
         let net = NetMix {

@@ -164,10 +164,11 @@ pub struct Sim {
     pub trace: Trace,
     pub mix: Mix,
     pub options: Options,
-    /// Durations and crash points; faults; clients.
+    /// Durations and crash points; faults; clients; what operators set.
     pub work: Rng,
     pub fate: Rng,
     pub wish: Rng,
+    pub whim: Rng,
     pub agents: Vec<Agent>,
     pub coordinator: Coordinator,
     pub clients: Vec<Client>,
@@ -200,8 +201,11 @@ pub struct Sim {
 impl Sim {
     pub fn new(seed: u64, options: Options) -> Sim {
         let mut mix = Mix::draw(seed, options.hours);
-        // A mutant is found by what it breaks; moves beside it would only hide which law that was.
-        mix.knobs.disable_balance = options.mutant.is_some();
+        // A mutant is found by what it breaks; moves and settings beside it would only hide which law that was.
+        if options.mutant.is_some() {
+            mix.knobs.disable_balance = true;
+            mix.faults.spare(Fault::is_whim);
+        }
         let bytes = |host: u64| match mix.large_every {
             0 => mix.disk_bytes,
             every => {
@@ -225,6 +229,7 @@ impl Sim {
             work: Rng::new(seed, 4),
             fate: Rng::new(seed, 5),
             wish: Rng::new(seed, 6),
+            whim: Rng::new(seed, 12),
             agents,
             coordinator: Coordinator::new(),
             clients: (0..mix.clients).map(|_| Client::default()).collect(),

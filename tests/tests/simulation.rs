@@ -50,6 +50,8 @@ fn two_hundred_seeds_of_24_hours() {
         "salvaged files",
         "I16 blind",
         "drain",
+        "balance",
+        "roles",
         "maintenance",
         "twin node",
         "victims",
@@ -58,7 +60,8 @@ fn two_hundred_seeds_of_24_hours() {
     ] {
         assert!(checks.get(law).is_some_and(|count| *count > 0), "{law} was never put to the test");
     }
-    for fault in ["scatter", "rival", "twin_disk", "flap", "set_bad", "set_ok", "node_tag", "table_tag", "remove"] {
+    let rare = ["scatter", "rival", "twin_disk", "flap", "set_bad", "set_ok", "node_tag", "table_tag", "remove"];
+    for fault in rare.into_iter().chain(["knob", "level", "pause"]) {
         assert!(faults.get(fault).is_some_and(|count| *count > 0), "{fault} never happened");
     }
     assert!(sum(|stats| stats.loads_acked) > 1_000 && sum(|stats| stats.drops) > 100, "the cluster was idle");
