@@ -99,7 +99,7 @@ pub struct MoveInfo {
     pub to_node: NodeId,
     pub to_disk: DiskId,
     pub bytes: u64,
-    /// `usage`, `count` or `primary`: what it evens.
+    /// What it evens: `usage`, `count` or `primary`; `exchange` evens usage together with the smaller copy that comes back.
     pub why: String,
 }
 

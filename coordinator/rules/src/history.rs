@@ -1,8 +1,8 @@
 //! Ended tasks: what was decided and what came of it, kept over restarts and bounded in number.
 //!
 //! In: one [`Past`] as each task ends. Out: a walk over them, newest first. Snapshots of the world share all but the
-//! newest chunk, so that a thousand of them cost a clone some twenty pointers. It must never decide anything: nothing
-//! is done or refused because of it.
+//! newest chunk, so that a thousand of them cost a clone some twenty pointers. No promise may hang on it: all that is
+//! read from it is what rests after a restart ([`crate::schedule::rests`]).
 
 use crate::world::{Outcome, Task};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! What is still out of the band: evened pair by pair, and where no pair may, by chains over third disks.
+//! What is still out of the band: evened pair by pair, where no pair may by chains over third disks, and where no single
+//! copy is small enough by exchanges ([`super::exchanges`]).
 //!
 //! In: a picture after [`super::usage`]. Out: moves drawn into it. A disk may be too full while every tablet on it has
 //! a copy on each disk that is too empty: then one goes to a third disk, and another of the third's goes on. The chain
@@ -6,13 +7,14 @@
 //! added: flow, one tablet at a time. No tablet goes two hops, and each hop lowers the usage potential when it is its
 //! turn. It ends when the band is reached or nothing helps: each step uses up a tablet.
 
+use super::exchanges::exchange;
 use super::picture::Picture;
 use super::tally::Tally;
 use super::worth::lowers_usage;
 use std::collections::VecDeque;
 
 /// Seats tried for one end of a pair. In a house with more some other disk may practically always take it.
-const ENDS_MAX: usize = 64;
+pub(super) const ENDS_MAX: usize = 64;
 /// Chains are looked for among this many disks at most: with more there is always a direct way.
 const DISKS_MAX: usize = 256;
 
@@ -28,15 +30,17 @@ pub fn even_rest(picture: &mut Picture, tally: &mut Tally, seats: &[u32], width:
         if pair(picture, tally, &order) {
             continue;
         }
-        if !chain(picture, tally, &order) {
+        if chain(picture, tally, &order) {
+            needed_chain = true;
+        } else if !exchange(picture, tally, &order) {
             break;
         }
-        needed_chain = true;
     }
     needed_chain
 }
 
-fn draw(picture: &mut Picture, tally: &mut Tally, copy: u32, to: u32) {
+/// Draws a move and counts it.
+pub(super) fn draw(picture: &mut Picture, tally: &mut Tally, copy: u32, to: u32) {
     let at = picture.copies[copy as usize];
     let table = picture.pieces[at.piece as usize].table;
     let (from_place, to_place) = (picture.seats[at.seat as usize].node, picture.seats[to as usize].node);

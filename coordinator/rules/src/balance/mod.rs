@@ -8,7 +8,7 @@
 //! | what is a move, is it still worth it, which come next? | [`moves`] |
 //! | which moves lead to the end, and what do they cost? | [`mod@plan`] |
 //! | how does a planner see the world? | [`picture`]; counts of tables in it: [`tally`] |
-//! | which bytes go where? | [`usage`], within the [`band`]; what is left: [`chains`] |
+//! | which bytes go where? | [`usage`], within the [`band`]; what is left: [`chains`], [`exchanges`] |
 //! | which copies go where for the sake of counts? | [`fair`] |
 //! | what is the least that any plan must move? | [`bound`] |
 //! | which replicas are primaries, so that each node has as many? | [`primaries`] |
@@ -20,6 +20,7 @@ pub mod bound;
 pub mod chains;
 pub mod colocate;
 pub mod counts;
+pub mod exchanges;
 pub mod fair;
 pub mod moves;
 pub mod picture;

@@ -5,8 +5,8 @@
 //! of a tablet on one host. It touches healthy tablets only: whatever is ill is the scheduler's.
 
 use super::counts::still_fairer;
-use super::primaries;
 use super::worth::{Filled, lowers_usage};
+use super::{exchanges, primaries};
 use crate::checkup::verdict;
 use crate::policy::TableState;
 use crate::schedule::slots::{Ledger, size_of};
@@ -40,6 +40,28 @@ pub enum Why {
     Count,
     /// Makes primaries of its table more even: it is one, and stays one where it goes.
     Primary,
+    /// Lowers the bytes' potential together with this smaller copy, which comes in exchange: after it that one does so by
+    /// itself.
+    Exchange { tablet: TabletId, replica: ReplicaId },
+}
+
+impl Why {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Usage => "usage",
+            Why::Count => "count",
+            Why::Primary => "primary",
+            Why::Exchange { .. } => "exchange",
+        }
+    }
+
+    /// Whether it is the bytes' potential that falls.
+    pub fn is_for_bytes(self) -> bool {
+        match self {
+            Why::Usage | Why::Exchange { .. } => true,
+            Why::Count | Why::Primary => false,
+        }
+    }
 }
 
 /// When it is, and what balance keeps its hands off.
@@ -117,6 +139,11 @@ pub fn still_worth(world: &World, scope: &Scope, ledger: &Ledger, mv: &Move) -> 
             .map_err(|detail| Reason::NotWorth { tablet: mv.tablet, detail }),
         Why::Primary => primaries::still_worth(world, scope, ledger, tablet, replica, (from, to))
             .map_err(|detail| Reason::NotWorth { tablet: mv.tablet, detail }),
+        Why::Exchange { tablet: other, replica: back } => {
+            let less = exchanges::comes_back(world, scope, ledger, (other, back), (from, to))?;
+            let net = bytes.saturating_sub(less);
+            if lowers_usage(source, target, net) { Ok(()) } else { Err(not_worth(mv.tablet, source, target, net)) }
+        }
     }
 }
 

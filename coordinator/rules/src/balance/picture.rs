@@ -15,7 +15,7 @@ use super::worth::{Filled, lowers_usage};
 use crate::World;
 use crate::schedule::slots::{Ledger, size_of};
 use std::collections::BTreeMap;
-use stele_common::{DiskId, Medium, NodeId, ReplicaState, TabletId};
+use stele_common::{DiskId, Medium, NodeId, ReplicaId, ReplicaState, TabletId};
 
 /// No seat, or no host that is known.
 pub const NONE: u32 = u32::MAX;
@@ -106,6 +106,8 @@ pub struct Drawn {
     pub copy: u32,
     pub from: u32,
     pub to: u32,
+    /// What comes in exchange, as the next move.
+    pub back: Option<u32>,
 }
 
 pub struct Picture<'a> {
@@ -313,23 +315,32 @@ impl<'a> Picture<'a> {
         let room = &mut self.room[target.device as usize];
         *room = room.saturating_sub(piece.size);
         self.on[to as usize].push(copy);
-        self.drawn.push(Drawn { copy, from, to });
+        self.drawn.push(Drawn { copy, from, to, back: None });
+    }
+
+    /// A copy, in the world's words.
+    fn name(&self, copy: u32) -> (TabletId, ReplicaId) {
+        let tablet = self.pieces[self.copies[copy as usize].piece as usize].id;
+        let known = self.world.tablets.get(tablet).expect("the picture was made from this world's tablets");
+        (tablet, known.replicas[self.rank(copy)].id)
     }
 
     /// A drawn move, in the world's words.
     pub fn told(&self, drawn: Drawn, why: Why) -> Move {
-        let copy = self.copies[drawn.copy as usize];
-        let piece = &self.pieces[copy.piece as usize];
         let (from, to) = (&self.seats[drawn.from as usize], &self.seats[drawn.to as usize]);
-        let tablet = self.world.tablets.get(piece.id).expect("the picture was made from this world's tablets");
+        let why = drawn.back.map_or(why, |back| {
+            let (tablet, replica) = self.name(back);
+            Why::Exchange { tablet, replica }
+        });
+        let (tablet, replica) = self.name(drawn.copy);
         Move {
-            tablet: piece.id,
-            replica: tablet.replicas[self.rank(drawn.copy)].id,
+            tablet,
+            replica,
             from_node: from.node_id,
             from: from.disk,
             to_node: to.node_id,
             to: to.disk,
-            bytes: copy.bytes,
+            bytes: self.copies[drawn.copy as usize].bytes,
             why,
         }
     }

@@ -75,6 +75,11 @@ pub fn plan_with(world: &World, scope: &Scope, ledger: &Ledger) -> Plan {
     for way in WAYS {
         // Each way draws into a picture of its own; most often the first is good enough.
         let picture = fresh.take().unwrap_or_else(|| Picture::of(world, scope, ledger));
+        let is_uneven = best.as_ref().is_none_or(|best| best.above > 0.0);
+        if way.is_for_few && (!is_uneven || picture.copies.len() > FEW) {
+            fresh = Some(picture);
+            continue;
+        }
         let draft = house.draw(picture, way);
         let is_better = best.as_ref().is_none_or(|best| draft.rank() < best.rank());
         if is_better {
@@ -94,15 +99,21 @@ struct Way {
     width: f64,
     counts_first: bool,
     moves_each: u8,
+    /// Bytes are evened pair by pair from the beginning: which of few copies goes is then chosen by what comes of it, not
+    /// by what fits a band.
+    is_for_few: bool,
 }
 
 /// Tried in this order.
-const WAYS: [Way; 4] = [
-    Way { width: 1.0, counts_first: false, moves_each: 1 },
-    Way { width: 1.0, counts_first: true, moves_each: 1 },
-    Way { width: 0.5, counts_first: false, moves_each: 1 },
-    Way { width: 1.0, counts_first: false, moves_each: 2 },
+const WAYS: [Way; 5] = [
+    Way { width: 1.0, counts_first: false, moves_each: 1, is_for_few: false },
+    Way { width: 1.0, counts_first: true, moves_each: 1, is_for_few: false },
+    Way { width: 0.5, counts_first: false, moves_each: 1, is_for_few: false },
+    Way { width: 1.0, counts_first: false, moves_each: 1, is_for_few: true },
+    Way { width: 1.0, counts_first: false, moves_each: 2, is_for_few: false },
 ];
+/// Copies that are few.
+const FEW: usize = 1_000;
 
 struct House {
     media: Vec<(Medium, Vec<u32>)>,
@@ -153,7 +164,9 @@ impl House {
         for (_, seats) in &self.media {
             if picture.spread(seats) > width {
                 let basins = self.basins_now(&picture, seats);
-                even_usage(&mut picture, &mut tally, seats, &basins, self.threshold * way.width - BLUR);
+                if !way.is_for_few {
+                    even_usage(&mut picture, &mut tally, seats, &basins, self.threshold * way.width - BLUR);
+                }
                 if even_rest(&mut picture, &mut tally, seats, width) {
                     method = Method::Flow;
                 }
@@ -194,7 +207,7 @@ impl House {
         };
         let Draft { picture, whys, bytes, bound, method, .. } = draft;
         let moves: Vec<Move> = picture.drawn.iter().zip(whys).map(|(drawn, why)| picture.told(*drawn, why)).collect();
-        let usage = moves.iter().filter(|mv| mv.why == Why::Usage);
+        let usage = moves.iter().filter(|mv| mv.why.is_for_bytes());
         let bytes_usage = usage.fold(0u64, |sum, mv| sum.saturating_add(mv.bytes));
         let idle = moves.is_empty().then(|| self.idle());
         let after = self.media.iter().map(|(medium, seats)| (*medium, evenness(&picture, seats))).collect();

@@ -75,18 +75,43 @@ fn worth_and_no_longer() {
     assert_eq!(plan(&reading.world, &held).idle.expect("nothing may move").code(), "nothing_evens");
 }
 
-/// Every tablet on the full node has its other copy on the empty one's host, so a third node has to be gone over.
+/// The fullest may give to none but the second, which is too full for it, and that one to none but the third: the second
+/// gives first, then the fullest to the second.
 #[test]
 fn over_a_third_disk() {
-    let mut house = plain(3, 1_000);
-    house.tables = vec![(2, false, "default")];
-    // The first is full; what it holds stands on the third as well, which is the emptiest.
-    house.tablets = (0..60).map(|_| (0, 10, vec![(0, 0), (2, 0)])).collect();
-    house.nodes[1].2[0].2 = 650;
-    house.nodes[0].2[0].2 = 200;
-    house.tablets.extend((0..4).map(|_| (0, 10, vec![(0, 0), (1, 0)])));
+    let mut house = plain(4, 1_000);
+    house.tables = vec![(3, false, "default"), (2, false, "default")];
+    house.tablets = vec![(0, 70, vec![(0, 0), (2, 0), (3, 0)]), (1, 70, vec![(1, 0), (2, 0)])];
+    // With what is not ours: 545, 480, 399, 400.
+    for (node, foreign) in [475, 410, 259, 330].into_iter().enumerate() {
+        house.nodes[node].2[0].2 = foreign;
+    }
     let found = house.plan();
-    assert!(spread(&found) < spread(&Plan { after: found.before.clone(), ..found.clone() }));
+    let hops: Vec<(u64, u64)> = found.moves.iter().map(|mv| (mv.from_node.0, mv.to_node.0)).collect();
+    assert_eq!((hops, found.method), (vec![(2, 4), (1, 2)], Method::Flow));
+    assert!(spread(&found) < THRESHOLD && is_once(&found), "{}", spread(&found));
+}
+
+/// Three disks with 400, 300 and 300 of 1000, and no copy below 100: no single one evens anything. One of 150 goes, one of
+/// 100 comes.
+#[test]
+fn few_huge_tablets() {
+    let mut house = plain(3, 1_000);
+    house.tables = vec![(1, false, "default")];
+    let stood = [(150, 0), (150, 0), (100, 0), (150, 1), (150, 1), (100, 2), (100, 2), (100, 2)];
+    house.tablets = stood.into_iter().map(|(bytes, node)| (0, bytes, vec![(node, 0)])).collect();
+    let found = house.plan();
+    let moves: Vec<(u64, &str)> = found.moves.iter().map(|mv| (mv.bytes, mv.why.as_str())).collect();
+    assert_eq!(moves, [(150, "exchange"), (100, "usage")]);
+    assert!((spread(&found) - 0.05).abs() < 1e-9, "{}", spread(&found));
+    assert_eq!((found.bytes, found.bytes_usage), (250, 250));
+    // Where what would come back may not move, nothing goes.
+    let reading = house.reading();
+    let (scope, ledger) = (Scope::all(reading.at), Ledger::default());
+    assert_eq!(still_worth(&reading.world, &scope, &ledger, &found.moves[0]), Ok(()));
+    let held = Scope { resting: [found.moves[1].replica].into(), ..scope };
+    let refused = still_worth(&reading.world, &held, &ledger, &found.moves[0]).expect_err("half of it");
+    assert_eq!(refused.code(), "balance_held");
 }
 
 /// Colocated, ill and altered tablets stay; so does everything on a medium that is even.

@@ -16,21 +16,21 @@
 //! It must never propose for a tablet that has a task or proposal, nor beyond the slots of balance at either end.
 
 use super::queue::{After, Place};
+use super::rests::Rests;
 use super::slots::{Grant, Ledger, size_of};
 use super::{Desk, DeskAction, Flight};
-use crate::balance::moves::{Move, Scope, still_worth, takes_part};
+use crate::balance::moves::{Move, Scope, Why, still_worth};
 use crate::balance::primaries::Turn;
 use crate::balance::selection::Selection;
-use crate::balance::spread::spreads;
 use crate::explain::kind_of;
 use crate::level::forbids_moves;
 use crate::plans::{Plan, Step, progress};
 use crate::policy::PauseOn;
 use crate::world::{LeaseScope, Outcome, Task, Work};
 use crate::{Proposal, Reason, World};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use stele_common::api::TaskKind;
-use stele_common::{DiskId, ReplicaId, TabletId, TabletStatus, TaskType, Tick, Version};
+use stele_common::{DiskId, ReplicaId, TabletId, TabletStatus, TaskType, Tick};
 
 /// Time between two looks that found nothing to do (the originals' period).
 const EVERY_MS: u64 = 20_000;
@@ -38,11 +38,6 @@ const EVERY_MS: u64 = 20_000;
 const TURNS_MS: u64 = 2_000;
 /// From the last end of a batch to the next question: so many beats, in which every disk has told what it holds now.
 const SETTLE_BEATS: u64 = 3;
-/// What was moved rests for so long once its tablet has a new version. Without one its bytes are what they were, and only
-/// disks that are uneven after the second time are a reason to move it again; another set of disks ends all rests at once. A copy has only the newest version, so it may be smaller than what it
-/// replaces: a plan that saw that at once would move it on or back, for a gain that the next loads undo.
-const REST_MS: u64 = 3_600_000;
-const REST_MAX_MS: u64 = 24 * REST_MS;
 /// A planner that has not answered in this time was lost with its actor.
 const ANSWER_MS: u64 = 60_000;
 /// A move whose tablet changed under it is tried so often: loads change tablets all the time.
@@ -72,22 +67,10 @@ pub struct Balancing {
     /// Something of the present batch failed.
     is_failed: bool,
     failures: u32,
-    /// What rests, by the replica that a move has made.
-    moved: BTreeMap<ReplicaId, Moved>,
+    rests: Rests,
     /// Up to this step of the running plan all have had their turn.
     planned_to: usize,
-    /// The disks that took part when it was last looked.
-    disks: BTreeSet<DiskId>,
     pub done: Done,
-}
-
-/// A move that has landed.
-#[derive(Clone, Copy, Debug)]
-struct Moved {
-    tablet: TabletId,
-    from: DiskId,
-    version: Version,
-    at: Tick,
 }
 
 /// What was moved since this leadership began.
@@ -113,22 +96,6 @@ impl Balancing {
     /// Why nothing is moved; `None`: something is, or nobody has looked yet.
     pub fn idle(&self) -> Option<&Reason> {
         self.idle.as_ref()
-    }
-
-    fn end_rests(&mut self, world: &World, at: Tick) {
-        let scope = Scope::all(at);
-        let disks = world.disks.values().filter(|disk| takes_part(world, &scope, disk).is_ok());
-        let disks: BTreeSet<DiskId> = disks.map(|disk| disk.id).collect();
-        if disks != self.disks {
-            (self.disks, self.moved) = (disks, BTreeMap::new());
-        }
-        let is_uneven = self.moved.values().any(|moved| at.since(moved.at) >= REST_MAX_MS)
-            && spreads(world, at).values().any(|of| of.spread.width() >= world.knobs.balance_threshold);
-        self.moved.retain(|_, moved| {
-            let rested = at.since(moved.at);
-            let is_same = world.tablets.get(moved.tablet).is_some_and(|tablet| tablet.committed <= moved.version);
-            rested < REST_MS || (is_same && (rested < REST_MAX_MS || !is_uneven))
-        });
     }
 
     /// The planner's answer.
@@ -176,12 +143,11 @@ impl Balancing {
         }
         self.next = self.next.max(at.plus(SETTLE_BEATS * world.knobs.beat_ms));
         match (outcome, &task.work) {
-            (Outcome::Finished { .. }, Work::Clone { replica, source_disk, version, .. }) => {
-                let (tablet, from, version) = (task.tablet, *source_disk, *version);
-                self.moved.insert(*replica, Moved { tablet, from, version, at });
+            (Outcome::Finished { .. }, Work::Clone { .. }) => {
+                self.rests.begin(task, at);
                 self.done.moves += 1;
                 // A quick copy is over before it told how far it was.
-                let bytes = world.tablets.get(tablet).map_or(task.bytes_done, size_of);
+                let bytes = world.tablets.get(task.tablet).map_or(task.bytes_done, size_of);
                 self.done.bytes = self.done.bytes.saturating_add(bytes);
             }
             (Outcome::Cancelled { .. }, Work::Clone { .. }) => {
@@ -229,7 +195,7 @@ impl Desk {
             self.balancing.next = self.balancing.next.max(at.plus(pause));
         }
         if at >= self.balancing.next {
-            self.balancing.end_rests(world, at);
+            self.balancing.rests.look(world, at);
             if let Some(plan) = world.plans.balancing() {
                 return self.balancing.planned(world, plan, at);
             }
@@ -241,10 +207,7 @@ impl Desk {
 
     /// What balance may touch now.
     pub fn balance_scope(&self, world: &World, at: Tick) -> Scope {
-        let moved = &self.balancing.moved;
-        let resting = moved.keys().copied().collect();
-        let left = moved.values().map(|moved| (moved.tablet, moved.from)).collect();
-        let mut scope = Scope { resting, left, ..Scope::all(at) };
+        let mut scope = self.balancing.rests.scope(at);
         // A pause of repair pauses balance too; one of everything is asked of the level.
         for lease in world.leases.values() {
             let LeaseScope::Pause { on, .. } = &lease.scope else { continue };
@@ -302,17 +265,30 @@ impl Desk {
         running + self.flights.values().filter(|flight| flight.mv.is_some()).count()
     }
 
+    /// Copies that come in exchange for one that is not on record yet: alone they would even nothing.
+    fn seconds(&self) -> BTreeSet<(TabletId, ReplicaId)> {
+        let proposed = self.flights.values().filter(|flight| flight.task.is_none());
+        let proposed = proposed.filter_map(|flight| flight.mv.as_ref().map(|(mv, _)| mv));
+        let second = |first: &Move| match first.why {
+            Why::Exchange { tablet, replica } => Some((tablet, replica)),
+            Why::Usage | Why::Count | Why::Primary => None,
+        };
+        self.balancing.waiting().chain(proposed).filter_map(second).collect()
+    }
+
     fn propose_moves(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
         if self.balancing.waiting.is_empty() {
             return;
         }
         let (scope, mut ledger) = (self.balance_scope(world, at), self.ledger(world));
+        let seconds = self.seconds();
         for candidate in std::mem::take(&mut self.balancing.waiting) {
             let Candidate { mv, tries } = candidate;
             if self.flights.contains_key(&mv.tablet) {
                 continue;
             }
-            if [mv.from, mv.to].iter().any(|disk| ledger.free(*disk, TaskType::Balance) == 0) {
+            let is_busy = |disk: &DiskId| ledger.free(*disk, TaskType::Balance) == 0;
+            if [mv.from, mv.to].iter().any(is_busy) || seconds.contains(&(mv.tablet, mv.replica)) {
                 self.balancing.waiting.push_back(Candidate { mv, tries });
                 continue;
             }
@@ -348,46 +324,4 @@ pub fn has_slots(ledger: &Ledger, mv: &Move) -> Result<(), Reason> {
         return Err(super::target::no_slot(vec![mv.to]).reason);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::Sample;
-    use std::sync::Arc;
-
-    /// What was moved rests: with a new version for an hour; without one its bytes are what they were, and after a day
-    /// only disks that are uneven are a reason to move it again. Another set of disks ends all rests.
-    #[test]
-    fn who_rests_for_how_long() {
-        let cases = [
-            ("an hour, nothing loaded, uneven", REST_MS, false, true, true),
-            ("less than an hour, loaded", REST_MS - 1, true, true, true),
-            ("an hour, loaded", REST_MS, true, true, false),
-            ("a day, nothing loaded, even", REST_MAX_MS, false, false, true),
-            ("less than a day, nothing loaded, uneven", REST_MAX_MS - 1, false, true, true),
-            ("a day, nothing loaded, uneven", REST_MAX_MS, false, true, false),
-        ];
-        for (name, ms, is_loaded, is_uneven, rests) in cases {
-            let mut sample = Sample::new(3, 1);
-            Arc::make_mut(&mut sample.world.knobs).balance_threshold = 0.1;
-            let tablet = sample.table(1, 1)[0];
-            let version = sample.load_all(tablet);
-            let disks: Vec<DiskId> = sample.world.disks.keys().copied().collect();
-            disks.iter().for_each(|disk| sample.fill(*disk, 0, 1_000));
-            let mut balancing = Balancing::default();
-            balancing.end_rests(&sample.world, sample.at);
-            let moved = Moved { tablet, from: disks[1], version, at: sample.at };
-            balancing.moved.insert(sample.replicas(tablet)[0], moved);
-            if is_loaded {
-                sample.load_all(tablet);
-            }
-            sample.fill(disks[0], if is_uneven { 500 } else { 0 }, 1_000);
-            balancing.end_rests(&sample.world, sample.at.plus(ms));
-            assert_eq!(!balancing.moved.is_empty(), rests, "{name}");
-            sample.host(1);
-            balancing.end_rests(&sample.world, sample.at.plus(ms));
-            assert!(balancing.moved.is_empty(), "{name}");
-        }
-    }
 }

@@ -10,7 +10,7 @@
 //! | may it start, and as what? | [`admit`]; step by step in `visitor`, `movings` |
 //! | is there room on the disks? | [`slots`] |
 //! | where from, where to, whom to mend or delete? | [`source`], [`target`], `beside`, [`in_place`], [`victim`] |
-//! | what moves for evenness, and when? | [`balancing`] |
+//! | what moves for evenness, and when? | [`balancing`]; what rests: `rests` |
 //! | how fast are copies? | [`rates`] |
 //! | when must running work end? | [`lifecycle`] |
 //!
@@ -26,6 +26,7 @@ mod one;
 pub mod priority;
 pub mod queue;
 pub mod rates;
+mod rests;
 mod round;
 pub mod slots;
 pub mod source;

@@ -6,7 +6,7 @@
 use super::format::Id;
 use super::read::Reading;
 use crate::balance::colocate::{Swap, evened};
-use crate::balance::moves::{Move, Scope, Why};
+use crate::balance::moves::{Move, Scope};
 use crate::balance::plan::{Method, plan};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub struct BalanceMove {
     pub to_node: Id,
     pub to_path: Id,
     pub bytes: u64,
-    pub why: Why,
+    pub why: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,7 +64,7 @@ pub fn balance(reading: &Reading) -> Balanced {
         to_node: outside(mv.to_node.0),
         to_path: outside(mv.to.0),
         bytes: mv.bytes,
-        why: mv.why,
+        why: mv.why.as_str(),
     };
     let world = &reading.world;
     let swaps = world.groups.values().flat_map(|group| {

@@ -7,7 +7,7 @@ use stele_common::api::{
     BalanceDone, BalanceLine, BalanceOperations, BalanceStatus, GroupBalance, MediumSpread, MoveInfo, NodeBalance,
 };
 use stele_coordinator_rules::balance::colocate;
-use stele_coordinator_rules::balance::moves::{Move, Why};
+use stele_coordinator_rules::balance::moves::Move;
 use stele_coordinator_rules::balance::score::{Class, scores};
 use stele_coordinator_rules::balance::selection::{Operations, Selection};
 use stele_coordinator_rules::balance::spread::{Of, spreads};
@@ -87,10 +87,6 @@ fn move_info(world: &World, mv: &Move) -> MoveInfo {
         to_node: mv.to_node,
         to_disk: mv.to,
         bytes: mv.bytes,
-        why: match mv.why {
-            Why::Usage => "usage".into(),
-            Why::Count => "count".into(),
-            Why::Primary => "primary".into(),
-        },
+        why: mv.why.as_str().into(),
     }
 }

@@ -138,7 +138,7 @@ impl<'a> Inspector<'a> {
     /// Every move keeps every rule at its turn and lowers what it is for; the plan's figures are right.
     pub fn walk(&mut self, plan: &Plan) {
         let mut moved = BTreeSet::new();
-        for mv in &plan.moves {
+        for (index, mv) in plan.moves.iter().enumerate() {
             let key = (mv.tablet, mv.replica);
             assert_eq!(self.stands[&key], mv.from, "{mv:?} leaves from where it is not");
             assert!(moved.insert(key), "{mv:?} moves again");
@@ -164,6 +164,14 @@ impl<'a> Inspector<'a> {
             self.stands.insert(key, mv.to);
             let threshold = self.world.knobs.balance_threshold;
             match mv.why {
+                Why::Exchange { tablet, replica } => {
+                    let back = &plan.moves[index + 1];
+                    assert_eq!((back.tablet, back.replica, back.from, back.to), (tablet, replica, mv.to, mv.from));
+                    // The second evens more than the first unevened.
+                    let (s, source, target) = (i128::from(back.bytes), source - s, target + s);
+                    let back = ((target - s).pow(2) - target.pow(2)) * a + ((source + s).pow(2) - source.pow(2)) * b;
+                    assert!(change + back < 0 && back < 0, "{mv:?} and what comes for it even no bytes");
+                }
                 Why::Usage => assert!(change < 0, "{mv:?} evens no bytes"),
                 Why::Primary => panic!("a plan moves no primary for its role: {mv:?}"),
                 Why::Count => {

@@ -233,6 +233,80 @@ fn a_refused_repair_does_not_block() {
     assert_eq!(idle(&shop), None);
 }
 
+/// Two disks that differ by a tenth, and every copy is larger than half of that: 150 + 150 + 100 and 3 x 100 of 1000.
+fn huge() -> (Shop, Vec<TabletId>, Vec<DiskId>) {
+    let (mut shop, _) = Shop::new(2, 1, 0);
+    let ids = shop.sample.table(1, 6);
+    let disks: Vec<DiskId> = shop.sample.world.disks.keys().copied().collect();
+    for (index, id) in ids.iter().enumerate() {
+        _ = shop.sample.load_all(*id);
+        stand(&mut shop.sample, *id, disks[index / 3]);
+    }
+    weigh(&mut shop.sample, &ids, &disks);
+    knobs(&mut shop.sample);
+    (shop, ids, disks)
+}
+
+/// The agents tell how large everything is.
+fn weigh(sample: &mut Sample, ids: &[TabletId], disks: &[DiskId]) {
+    let size = |index: usize| if index < 2 { 150 } else { 100 };
+    ids.iter().enumerate().for_each(|(index, id)| sample.resize(*id, size(index)));
+    for disk in disks {
+        let here = ids.iter().enumerate().map(|(index, id)| {
+            let replicas = sample.tablet(*id).replicas.iter();
+            replicas.filter(|replica| replica.disk == *disk).count() as u64 * size(index)
+        });
+        let used = here.sum();
+        sample.fill(*disk, used, 1_000);
+    }
+}
+
+/// Of an exchange the second half is proposed when the first is on record; without the first it is not worth it.
+#[test]
+fn the_second_half_waits_for_the_first() {
+    for is_refused in [false, true] {
+        let (mut shop, ..) = huge();
+        shop.step(DeskEvent::Round);
+        let moves = planned(&shop).expect("they differ by the threshold");
+        let second = (moves[1].tablet, moves[1].replica);
+        assert_eq!((moves.len(), moves[0].why), (2, Why::Exchange { tablet: second.0, replica: second.1 }));
+        shop.step(DeskEvent::Moves(moves.into()));
+        let first = proposals(shop.step(DeskEvent::Round));
+        assert_eq!((first.len(), shop.desk.balancing().waiting().count()), (1, 1), "{first:?}");
+        if is_refused {
+            let (tablet, answer) = (first[0].tablet(), Err(Reason::BalanceDisabled));
+            shop.step(DeskEvent::Answered { tablet, answer });
+        } else {
+            shop.accept(&first[0]);
+        }
+        let actions = shop.step(DeskEvent::Round);
+        let is_told =
+            |action: &DeskAction| matches!(action, DeskAction::Explain { reason, .. } if reason.code() == "not_worth");
+        assert_eq!(actions.iter().any(is_told), is_refused, "{actions:?}");
+        assert_eq!(proposals(actions).iter().any(|proposal| proposal.tablet() == second.0), !is_refused);
+    }
+}
+
+/// With the real Catalog, and one slot: the exchange is carried out, and the disks are even without anything turning back.
+#[test]
+fn two_change_places() {
+    let (shop, ids, disks) = huge();
+    let mut house = House::of(shop.sample);
+    Arc::make_mut(&mut house.sample().world.knobs).balance_slot_num_per_path = 1;
+    let mut moved = Vec::new();
+    for _ in 0..120 {
+        let moves = house.lives(1).into_iter().filter_map(|proposal| match proposal {
+            Proposal::Move { mv, .. } => Some((mv.bytes, mv.from)),
+            Proposal::Clone { .. } | Proposal::Delete { .. } | Proposal::Cancel { .. } | Proposal::Turn(_) => None,
+        });
+        moved.extend(moves);
+        weigh(house.sample(), &ids, &disks);
+    }
+    assert_eq!(moved, [(150, disks[0]), (100, disks[1])]);
+    assert_eq!(disks.iter().map(|disk| house.play.world().disks[disk].space.used).collect::<Vec<_>>(), [350, 350]);
+    assert_eq!(house.desk.balancing().idle().map(Reason::code), Some("balance_idle"));
+}
+
 /// With the real Catalog: moves land, what they replace leaves, the tablet is HEALTHY all the time, and in the end the
 /// disks are even and nothing is asked for any more.
 #[test]
