@@ -84,6 +84,7 @@ impl Rows for Told<'_> {
                 Why::Usage => "bytes",
                 Why::Count => "counts",
                 Why::Primary => "primaries",
+                Why::Exchange { .. } => "bytes, with the next",
             };
             vec![
                 mv.tablet.to_string(),

@@ -6,7 +6,7 @@
 use super::format::Id;
 use super::read::Reading;
 use crate::balance::colocate::{Swap, evened};
-use crate::balance::moves::{Move, Scope};
+use crate::balance::moves::{Move, Scope, Why};
 use crate::balance::plan::{Method, plan};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -41,7 +41,8 @@ pub struct BalanceMove {
     pub to_node: Id,
     pub to_path: Id,
     pub bytes: u64,
-    pub why: &'static str,
+    #[serde(serialize_with = "word")]
+    pub why: Why,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,6 +51,11 @@ pub struct GroupMove {
     pub bucket: u32,
     pub from_node: Id,
     pub to_node: Id,
+}
+
+/// One word: what it names would be in our ids, and is the next move.
+fn word<S: serde::Serializer>(why: &Why, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(why.as_str())
 }
 
 /// The plan from the file's world to evenness.
@@ -64,7 +70,7 @@ pub fn balance(reading: &Reading) -> Balanced {
         to_node: outside(mv.to_node.0),
         to_path: outside(mv.to.0),
         bytes: mv.bytes,
-        why: mv.why.as_str(),
+        why: mv.why,
     };
     let world = &reading.world;
     let swaps = world.groups.values().flat_map(|group| {
