@@ -9,7 +9,7 @@ use crate::stop;
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{self, Read};
 use std::time::Duration;
-use stele_common::api::ErrorBody;
+use stele_common::api::{ErrorBody, Tablets, Tasks};
 use ureq::http::header::{AUTHORIZATION, HeaderValue};
 use ureq::http::{Request, Response};
 use ureq::middleware::{Middleware, MiddlewareNext};
@@ -25,6 +25,35 @@ const STALL: Duration = Duration::from_secs(60);
 pub enum Role {
     Coordinator,
     Agent,
+}
+
+/// A list of which one page was answered.
+pub trait Paged {
+    /// What the next page comes after; `None`: this was the last.
+    fn next(&self) -> Option<String>;
+    fn extend(&mut self, page: Self);
+}
+
+impl Paged for Tablets {
+    fn next(&self) -> Option<String> {
+        self.next.map(|id| id.to_string())
+    }
+
+    fn extend(&mut self, page: Tablets) {
+        self.tablets.extend(page.tablets);
+        self.next = page.next;
+    }
+}
+
+impl Paged for Tasks {
+    fn next(&self) -> Option<String> {
+        self.next.map(|place| place.to_string())
+    }
+
+    fn extend(&mut self, page: Tasks) {
+        self.tasks.extend(page.tasks);
+        self.next = page.next;
+    }
 }
 
 /// A process with an HTTP face.
@@ -57,6 +86,16 @@ impl Face {
         stop::check()?;
         let request = self.agent.get(self.url(path)).query_pairs(query.iter().copied());
         self.json(path, request.call())
+    }
+
+    /// A list that comes in pages, all of it.
+    pub fn list<T: DeserializeOwned + Paged>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Failure> {
+        let mut all: T = self.get(path, query)?;
+        while let Some(after) = all.next() {
+            let query: Vec<_> = query.iter().copied().chain([("after", after.as_str())]).collect();
+            all.extend(self.get(path, &query)?);
+        }
+        Ok(all)
     }
 
     pub fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failure> {

@@ -163,7 +163,7 @@ pub fn tablets(face: &Face, table: &TableName) -> Result<Vec<TabletInfo>, Failur
     let full = table.full();
     let mut query = vec![("table", full.as_str())];
     query.extend(table.partition.as_deref().map(|partition| ("partition", partition)));
-    let tablets: Tablets = face.get("/v1/tablets", &query)?;
+    let tablets: Tablets = face.list("/v1/tablets", &query)?;
     Ok(tablets.tablets)
 }
 

@@ -3,9 +3,10 @@
 
 use stele_common::handshake::{self, DiskFound, DiskHello, DiskWord, Hello, Welcome};
 use stele_common::{
-    BootId, DiskFact, DiskId, DiskState, Epoch, Fact, Medium, NodeId, ReplicaFact, Report, ReportKind, Space, TabletId,
-    Version, VersionHash,
+    BootId, Digest, DiskFact, DiskId, DiskState, Epoch, Fact, LoadFact, LoadState, Medium, NodeId, ReplicaFact, Report,
+    ReportKind, Space, TabletId, Version, VersionHash,
 };
+use stele_coordinator_rules::world::Load;
 use stele_coordinator_rules::{Answer, EventBody, World};
 
 /// One host with one blank disk.
@@ -69,8 +70,30 @@ impl WordyAgent {
         self.report(ReportKind::FullOnly, vec![Fact::Disk(disk)])
     }
 
-    /// All replicas that the catalog has placed here, at `version` with what `hash` says.
-    pub fn replicas(&mut self, world: &World, version: Version, hash: impl Fn(TabletId) -> VersionHash) -> EventBody {
+    /// Its part of a load is prepared.
+    pub fn prepared(&mut self, world: &World, load: &Load) -> EventBody {
+        let prepared = load.tablets.iter().filter_map(|(id, part)| {
+            let tablet = world.tablets.get(*id)?;
+            let replica = tablet.replicas.iter().find(|replica| replica.disk == self.disk)?;
+            Some(Fact::Load(LoadFact {
+                load: load.id,
+                tablet: *id,
+                replica: replica.id,
+                disk: self.disk,
+                ballot: part.ballot,
+                parent: part.parent,
+                version: part.version,
+                hash: hash_of(*id, part.version),
+                bytes: 10,
+                state: LoadState::Prepared,
+            }))
+        });
+        let prepared = prepared.collect();
+        self.report(ReportKind::Delta, prepared)
+    }
+
+    /// All replicas that the catalog has placed here, at `version`.
+    pub fn replicas(&mut self, world: &World, version: Version) -> EventBody {
         let placed = world.tablets.iter().flat_map(|tablet| tablet.replicas.iter().map(move |r| (tablet.id, r)));
         let mine = placed.filter(|(_, replica)| replica.disk == self.disk);
         let facts = mine.map(|(tablet, replica)| {
@@ -79,7 +102,7 @@ impl WordyAgent {
                 replica: replica.id,
                 disk: self.disk,
                 version,
-                hash: hash(tablet),
+                hash: hash_of(tablet, version),
                 pending: version,
                 bad: None,
                 size: 10,
@@ -91,4 +114,9 @@ impl WordyAgent {
         let facts = facts.collect();
         self.report(ReportKind::Delta, facts)
     }
+}
+
+/// What a tablet's content at a version has for a digest.
+fn hash_of(tablet: TabletId, version: Version) -> VersionHash {
+    if version == Version::EMPTY { Digest::ZERO } else { Digest::of(format!("{tablet} {version}").as_bytes()) }
 }

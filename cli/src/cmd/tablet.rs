@@ -64,7 +64,7 @@ pub fn run(global: &Global, verb: &TabletVerb) -> Outcome {
                 args.table.as_ref().and_then(|table| table.partition.as_deref()).map(|name| ("partition", name)),
             );
             query.extend(args.status.as_deref().map(|status| ("status", status)));
-            args.watch.show(global, |printer| printer.list(&face.get::<Tablets>("/v1/tablets", &query)?))
+            args.watch.show(global, |printer| printer.list(&face.list::<Tablets>("/v1/tablets", &query)?))
         }
         TabletVerb::Show(One { tablet, watch }) => {
             let path = format!("/v1/tablets/{tablet}");

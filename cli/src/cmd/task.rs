@@ -42,7 +42,7 @@ pub fn run(global: &Global, verb: &TaskVerb) -> Outcome {
     args.watch.show(global, |printer| {
         let mut all = Tasks { tasks: Vec::new(), next: None };
         for state in args.states() {
-            all.tasks.extend(face.get::<Tasks>("/v1/tasks", &[("state", state)])?.tasks);
+            all.tasks.extend(face.list::<Tasks>("/v1/tasks", &[("state", state)])?.tasks);
         }
         printer.list(&all)
     })

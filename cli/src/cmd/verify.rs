@@ -86,7 +86,7 @@ pub fn wait_healthy(face: &Face, table: Option<&TableName>, deadline: Instant) -
     loop {
         let tablets = match table {
             Some(table) => reader::tablets(face, table)?,
-            None => face.get::<Tablets>("/v1/tablets", &[])?.tablets,
+            None => face.list::<Tablets>("/v1/tablets", &[])?.tablets,
         };
         let ill = tablets.iter().filter(|tablet| tablet.status != TabletStatus::Healthy);
         let Some(first) = ill.clone().next() else {

@@ -7,6 +7,8 @@ pub mod bulletin;
 pub mod figures;
 pub mod http;
 pub mod near;
+#[cfg(test)]
+mod scale;
 pub mod sql;
 pub mod statements;
 pub mod tally;

@@ -201,7 +201,7 @@ impl Stage {
         while killed.elapsed() < STEP_WITHIN {
             stop::check()?;
             let tablets = self.tablets()?;
-            let running: Tasks = self.face.get("/v1/tasks", &[("state", "running")])?;
+            let running: Tasks = self.face.list("/v1/tasks", &[("state", "running")])?;
             let whole: Vec<_> = tablets.iter().filter(|tablet| is_whole(tablet, victim)).collect();
             let done: u64 = whole.iter().filter_map(|tablet| lost.0.get(&tablet.id)).sum();
             let part: u64 = running.tasks.iter().map(|task| task.bytes_done).sum();

@@ -1,6 +1,6 @@
 //! `/v1/status`, `/v1/nodes`, `/v1/disks`, `/v1/tasks`.
 
-use super::{Front, Problem, body, drains};
+use super::{Front, PAGE, Problem, body, drains};
 use crate::actors::words::TaskFilter;
 use crate::front::view::{self, Placements};
 use actix_web::web::{Data, Json, Path, Payload, Query};
@@ -90,7 +90,7 @@ pub struct TaskQuery {
 
 #[get("/v1/tasks")]
 pub async fn tasks(front: Data<Front>, query: Query<TaskQuery>) -> Result<Json<api::Tasks>, Problem> {
-    let limit = query.limit.unwrap_or(usize::MAX);
+    let limit = query.limit.unwrap_or(PAGE);
     let mut tasks = front.ask.some_tasks(query.state, query.after, limit.saturating_add(1)).await?;
     let next = (tasks.len() > limit).then_some(query.after.saturating_add(limit) as u64);
     tasks.truncate(limit);

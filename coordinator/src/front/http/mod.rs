@@ -72,6 +72,9 @@ pub struct Front {
     repeats: repeats::Repeats,
 }
 
+/// Items of a list's page, where nothing else is asked for.
+const PAGE: usize = 1_000;
+
 /// One page of a list: so many, after the one where the last page ended.
 #[derive(Deserialize)]
 struct Page<T> {

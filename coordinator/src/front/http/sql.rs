@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use super::{Front, body};
 use crate::front::statements::fault::Fault;
-use crate::front::statements::rows::Value;
+use crate::front::statements::rows::{Column, Row, Sink, Value};
 use crate::front::statements::{self, Outcome, Session};
 use crate::front::users::User;
 use actix_web::http::StatusCode;
@@ -11,8 +11,8 @@ use actix_web::web::{Data, Json, Payload, ReqData};
 use actix_web::{HttpRequest, post};
 use stele_common::api::{SqlAnswer, SqlAsk, SqlResult, SqlValue};
 
-/// Rows of one answer at most: it is held as a whole. More are for `LIMIT`, or for the MySQL port.
-const ROWS_MAX: usize = 1_000_000;
+/// Bytes of one answer at most: it is held as a whole. More are for `LIMIT`, or for the MySQL port.
+const BYTES_MAX: usize = 32 << 20;
 
 #[post("/v1/sql")]
 pub async fn run(
@@ -27,26 +27,39 @@ pub async fn run(
     if let Some(db) = &ask.db {
         front.engine.use_database(&mut session, db).map_err(problem)?;
     }
-    let mut results = Vec::new();
+    let (mut results, mut bytes) = (Vec::new(), 0);
     for raw in statements::split(&ask.statement).map_err(problem)? {
-        let outcome = front.engine.run(&mut session, raw).await.map_err(problem)?;
-        results.push(result(outcome)?);
+        let mut result = SqlResult::default();
+        let mut held = Held { result: &mut result, bytes: &mut bytes };
+        if let Outcome::Done { affected, message } =
+            front.engine.run(&mut session, raw, &mut held).await.map_err(problem)?
+        {
+            (result.affected, result.message) = (affected, message);
+        }
+        results.push(result);
     }
     Ok(Json(SqlAnswer { results }))
 }
 
-fn result(outcome: Outcome) -> Result<SqlResult, Problem> {
-    match outcome {
-        Outcome::Rows(rows) if rows.rows.len() > ROWS_MAX => {
-            let detail = format!("the answer has more than {ROWS_MAX} rows");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail).next("say LIMIT"))
+/// What is held of one answer, and the bytes of all of them.
+struct Held<'a> {
+    result: &'a mut SqlResult,
+    bytes: &'a mut usize,
+}
+
+impl Sink for Held<'_> {
+    async fn columns(&mut self, columns: &[Column]) -> Result<(), Fault> {
+        self.result.columns = columns.iter().map(|column| column.name.to_string()).collect();
+        Ok(())
+    }
+
+    async fn row(&mut self, row: Row) -> Result<(), Fault> {
+        *self.bytes += row.iter().map(Value::bytes).sum::<usize>();
+        if *self.bytes > BYTES_MAX {
+            return Err(Fault::too_large(BYTES_MAX));
         }
-        Outcome::Rows(rows) => Ok(SqlResult {
-            columns: rows.columns.iter().map(|column| column.name.to_string()).collect(),
-            rows: rows.rows.into_iter().map(|row| row.into_iter().map(value).collect()).collect(),
-            ..SqlResult::default()
-        }),
-        Outcome::Done { affected, message } => Ok(SqlResult { affected, message, ..SqlResult::default() }),
+        self.result.rows.push(row.into_iter().map(value).collect());
+        Ok(())
     }
 }
 
@@ -66,6 +79,7 @@ fn problem(fault: Fault) -> Problem {
         1046 => (StatusCode::BAD_REQUEST, "no_database"),
         1049 | 1146 => (StatusCode::NOT_FOUND, "not_found"),
         1227 => (StatusCode::FORBIDDEN, "not_allowed"),
+        1153 => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         1053 => (StatusCode::SERVICE_UNAVAILABLE, "ending"),
         _ => (StatusCode::CONFLICT, "refused"),
     };

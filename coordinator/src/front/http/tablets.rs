@@ -1,6 +1,6 @@
 //! `/v1/tablets`.
 
-use super::{Front, Problem, body, tables};
+use super::{Front, PAGE, Problem, body, tables};
 use crate::front::view;
 use actix_web::web::{Data, Json, Path, Payload, Query};
 use actix_web::{get, post};
@@ -40,7 +40,7 @@ pub async fn list(front: Data<Front>, filter: Query<Filter>) -> Result<Json<api:
     let published = front.ask.now();
     let at = front.ask.clock().tick();
     let world = &*published.world;
-    let limit = filter.limit.unwrap_or(usize::MAX);
+    let limit = filter.limit.unwrap_or(PAGE);
     let ids: Box<dyn Iterator<Item = TabletId>> = match &filter.table {
         Some(full) => {
             let (db, name) =

@@ -9,9 +9,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use serde_json::{Value, json};
 use stele_common::config::RepairKnobs;
-use stele_common::{
-    BootId, Digest, DiskId, Epoch, Fact, LoadFact, LoadState, ReplicaId, ReportKind, TabletId, Version, VersionHash,
-};
+use stele_common::{BootId, Epoch, Version};
 use stele_coordinator_rules::{EventBody, World};
 
 struct Scene {
@@ -57,7 +55,7 @@ impl Scene {
         let world = self.house.ask.now().world.clone();
         let mut agents = std::mem::take(&mut self.agents);
         for agent in &mut agents {
-            let report = agent.replicas(&world, version, |tablet| hash_of(tablet, version));
+            let report = agent.replicas(&world, version);
             self.tell(report).await;
         }
         self.agents = agents;
@@ -74,10 +72,6 @@ impl Scene {
         let (status, table) = created.await.unwrap();
         assert_eq!((status, &table["tablets"], &table["healthy"]), (StatusCode::OK, &json!(2), &json!(2)), "{table}");
     }
-}
-
-fn hash_of(tablet: TabletId, version: Version) -> VersionHash {
-    if version == Version::EMPTY { Digest::ZERO } else { Digest::of(format!("{tablet} {version}").as_bytes()) }
 }
 
 async fn ask(front: Data<Front>, method: Method, path: &str, body: Option<Vec<u8>>) -> (StatusCode, Value) {
@@ -298,28 +292,7 @@ async fn a_load() {
     let load = world.loads.values().next().unwrap().clone();
     let mut agents = std::mem::take(&mut scene.agents);
     for agent in &mut agents {
-        let placed = |tablet: TabletId| -> Option<(ReplicaId, DiskId)> {
-            let replicas = &world.tablets.get(tablet)?.replicas;
-            replicas.iter().find(|replica| replica.disk == agent.disk).map(|replica| (replica.id, replica.disk))
-        };
-        let prepared = load.tablets.iter().filter_map(|(tablet, part)| {
-            let (replica, disk) = placed(*tablet)?;
-            Some(Fact::Load(LoadFact {
-                load: load.id,
-                tablet: *tablet,
-                replica,
-                disk,
-                ballot: part.ballot,
-                parent: part.parent,
-                version: part.version,
-                hash: hash_of(*tablet, part.version),
-                bytes: 10,
-                state: LoadState::Prepared,
-            }))
-        });
-        let prepared = prepared.collect();
-        let report = agent.report(ReportKind::Delta, prepared);
-        scene.tell(report).await;
+        scene.tell(agent.prepared(&world, &load)).await;
     }
     scene.agents = agents;
     let (_, result) = scene.get("/v1/loads/k").await;

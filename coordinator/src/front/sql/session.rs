@@ -5,7 +5,7 @@ use super::connection::{Connection, End};
 use super::login::{Guest, Stream};
 use super::wire::{self, AUTOCOMMIT, MORE_RESULTS, capability};
 use crate::front::statements::fault::Fault;
-use crate::front::statements::rows::Rows;
+use crate::front::statements::rows::{Column, Row, Sink};
 use crate::front::statements::{self, Outcome, Session};
 use std::time::{Duration, Instant};
 
@@ -94,10 +94,14 @@ async fn query(
         left -= 1;
         let status = AUTOCOMMIT | if left > 0 { MORE_RESULTS } else { 0 };
         let began = Instant::now();
-        let outcome = port.engine.run(session, statement).await;
+        let mut rows = RowsOut { connection, end: None };
+        let outcome = port.engine.run(session, statement, &mut rows).await;
+        if let Some(end) = rows.end {
+            return Err(end);
+        }
         count(began, outcome.is_err());
         match outcome {
-            Ok(Outcome::Rows(rows)) => put_rows(connection, &rows, status).await?,
+            Ok(Outcome::Rows) => connection.put(|out| wire::put_eof(out, status)),
             Ok(Outcome::Done { affected, message }) => {
                 connection.put(|out| wire::put_ok(out, affected, status, &message));
             }
@@ -117,16 +121,27 @@ fn count(began: Instant, is_error: bool) {
     metrics::histogram!("stele_sql_statement_seconds").record(began.elapsed().as_secs_f64());
 }
 
-async fn put_rows(connection: &mut Line, rows: &Rows, status: u16) -> Result<(), End> {
-    connection.put(|out| wire::put_number(out, rows.columns.len() as u64));
-    for column in &rows.columns {
-        connection.put(|out| wire::put_column(out, column));
+/// Sends rows while they are made, and remembers why it could not.
+struct RowsOut<'a> {
+    connection: &'a mut Line,
+    end: Option<End>,
+}
+
+impl Sink for RowsOut<'_> {
+    async fn columns(&mut self, columns: &[Column]) -> Result<(), Fault> {
+        self.connection.put(|out| wire::put_number(out, columns.len() as u64));
+        for column in columns {
+            self.connection.put(|out| wire::put_column(out, column));
+        }
+        self.connection.put(|out| wire::put_eof(out, AUTOCOMMIT));
+        Ok(())
     }
-    connection.put(|out| wire::put_eof(out, AUTOCOMMIT));
-    for row in &rows.rows {
-        connection.put(|out| wire::put_row(out, row));
-        connection.flush_pieces().await?;
+
+    async fn row(&mut self, row: Row) -> Result<(), Fault> {
+        self.connection.put(|out| wire::put_row(out, &row));
+        self.connection.flush_pieces().await.map_err(|end| {
+            self.end = Some(end);
+            Fault::ending()
+        })
     }
-    connection.put(|out| wire::put_eof(out, status));
-    Ok(())
 }

@@ -96,6 +96,15 @@ impl Fault {
         fault(1153, "08S01", format!("a packet of {bytes} bytes is more than is taken here"))
     }
 
+    pub fn too_large(bytes: usize) -> Fault {
+        let mib = bytes >> 20;
+        fault(
+            1153,
+            "08S01",
+            format!("the answer is larger than {mib} MiB: say LIMIT, or ask the MySQL port for all of it"),
+        )
+    }
+
     pub fn out_of_order() -> Fault {
         fault(1156, "08S01", "got packets out of order")
     }

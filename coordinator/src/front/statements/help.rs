@@ -177,7 +177,7 @@ mod tests {
     /// One topic is told in full, several by name, none as nothing.
     #[test]
     fn topics() {
-        let names = |asked: &str| show(asked).rows.map(|row| row[0].shown().into_owned()).collect::<Vec<_>>();
+        let names = |asked: &str| show(asked).rows.map(|row| row.cell(0).shown().into_owned()).collect::<Vec<_>>();
         assert_eq!(names("admin show replica status"), ["ADMIN SHOW REPLICA STATUS"]);
         assert_eq!(show("show tablet").columns.len(), 3);
         assert_eq!(names("decommission").len(), 2);

@@ -3,178 +3,44 @@
 
 use super::fault::Fault;
 use super::format::time;
-use super::replica::{self, Held};
-use super::rows::{Column, Kind, Row, Table as Listed, Value, row};
+use super::replica::{self, OneReplica};
+use super::rows::{Col, Column, Kind, Table as Listed, Value, col, row};
 use super::tail::Pattern;
 use super::{Engine, Moment, proc};
 use crate::actors::words::TaskFilter;
-use crate::front::tally;
+use crate::front::tally::{self, TableTally};
 use crate::front::view::{self, Placements};
-use stele_common::Digest;
-use stele_common::api::{DiskInfo, TaskInfo, TaskKind, TaskState};
-use stele_coordinator_rules::checkup::{self, count::record_of, verdict};
+use std::cell::OnceCell;
+use std::sync::Arc;
+use stele_common::api::{DiskInfo, NodeInfo, TaskInfo, TaskKind, TaskState};
+use stele_common::{DatabaseId, Digest, DiskState};
+use stele_coordinator_rules::checkup::{self, Verdict, count::record_of, verdict};
 use stele_coordinator_rules::evacuation::name_of;
 use stele_coordinator_rules::explain;
-use stele_coordinator_rules::world::{Replica, Tablet};
+use stele_coordinator_rules::world::{Node, Partition, Table, Tablet};
 
-/// What stands there, with its columns; `#` before a name: a whole number, `%`: a real one.
-const SHAPES: &[(&str, &[&str])] = &[
-    (
-        "decisions",
-        &[
-            "#TASK_ID",
-            "#TABLET_ID",
-            "TABLE_NAME",
-            "TYPE",
-            "KIND",
-            "STATUS",
-            "STATE",
-            "PRIORITY",
-            "#SRC_BE_ID",
-            "#SRC_DISK_ID",
-            "#DEST_BE_ID",
-            "#DEST_DISK_ID",
-            "#REPLICA_ID",
-            "#BYTES_DONE",
-            "#BYTES_TOTAL",
-            "#BYTES_PER_S",
-            "#AGE_MS",
-            "REASON",
-            "DETAIL",
-            "EVIDENCE",
-            "FINISH_TIME",
-        ],
-    ),
-    (
-        "disks",
-        &[
-            "#DISK_ID",
-            "#BE_ID",
-            "HOST",
-            "PATH",
-            "MEDIUM",
-            "STATE",
-            "#TOTAL",
-            "#USED",
-            "#AVAILABLE",
-            "%USED_PERCENT",
-            "#REPLICA_NUM",
-            "#SLOTS_USED",
-            "#SLOTS_TOTAL",
-            "#BALANCE_SLOTS_USED",
-            "#BALANCE_SLOTS_TOTAL",
-            "#TRASH",
-            "DRAIN",
-            "CAUSE",
-        ],
-    ),
-    (
-        "nodes",
-        &[
-            "#BE_ID",
-            "HOST",
-            "NAME",
-            "RACK",
-            "TAG",
-            "LIVENESS",
-            "#SILENT_MS",
-            "PEER",
-            "HTTP",
-            "BUILD",
-            "#REPLICA_NUM",
-            "DRAIN",
-            "MAINTENANCE_UNTIL",
-        ],
-    ),
-    (
-        "replicas",
-        &[
-            "#REPLICA_ID",
-            "#TABLET_ID",
-            "TABLE_NAME",
-            "#BE_ID",
-            "HOST",
-            "#DISK_ID",
-            "#VERSION",
-            "#LAST_FAILED_VERSION",
-            "#LAST_SUCCESS_VERSION",
-            "STATE",
-            "STATUS",
-            "IS_BAD",
-            "#SIZE",
-            "#FILES",
-            "VERIFIED_TIME",
-            "META_URL",
-            "REASON",
-        ],
-    ),
-    ("schemata", &["CATALOG_NAME", "SCHEMA_NAME"]),
-    ("tables", &["TABLE_SCHEMA", "TABLE_NAME", "TABLE_TYPE", "#TABLE_ID", "#TABLET_NUM", "#DATA_SIZE"]),
-    (
-        "tablets",
-        &[
-            "#TABLET_ID",
-            "TABLE_SCHEMA",
-            "TABLE_NAME",
-            "PARTITION_NAME",
-            "#BUCKET",
-            "STATUS",
-            "PRIORITY",
-            "#VISIBLE_VERSION",
-            "#COMMITTED_VERSION",
-            "VERSION_HASH",
-            "#WANTED",
-            "#REPLICA_NUM",
-            "#COMPLETE_NUM",
-            "#PRIMARY_REPLICA_ID",
-            "#SIZE",
-            "#FILES",
-            "REASON",
-        ],
-    ),
-    (
-        "tasks",
-        &[
-            "#TASK_ID",
-            "#TABLET_ID",
-            "TABLE_NAME",
-            "TYPE",
-            "KIND",
-            "STATUS",
-            "STATE",
-            "PRIORITY",
-            "#SRC_BE_ID",
-            "#SRC_DISK_ID",
-            "#DEST_BE_ID",
-            "#DEST_DISK_ID",
-            "#REPLICA_ID",
-            "#BYTES_DONE",
-            "#BYTES_TOTAL",
-            "#BYTES_PER_S",
-            "#AGE_MS",
-            "REASON",
-            "DETAIL",
-            "#FAILURES",
-        ],
-    ),
-];
+const NAMES: [&str; 8] = ["decisions", "disks", "nodes", "replicas", "schemata", "tables", "tablets", "tasks"];
 
 /// The names of the tables.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    SHAPES.iter().map(|(name, _)| *name)
+    NAMES.into_iter()
 }
 
 fn columns(name: &str) -> Option<Vec<Column>> {
-    let (_, columns) = SHAPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-    let one = |text: &&'static str| {
-        let (kind, name) = match text.split_at(1) {
-            ("#", name) => (Kind::Whole, name),
-            ("%", name) => (Kind::Real, name),
-            _ => (Kind::Text, *text),
-        };
-        Column { name: name.into(), kind }
-    };
-    Some(columns.iter().map(one).collect())
+    fn heads<R>(columns: Vec<Col<R>>) -> Option<Vec<Column>> {
+        Some(columns.into_iter().map(|col| col.column).collect())
+    }
+    match name.to_lowercase().as_str() {
+        "decisions" => heads(decisions()),
+        "disks" => heads(disks()),
+        "nodes" => heads(nodes()),
+        "replicas" => heads(replicas()),
+        "schemata" => heads(schemata()),
+        "tables" => heads(tables()),
+        "tablets" => heads(tablets()),
+        "tasks" => heads(tasks()),
+        _ => None,
+    }
 }
 
 /// DESCRIBE and SHOW COLUMNS.
@@ -194,198 +60,225 @@ pub fn describe<'a>(name: &str, like: Option<&str>) -> Option<Listed<'a>> {
 
 /// The rows of a table; `Ok(None)`: there is no such table.
 pub async fn table<'a>(engine: &Engine, moment: &'a Moment, name: &str) -> Result<Option<Listed<'a>>, Fault> {
-    let Some(columns) = columns(name) else { return Ok(None) };
-    let name = name.to_lowercase();
-    let rows: Box<dyn Iterator<Item = Row> + 'a> = match name.as_str() {
-        "tablets" => Box::new(moment.world().tablets.iter().map(|tablet| one_tablet(moment, tablet))),
-        "replicas" => Box::new(moment.world().tablets.iter().flat_map(|tablet| of_tablet(moment, tablet))),
-        "disks" => Box::new(disks(moment).into_iter()),
-        "nodes" => Box::new(nodes(engine, moment).await?.into_iter()),
-        "tasks" => Box::new(engine.ask.tasks(TaskFilter::Open).await?.into_iter().map(|task| one_task(&task))),
-        "decisions" => Box::new(explain::history_tasks(moment.world(), moment.wall_ms).map(|task| one_end(&task))),
-        "schemata" => {
-            let databases = moment.world().databases.keys();
-            Box::new(databases.map(|name| row!["def", name.as_str()]))
+    let world = moment.world();
+    Ok(Some(match name.to_lowercase().as_str() {
+        "decisions" => Listed::lazy(decisions(), explain::history_tasks(world, moment.wall_ms)),
+        "disks" => {
+            let placements = Placements::of(world);
+            Listed::lazy(disks(), view::in_use(world).map(move |disk| view::disk(world, &placements, disk)))
         }
-        "tables" => Box::new(moment.world().tables.values().map(|table| {
-            let sums = moment.tally().tables.get(&table.id).copied().unwrap_or_default();
-            row![table.db.as_str(), table.name.as_str(), "BASE TABLE", table.id.0, sums.tablets, sums.bytes]
-        })),
+        "nodes" => {
+            let (silences, placements) = (engine.ask.silences().await?, Placements::of(world));
+            let one = move |node: &Node| view::node(world, &placements, node, silences.get(&node.id).copied());
+            Listed::lazy(nodes(), world.nodes.values().map(one))
+        }
+        "replicas" => {
+            let tablets = world.tablets.iter();
+            Listed::lazy(replicas(), tablets.flat_map(|tablet| replica::of_tablet(moment, tablet)))
+        }
+        "schemata" => Listed::lazy(schemata(), world.databases.iter()),
+        "tables" => {
+            let sums = &moment.tally().tables;
+            let one =
+                |table: &'a Arc<Table>| OneTable { table, sums: sums.get(&table.id).copied().unwrap_or_default() };
+            Listed::lazy(tables(), world.tables.values().map(one))
+        }
+        "tablets" => Listed::lazy(tablets(), world.tablets.iter().map(|tablet| OneTablet::of(moment, tablet))),
+        "tasks" => Listed::lazy(tasks(), engine.ask.tasks(TaskFilter::Open).await?.into_iter()),
         _ => return Ok(None),
-    };
-    Ok(Some(Listed { columns, rows }))
+    }))
 }
 
 fn or_null<T: Into<Value>>(value: Option<T>) -> Value {
     value.map_or(Value::Null, Into::into)
 }
 
-fn one_tablet(moment: &Moment, tablet: &Tablet) -> Row {
-    let world = moment.world();
-    let table = world.tables.get(&tablet.table);
-    let partition = table.and_then(|table| table.partitions.iter().find(|part| part.id == tablet.partition));
-    let verdict = checkup::verdict(world, tablet, moment.at);
-    let hash = record_of(tablet, tablet.visible).map_or(Digest::ZERO, |record| record.hash);
-    let (files, size) = tally::content(tablet);
-    row![
-        tablet.id.0,
-        or_null(table.map(|table| table.db.as_str())),
-        or_null(table.map(|table| table.name.as_str())),
-        or_null(partition.map(|partition| partition.name.as_str())),
-        tablet.bucket,
-        verdict.status.as_str(),
-        or_null(verdict.priority.map(|priority| priority.as_str())),
-        tablet.visible.0,
-        tablet.committed.0,
-        hash.to_string(),
-        tablet.wanted,
-        tablet.replicas.len(),
-        verdict.complete,
-        or_null(tablet.primary.map(|replica| replica.0)),
-        size,
-        files,
-        verdict::rung(verdict),
+struct OneTablet<'a> {
+    moment: &'a Moment,
+    tablet: &'a Tablet,
+    table: Option<&'a Table>,
+    verdict: OnceCell<Verdict>,
+}
+
+impl<'a> OneTablet<'a> {
+    fn of(moment: &'a Moment, tablet: &'a Tablet) -> OneTablet<'a> {
+        let table = moment.world().tables.get(&tablet.table).map(|table| &**table);
+        OneTablet { moment, tablet, table, verdict: OnceCell::new() }
+    }
+
+    fn partition(&self) -> Option<&'a Partition> {
+        self.table?.partitions.iter().find(|part| part.id == self.tablet.partition)
+    }
+
+    fn verdict(&self) -> Verdict {
+        *self.verdict.get_or_init(|| checkup::verdict(self.moment.world(), self.tablet, self.moment.at))
+    }
+}
+
+fn tablets<'a>() -> Vec<Col<OneTablet<'a>>> {
+    vec![
+        col("#TABLET_ID", |one| one.tablet.id.0.into()),
+        col("TABLE_SCHEMA", |one| or_null(one.table.map(|table| table.db.as_str()))),
+        col("TABLE_NAME", |one| or_null(one.table.map(|table| table.name.as_str()))),
+        col("PARTITION_NAME", |one| or_null(one.partition().map(|partition| partition.name.as_str()))),
+        col("#BUCKET", |one| one.tablet.bucket.into()),
+        col("STATUS", |one| one.verdict().status.as_str().into()),
+        col("PRIORITY", |one| or_null(one.verdict().priority.map(|priority| priority.as_str()))),
+        col("#VISIBLE_VERSION", |one| one.tablet.visible.0.into()),
+        col("#COMMITTED_VERSION", |one| one.tablet.committed.0.into()),
+        col("VERSION_HASH", |one| {
+            let record = record_of(one.tablet, one.tablet.visible);
+            record.map_or(Digest::ZERO, |record| record.hash).to_string().into()
+        }),
+        col("#WANTED", |one| one.tablet.wanted.into()),
+        col("#REPLICA_NUM", |one| one.tablet.replicas.len().into()),
+        col("#COMPLETE_NUM", |one| one.verdict().complete.into()),
+        col("#PRIMARY_REPLICA_ID", |one| or_null(one.tablet.primary.map(|replica| replica.0))),
+        col("#SIZE", |one| tally::content(one.tablet).1.into()),
+        col("#FILES", |one| tally::content(one.tablet).0.into()),
+        col("REASON", |one| verdict::rung(one.verdict()).into()),
     ]
 }
 
-fn of_tablet(moment: &Moment, tablet: &Tablet) -> Vec<Row> {
-    let counts = checkup::count(moment.world(), tablet);
-    let judged = tablet.replicas.iter().zip(counts.judged);
-    judged.map(|(replica, judged)| one_replica(moment, tablet, replica, judged.why)).collect()
-}
-
-fn one_replica(moment: &Moment, tablet: &Tablet, replica: &Replica, flaw: Option<checkup::Flaw>) -> Row {
-    let world = moment.world();
-    let (held, seen, node) = (Held::of(tablet, replica), replica.seen.as_ref(), world.nodes.get(&replica.node));
-    let verified = seen.and_then(|seen| seen.verified);
-    let url = node.map(|node| format!("http://{}/v1/replicas/{}/manifest", node.http, replica.id));
-    row![
-        replica.id.0,
-        tablet.id.0,
-        name_of(world, tablet),
-        replica.node.0,
-        or_null(node.map(|node| node.host.as_str())),
-        replica.disk.0,
-        held.version.0,
-        or_null(held.failed.map(|version| version.0)),
-        held.success.0,
-        replica.state.as_str(),
-        replica::word(world, tablet, replica),
-        replica.bad.is_some(),
-        or_null(seen.map(|seen| seen.size)),
-        or_null(seen.map(|seen| seen.files)),
-        or_null(verified.map(|at| time(moment.wall_at(at)))),
-        or_null(url),
-        or_null(flaw.map(|flaw| verdict::flaw_text(flaw, replica))),
+fn replicas<'a>() -> Vec<Col<OneReplica<'a>>> {
+    vec![
+        col("#REPLICA_ID", |one| one.replica.id.0.into()),
+        col("#TABLET_ID", |one| one.tablet.id.0.into()),
+        col("TABLE_NAME", |one| name_of(one.moment.world(), one.tablet).into()),
+        col("#BE_ID", |one| one.replica.node.0.into()),
+        col("HOST", |one| or_null(one.node().map(|node| node.host.as_str()))),
+        col("#DISK_ID", |one| one.replica.disk.0.into()),
+        col("#VERSION", |one| one.held().version.0.into()),
+        col("#LAST_FAILED_VERSION", |one| or_null(one.held().failed.map(|version| version.0))),
+        col("#LAST_SUCCESS_VERSION", |one| one.held().success.0.into()),
+        col("STATE", |one| one.replica.state.as_str().into()),
+        col("STATUS", |one| one.word().into()),
+        col("IS_BAD", |one| one.replica.bad.is_some().into()),
+        col("#SIZE", |one| or_null(one.seen().map(|seen| seen.size))),
+        col("#FILES", |one| or_null(one.seen().map(|seen| seen.files))),
+        col("VERIFIED_TIME", |one| {
+            let verified = one.seen().and_then(|seen| seen.verified);
+            or_null(verified.map(|at| time(one.moment.wall_at(at))))
+        }),
+        col("META_URL", |one| or_null(one.url())),
+        col("REASON", |one| or_null(one.why())),
     ]
 }
 
-fn disks(moment: &Moment) -> Vec<Row> {
-    let world = moment.world();
-    let placements = Placements::of(world);
-    view::in_use(world).map(|disk| one_disk(&view::disk(world, &placements, disk))).collect()
-}
-
-fn one_disk(disk: &DiskInfo) -> Row {
-    let state = match disk.state {
-        stele_common::DiskState::Online => "ONLINE",
-        stele_common::DiskState::Suspect => "SUSPECT",
-        stele_common::DiskState::Unavailable => "UNAVAILABLE",
-    };
-    row![
-        disk.id.0,
-        disk.node.0,
-        disk.host.as_str(),
-        disk.path.as_str(),
-        proc::medium(disk.medium),
-        state,
-        disk.total,
-        disk.used,
-        disk.available,
-        disk.used_percent,
-        disk.replicas,
-        disk.slots_used,
-        disk.slots_total,
-        disk.balance_slots_used,
-        disk.balance_slots_total,
-        disk.trash_bytes,
-        or_null(disk.drain.map(|state| state.as_str())),
-        or_null(disk.cause.as_deref()),
+fn disks() -> Vec<Col<DiskInfo>> {
+    vec![
+        col("#DISK_ID", |disk| disk.id.0.into()),
+        col("#BE_ID", |disk| disk.node.0.into()),
+        col("HOST", |disk| disk.host.as_str().into()),
+        col("PATH", |disk| disk.path.as_str().into()),
+        col("MEDIUM", |disk| proc::medium(disk.medium).into()),
+        col("STATE", |disk| match disk.state {
+            DiskState::Online => "ONLINE".into(),
+            DiskState::Suspect => "SUSPECT".into(),
+            DiskState::Unavailable => "UNAVAILABLE".into(),
+        }),
+        col("#TOTAL", |disk| disk.total.into()),
+        col("#USED", |disk| disk.used.into()),
+        col("#AVAILABLE", |disk| disk.available.into()),
+        col("%USED_PERCENT", |disk| disk.used_percent.into()),
+        col("#REPLICA_NUM", |disk| disk.replicas.into()),
+        col("#SLOTS_USED", |disk| disk.slots_used.into()),
+        col("#SLOTS_TOTAL", |disk| disk.slots_total.into()),
+        col("#BALANCE_SLOTS_USED", |disk| disk.balance_slots_used.into()),
+        col("#BALANCE_SLOTS_TOTAL", |disk| disk.balance_slots_total.into()),
+        col("#TRASH", |disk| disk.trash_bytes.into()),
+        col("DRAIN", |disk| or_null(disk.drain.map(|state| state.as_str()))),
+        col("CAUSE", |disk| or_null(disk.cause.as_deref())),
     ]
 }
 
-async fn nodes(engine: &Engine, moment: &Moment) -> Result<Vec<Row>, Fault> {
-    let silences = engine.ask.silences().await?;
-    let world = moment.world();
-    let placements = Placements::of(world);
-    let rows = world.nodes.values().map(|node| {
-        let info = view::node(world, &placements, node, silences.get(&node.id).copied());
-        row![
-            info.id.0,
-            info.host,
-            info.name,
-            info.rack,
-            info.tag,
-            info.liveness.as_str(),
-            or_null(info.silent_ms),
-            info.peer,
-            info.http,
-            info.build,
-            info.replicas,
-            or_null(info.drain.map(|state| state.as_str())),
-            or_null(info.maintenance_until),
-        ]
-    });
-    Ok(rows.collect())
-}
-
-fn task(task: &TaskInfo) -> Row {
-    let kind = task.kind.map(|kind| match kind {
-        TaskKind::Clone => "CLONE",
-        TaskKind::Delete => "DELETE",
-        TaskKind::Migrate => "MIGRATE",
-    });
-    let state = match task.state {
-        TaskState::Pending => "PENDING",
-        TaskState::Running => "RUNNING",
-        TaskState::Finished => "FINISHED",
-        TaskState::Cancelled => "CANCELLED",
-    };
-    row![
-        or_null(task.id.map(|id| id.0)),
-        task.tablet.0,
-        task.table.as_str(),
-        task.task_type.as_str(),
-        or_null(kind),
-        task.status.as_str(),
-        state,
-        task.priority.as_str(),
-        or_null(task.src_node.map(|node| node.0)),
-        or_null(task.src_disk.map(|disk| disk.0)),
-        or_null(task.dest_node.map(|node| node.0)),
-        or_null(task.dest_disk.map(|disk| disk.0)),
-        or_null(task.replica.map(|replica| replica.0)),
-        task.bytes_done,
-        task.bytes_total,
-        task.bytes_per_s,
-        task.age_ms,
-        or_null(task.reason.as_ref().map(|reason| reason.code.as_str())),
-        or_null(task.reason.as_ref().map(|reason| reason.detail.as_str())),
+fn nodes() -> Vec<Col<NodeInfo>> {
+    vec![
+        col("#BE_ID", |node| node.id.0.into()),
+        col("HOST", |node| node.host.as_str().into()),
+        col("NAME", |node| node.name.as_str().into()),
+        col("RACK", |node| node.rack.as_str().into()),
+        col("TAG", |node| node.tag.as_str().into()),
+        col("LIVENESS", |node| node.liveness.as_str().into()),
+        col("#SILENT_MS", |node| or_null(node.silent_ms)),
+        col("PEER", |node| node.peer.as_str().into()),
+        col("HTTP", |node| node.http.as_str().into()),
+        col("BUILD", |node| node.build.as_str().into()),
+        col("#REPLICA_NUM", |node| node.replicas.into()),
+        col("DRAIN", |node| or_null(node.drain.map(|state| state.as_str()))),
+        col("MAINTENANCE_UNTIL", |node| or_null(node.maintenance_until.as_deref())),
     ]
 }
 
-fn one_task(info: &TaskInfo) -> Row {
-    let mut row = task(info);
-    row.push(info.failures.into());
-    row
+/// Of tasks, whether they have ended or not.
+fn task_columns() -> Vec<Col<TaskInfo>> {
+    vec![
+        col("#TASK_ID", |task| or_null(task.id.map(|id| id.0))),
+        col("#TABLET_ID", |task| task.tablet.0.into()),
+        col("TABLE_NAME", |task| task.table.as_str().into()),
+        col("TYPE", |task| task.task_type.as_str().into()),
+        col("KIND", |task| {
+            or_null(task.kind.map(|kind| match kind {
+                TaskKind::Clone => "CLONE",
+                TaskKind::Delete => "DELETE",
+                TaskKind::Migrate => "MIGRATE",
+            }))
+        }),
+        col("STATUS", |task| task.status.as_str().into()),
+        col("STATE", |task| match task.state {
+            TaskState::Pending => "PENDING".into(),
+            TaskState::Running => "RUNNING".into(),
+            TaskState::Finished => "FINISHED".into(),
+            TaskState::Cancelled => "CANCELLED".into(),
+        }),
+        col("PRIORITY", |task| task.priority.as_str().into()),
+        col("#SRC_BE_ID", |task| or_null(task.src_node.map(|node| node.0))),
+        col("#SRC_DISK_ID", |task| or_null(task.src_disk.map(|disk| disk.0))),
+        col("#DEST_BE_ID", |task| or_null(task.dest_node.map(|node| node.0))),
+        col("#DEST_DISK_ID", |task| or_null(task.dest_disk.map(|disk| disk.0))),
+        col("#REPLICA_ID", |task| or_null(task.replica.map(|replica| replica.0))),
+        col("#BYTES_DONE", |task| task.bytes_done.into()),
+        col("#BYTES_TOTAL", |task| task.bytes_total.into()),
+        col("#BYTES_PER_S", |task| task.bytes_per_s.into()),
+        col("#AGE_MS", |task| task.age_ms.into()),
+        col("REASON", |task| or_null(task.reason.as_ref().map(|reason| reason.code.as_str()))),
+        col("DETAIL", |task| or_null(task.reason.as_ref().map(|reason| reason.detail.as_str()))),
+    ]
 }
 
-fn one_end(info: &TaskInfo) -> Row {
-    let mut row = task(info);
-    let evidence = info.evidence.as_ref().and_then(|evidence| serde_json::to_string(evidence).ok());
-    row.push(or_null(evidence));
-    row.push(or_null(info.ended.clone()));
-    row
+fn tasks() -> Vec<Col<TaskInfo>> {
+    let mut columns = task_columns();
+    columns.push(col("#FAILURES", |task| task.failures.into()));
+    columns
+}
+
+fn decisions() -> Vec<Col<TaskInfo>> {
+    let mut columns = task_columns();
+    columns.push(col("EVIDENCE", |task| {
+        or_null(task.evidence.as_ref().and_then(|evidence| serde_json::to_string(evidence).ok()))
+    }));
+    columns.push(col("FINISH_TIME", |task| or_null(task.ended.as_deref())));
+    columns
+}
+
+struct OneTable<'a> {
+    table: &'a Table,
+    sums: TableTally,
+}
+
+fn tables<'a>() -> Vec<Col<OneTable<'a>>> {
+    vec![
+        col("TABLE_SCHEMA", |one| one.table.db.as_str().into()),
+        col("TABLE_NAME", |one| one.table.name.as_str().into()),
+        col("TABLE_TYPE", |_| "BASE TABLE".into()),
+        col("#TABLE_ID", |one| one.table.id.0.into()),
+        col("#TABLET_NUM", |one| one.sums.tablets.into()),
+        col("#DATA_SIZE", |one| one.sums.bytes.into()),
+    ]
+}
+
+fn schemata<'a>() -> Vec<Col<(&'a String, &'a DatabaseId)>> {
+    vec![col("CATALOG_NAME", |_| "def".into()), col("SCHEMA_NAME", |(name, _)| name.as_str().into())]
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! MySQL port and the API both bring text and a session, and get rows or a fault.
 //!
 //! ```text
-//! text ─ split ─▶ tokens ─ parse ─▶ Stmt ─ family ─▶ Table (lazy rows) ─ Tail ─▶ Rows
+//! text ─ split ─▶ tokens ─ parse ─▶ Stmt ─ family ─▶ Table (lazy rows) ─ Tail ─▶ Sink
 //!                                      └─ family ─▶ ask ─▶ Catalog ─▶ Done
 //! ```
 //!
@@ -40,14 +40,14 @@ use super::tally::{Tally, TallyCell};
 use super::users::Role;
 use crate::published::Published;
 use fault::Fault;
-use rows::{Rows, Table};
+use rows::{Sink, Table};
 use sqlparser::tokenizer::TokenWithSpan;
 use std::cell::OnceCell;
 use std::sync::Arc;
 use stele_common::{TabletId, Tick};
 use stele_coordinator_rules::World;
 use stmt::{Admin, Ddl, Show, Stmt, System};
-use tail::Tail;
+use tail::{Picks, Tail};
 
 /// Carries statements out.
 #[derive(Clone)]
@@ -88,8 +88,12 @@ impl Session {
 /// What a statement came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    Rows(Rows),
-    Done { affected: u64, message: String },
+    /// The sink has them.
+    Rows,
+    Done {
+        affected: u64,
+        message: String,
+    },
 }
 
 impl Outcome {
@@ -165,23 +169,25 @@ impl Engine {
 
     /// Understands a statement and does what it says, if the speaker's role allows it. What changes something leaves a
     /// line in the log.
-    pub async fn run(&self, session: &mut Session, raw: Raw) -> Result<Outcome, Fault> {
+    ///
+    /// Rows go to the sink while they are made. A fault after the first comes from the sink alone.
+    pub async fn run(&self, session: &mut Session, raw: Raw, sink: &mut impl Sink) -> Result<Outcome, Fault> {
         let shown = raw.shown();
         let stmt = parse::statement(raw.tokens)?;
-        let Some(needed) = roles::needed(&stmt) else { return self.carry_out(session, stmt).await };
+        let Some(needed) = roles::needed(&stmt) else { return self.carry_out(session, stmt, sink).await };
         let (user, host) = (session.user.clone(), session.host.clone());
         let outcome = if session.role < needed {
             let (needed, has) = (needed.as_str(), session.role.as_str());
             Err(Fault::not_allowed(format!("this needs the role {needed}; user '{user}' is {has}")))
         } else {
-            self.carry_out(session, stmt).await
+            self.carry_out(session, stmt, sink).await
         };
         let refused = outcome.as_ref().err().map(|fault| fault.text.as_str());
         tracing::info!(target: "audit", user, host, statement = shown, refused, "statement");
         outcome
     }
 
-    async fn carry_out(&self, session: &mut Session, stmt: Stmt) -> Result<Outcome, Fault> {
+    async fn carry_out(&self, session: &mut Session, stmt: Stmt, sink: &mut impl Sink) -> Result<Outcome, Fault> {
         match stmt {
             Stmt::Show(show, mut tail) => {
                 if let (Show::ReplicaStatus(_), Some(filter)) = (&show, &mut tail.filter) {
@@ -189,9 +195,10 @@ impl Engine {
                 }
                 let moment = self.moment();
                 let table = self.show(&moment, session, &show).await?;
-                tail.of(table).map(Outcome::Rows)
+                let picks = Picks::all(&table.columns);
+                tail.pour(table, picks, sink).await.map(|()| Outcome::Rows)
             }
-            Stmt::Select(select) => select::select(self, session, select).await.map(Outcome::Rows),
+            Stmt::Select(select) => select::select(self, session, select, sink).await.map(|()| Outcome::Rows),
             Stmt::Use(db) => self.use_database(session, &db).map(|()| Outcome::done()),
             Stmt::Set { wait_timeout_s } => {
                 session.wait_timeout_s = wait_timeout_s.unwrap_or(session.wait_timeout_s);
@@ -200,7 +207,11 @@ impl Engine {
             Stmt::Admin(admin) => self.admin(session, admin).await,
             Stmt::System(system) => self.system(session, system).await,
             Stmt::Ddl(ddl) => self.ddl(session, ddl).await,
-            Stmt::Help(topic) => Tail::default().of(help::show(&topic)).map(Outcome::Rows),
+            Stmt::Help(topic) => {
+                let table = help::show(&topic);
+                let picks = Picks::all(&table.columns);
+                Tail::default().pour(table, picks, sink).await.map(|()| Outcome::Rows)
+            }
             Stmt::Nothing => Ok(Outcome::done()),
         }
     }

@@ -65,7 +65,7 @@ pub fn tables<'a>(
         columns.push(text("Table_type".into()));
         rows.iter_mut().for_each(|row| row.push(kind.into()));
     }
-    Ok(Listed { columns, rows: Box::new(rows.into_iter()) })
+    Ok(Listed::whole(columns, rows.into_iter()))
 }
 
 /// Those of `information_schema`; tables of files have none.

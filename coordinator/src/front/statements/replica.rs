@@ -3,12 +3,14 @@
 use super::Moment;
 use super::fault::Fault;
 use super::format::{part, percent};
-use super::rows::{Row, Table as Listed, Value, row};
+use super::rows::{Col, Table as Listed, Value, col, row};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use stele_common::{Liveness, NodeId, Version};
 use stele_coordinator_rules::World;
-use stele_coordinator_rules::checkup::{self, verdict};
-use stele_coordinator_rules::world::{Partition, Replica, Table, Tablet};
+use stele_coordinator_rules::checkup::{self, Counts, verdict};
+use stele_coordinator_rules::world::{Node, Partition, Replica, SeenReplica, Table, Tablet};
 
 /// The partitions that are named, or all.
 pub fn partitions<'a>(table: &'a Table, names: &[String]) -> Result<Vec<&'a Partition>, Fault> {
@@ -26,73 +28,100 @@ pub fn tablets<'a>(world: &'a World, partitions: Vec<&'a Partition>) -> impl Ite
     partitions.into_iter().flat_map(|partition| &partition.tablets).filter_map(|id| world.tablets.get(*id))
 }
 
-const STATUS: &[&str] = &[
-    "TabletId",
-    "ReplicaId",
-    "BackendId",
-    "Version",
-    "LastFailedVersion",
-    "LastSuccessVersion",
-    "CommittedVersion",
-    "SchemaHash",
-    "VersionNum",
-    "IsBad",
-    "State",
-    "Status",
-    "Reason",
-];
+/// One replica, with what is known of it. What needs all replicas of its tablet is reckoned once for all of them.
+pub struct OneReplica<'a> {
+    pub moment: &'a Moment,
+    pub tablet: &'a Tablet,
+    pub replica: &'a Replica,
+    place: usize,
+    counts: Rc<OnceCell<Counts>>,
+}
+
+/// All replicas of a tablet.
+pub fn of_tablet<'a>(moment: &'a Moment, tablet: &'a Tablet) -> impl Iterator<Item = OneReplica<'a>> {
+    let counts = Rc::new(OnceCell::new());
+    let one = move |(place, replica)| OneReplica { moment, tablet, replica, place, counts: counts.clone() };
+    tablet.replicas.iter().enumerate().map(one)
+}
+
+impl<'a> OneReplica<'a> {
+    pub fn held(&self) -> Held {
+        Held::of(self.tablet, self.replica)
+    }
+
+    pub fn seen(&self) -> Option<&'a SeenReplica> {
+        self.replica.seen.as_ref()
+    }
+
+    pub fn node(&self) -> Option<&'a Node> {
+        self.moment.world().nodes.get(&self.replica.node)
+    }
+
+    /// Why it does not count.
+    pub fn why(&self) -> Option<String> {
+        let counts = self.counts.get_or_init(|| checkup::count(self.moment.world(), self.tablet));
+        counts.judged[self.place].why.map(|flaw| verdict::flaw_text(flaw, self.replica))
+    }
+
+    /// Its manifest, at its agent.
+    pub fn url(&self) -> Option<String> {
+        self.node().map(|node| format!("http://{}/v1/replicas/{}/manifest", node.http, self.replica.id))
+    }
+
+    /// The originals' word on it, looked for in their order.
+    pub fn word(&self) -> &'static str {
+        let held = self.held();
+        if self.node().is_none_or(|node| node.liveness != Liveness::Alive) {
+            "DEAD"
+        } else if self.replica.bad.is_some() {
+            "BAD"
+        } else if held.version < self.tablet.visible || held.failed.is_some() {
+            "VERSION_ERROR"
+        } else {
+            "OK"
+        }
+    }
+}
+
+/// A row of ADMIN SHOW REPLICA STATUS: `None` for a replica that is missing.
+struct Line<'a> {
+    tablet: &'a Tablet,
+    there: Option<OneReplica<'a>>,
+}
+
+impl Line<'_> {
+    fn or(&self, absent: impl Into<Value>, of: impl Fn(&OneReplica<'_>) -> Value) -> Value {
+        self.there.as_ref().map_or_else(|| absent.into(), of)
+    }
+}
+
+fn status_columns<'a>() -> Vec<Col<Line<'a>>> {
+    vec![
+        col("TabletId", |line| line.tablet.id.0.into()),
+        col("ReplicaId", |line| line.or(-1i64, |one| one.replica.id.0.into())),
+        col("BackendId", |line| line.or(-1i64, |one| one.replica.node.0.into())),
+        col("Version", |line| line.or(-1i64, |one| one.held().version.0.into())),
+        col("LastFailedVersion", |line| line.or(-1i64, |one| failed(one.held().failed))),
+        col("LastSuccessVersion", |line| line.or(-1i64, |one| one.held().success.0.into())),
+        col("CommittedVersion", |line| line.tablet.committed.0.into()),
+        col("SchemaHash", |_| Value::Whole(-1)),
+        col("VersionNum", |line| line.or(-1i64, |one| one.held().versions.into())),
+        col("IsBad", |line| line.or(Value::absent(), |one| one.replica.bad.is_some().into())),
+        col("State", |line| line.or(Value::absent(), |one| one.replica.state.as_str().into())),
+        col("Status", |line| line.or("MISSING", |one| one.word().into())),
+        col("Reason", |line| line.or("", |one| one.why().unwrap_or_default().into())),
+    ]
+}
 
 /// ADMIN SHOW REPLICA STATUS: a row a replica, and one for each that is missing.
 pub fn status<'a>(moment: &'a Moment, table: &'a Table, names: &[String]) -> Result<Listed<'a>, Fault> {
     let tablets = tablets(moment.world(), partitions(table, names)?);
-    Ok(Listed::new(STATUS, tablets.flat_map(|tablet| of_tablet(moment.world(), tablet))))
-}
-
-fn of_tablet(world: &World, tablet: &Tablet) -> Vec<Row> {
-    let counts = checkup::count(world, tablet);
-    let judged = tablet.replicas.iter().zip(&counts.judged);
-    let mut rows: Vec<Row> = judged
-        .map(|(replica, judged)| {
-            let held = Held::of(tablet, replica);
-            let why = judged.why.map(|flaw| verdict::flaw_text(flaw, replica)).unwrap_or_default();
-            row![
-                tablet.id.0,
-                replica.id.0,
-                replica.node.0,
-                held.version.0,
-                failed(held.failed),
-                held.success.0,
-                tablet.committed.0,
-                -1i64,
-                held.versions,
-                replica.bad.is_some(),
-                replica.state.as_str(),
-                word(world, tablet, replica),
-                why,
-            ]
-        })
-        .collect();
-    for _ in tablet.replicas.len()..tablet.wanted as usize {
-        let (id, committed) = (tablet.id.0, tablet.committed.0);
-        let na = Value::absent;
-        rows.push(row![id, -1i64, -1i64, -1i64, -1i64, -1i64, committed, -1i64, -1i64, na(), na(), "MISSING", ""]);
-    }
-    rows
-}
-
-/// The originals' word on a replica, looked for in their order.
-pub fn word(world: &World, tablet: &Tablet, replica: &Replica) -> &'static str {
-    let is_alive = world.nodes.get(&replica.node).is_some_and(|node| node.liveness == Liveness::Alive);
-    let held = Held::of(tablet, replica);
-    if !is_alive {
-        "DEAD"
-    } else if replica.bad.is_some() {
-        "BAD"
-    } else if held.version < tablet.visible || held.failed.is_some() {
-        "VERSION_ERROR"
-    } else {
-        "OK"
-    }
+    let lines = tablets.flat_map(|tablet| {
+        let there = of_tablet(moment, tablet).map(move |one| Line { tablet, there: Some(one) });
+        let missing = tablet.replicas.len()..tablet.wanted as usize;
+        there.chain(missing.map(move |_| Line { tablet, there: None }))
+    });
+    Ok(Listed::lazy(status_columns(), lines))
 }
 
 /// Status filters may use the name that a healthy replica has in older clients' habits.

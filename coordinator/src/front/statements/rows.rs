@@ -1,7 +1,10 @@
-//! What a statement answers: columns and rows. Rows come one after the other, so that a filter or a limit over a large
-//! house never holds all of it.
+//! What a statement answers: columns and rows. Rows come one after the other and are made cell by cell as somebody looks,
+//! so that a filter, an order or a limit over a large house makes what it compares and no more, and holds none of it.
 
+use super::fault::Fault;
 use std::borrow::Cow;
+use std::future::Future;
+use std::rc::Rc;
 
 /// What a column holds; decides only how it is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,31 +30,105 @@ pub enum Value {
 
 pub type Row = Vec<Value>;
 
+/// A row that is made cell by cell.
+pub trait Cells {
+    fn cell(&self, place: usize) -> Value;
+}
+
+impl Cells for Row {
+    fn cell(&self, place: usize) -> Value {
+        self[place].clone()
+    }
+}
+
 /// Rows that are still to be made.
 pub struct Table<'a> {
     pub columns: Vec<Column>,
-    pub rows: Box<dyn Iterator<Item = Row> + 'a>,
+    pub rows: Box<dyn Iterator<Item = Box<dyn Cells + 'a>> + 'a>,
 }
 
-/// All that a statement answers.
-#[derive(Clone, Debug, PartialEq)]
+/// Makes one cell of a row out of an `R`.
+type Make<R> = fn(&R) -> Value;
+
+/// A column of rows that are made out of `R`s.
+pub struct Col<R> {
+    pub column: Column,
+    make: Make<R>,
+}
+
+/// `#` before the name: a whole number, `%`: a real one, else it is announced as text, as all SHOWs are.
+pub fn col<R>(name: &'static str, make: Make<R>) -> Col<R> {
+    Col { column: Column::of(name), make }
+}
+
+impl Column {
+    pub fn of(name: &'static str) -> Column {
+        let (kind, name) = match name.split_at(1) {
+            ("#", name) => (Kind::Whole, name),
+            ("%", name) => (Kind::Real, name),
+            _ => (Kind::Text, name),
+        };
+        Column { name: Cow::Borrowed(name), kind }
+    }
+}
+
+struct Lazy<R> {
+    of: R,
+    makes: Rc<[Make<R>]>,
+}
+
+impl<R> Cells for Lazy<R> {
+    fn cell(&self, place: usize) -> Value {
+        self.makes[place](&self.of)
+    }
+}
+
+impl<'a> Table<'a> {
+    /// Rows that are made whole, one after the other.
+    pub fn whole(columns: Vec<Column>, rows: impl Iterator<Item = Row> + 'a) -> Table<'a> {
+        Table { columns, rows: Box::new(rows.map(|row| Box::new(row) as Box<dyn Cells>)) }
+    }
+
+    pub fn new(names: &[&'static str], rows: impl Iterator<Item = Row> + 'a) -> Table<'a> {
+        Table::whole(names.iter().map(|name| Column::of(name)).collect(), rows)
+    }
+
+    pub fn of(names: &[&'static str], rows: Vec<Row>) -> Table<'a> {
+        Table::new(names, rows.into_iter())
+    }
+
+    /// Rows that are made cell by cell.
+    pub fn lazy<R: 'a>(columns: Vec<Col<R>>, rows: impl Iterator<Item = R> + 'a) -> Table<'a> {
+        let (columns, makes): (Vec<_>, Vec<_>) = columns.into_iter().map(|col| (col.column, col.make)).unzip();
+        let makes: Rc<[Make<R>]> = makes.into();
+        let lazy = move |of| Box::new(Lazy { of, makes: makes.clone() }) as Box<dyn Cells + 'a>;
+        Table { columns, rows: Box::new(rows.map(lazy)) }
+    }
+}
+
+/// Takes an answer while it is made. What it returns ends the answer: whoever asked is gone, or has enough.
+pub trait Sink {
+    /// First, once.
+    fn columns(&mut self, columns: &[Column]) -> impl Future<Output = Result<(), Fault>>;
+    fn row(&mut self, row: Row) -> impl Future<Output = Result<(), Fault>>;
+}
+
+/// All that a statement answers, for those who want to hold it.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
     pub columns: Vec<Column>,
     pub rows: Vec<Row>,
 }
 
-/// Columns that are announced as text, as all SHOWs are.
-pub fn texts(names: &[&'static str]) -> Vec<Column> {
-    names.iter().map(|name| Column { name: Cow::Borrowed(name), kind: Kind::Text }).collect()
-}
-
-impl<'a> Table<'a> {
-    pub fn new(names: &[&'static str], rows: impl Iterator<Item = Row> + 'a) -> Table<'a> {
-        Table { columns: texts(names), rows: Box::new(rows) }
+impl Sink for Rows {
+    async fn columns(&mut self, columns: &[Column]) -> Result<(), Fault> {
+        self.columns = columns.to_vec();
+        Ok(())
     }
 
-    pub fn of(names: &[&'static str], rows: Vec<Row>) -> Table<'a> {
-        Table::new(names, rows.into_iter())
+    async fn row(&mut self, row: Row) -> Result<(), Fault> {
+        self.rows.push(row);
+        Ok(())
     }
 }
 
@@ -73,6 +150,11 @@ impl Value {
             Value::Real(number) => Some(*number),
             Value::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
         }
+    }
+
+    /// What it holds, roughly.
+    pub fn bytes(&self) -> usize {
+        size_of::<Value>() + if let Value::Text(text) = self { text.len() } else { 0 }
     }
 
     /// As it is shown; nothing for NULL.

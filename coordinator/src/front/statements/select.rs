@@ -1,13 +1,14 @@
 //! The family of SELECT: what clients ask about their session, and the tables of `information_schema`.
 
 use super::fault::Fault;
-use super::rows::{Column, Kind, Rows, Value};
+use super::rows::{Column, Kind, Sink, Value};
 use super::stmt::{Function, Item, Select};
+use super::tail::{Pick, Picks};
 use super::{Engine, Session, format, info, names, tail, variables};
 use crate::front::sql_version;
 
-pub async fn select(engine: &Engine, session: &Session, select: Select) -> Result<Rows, Fault> {
-    let Some(from) = select.from else { return about_session(engine, session, &select.items) };
+pub async fn select(engine: &Engine, session: &Session, select: Select, sink: &mut impl Sink) -> Result<(), Fault> {
+    let Some(from) = select.from else { return about_session(engine, session, &select.items, sink).await };
     let moment = engine.moment();
     let db = names::database_of(moment.world(), session, from.db.as_deref())?;
     let table = match db.as_str() {
@@ -21,45 +22,32 @@ pub async fn select(engine: &Engine, session: &Session, select: Select) -> Resul
     };
     let table = table.ok_or_else(|| Fault::unknown_table(moment.world(), &db, &from.name))?;
     if let [Item::Count { alias }] = select.items.as_slice() {
-        let count = select.tail.count(table)?;
-        let columns = vec![Column { name: alias.clone().into(), kind: Kind::Whole }];
-        return Ok(Rows { columns, rows: vec![vec![Value::from(count)]] });
+        let count = select.tail.count(table).await?;
+        sink.columns(&[Column { name: alias.clone().into(), kind: Kind::Whole }]).await?;
+        return sink.row(vec![Value::from(count)]).await;
     }
-    let (columns, chosen) = chosen(&table.columns, &select.items)?;
-    let rows = select.tail.of(table)?.rows;
-    let project = |row: Vec<Value>| {
-        let one = |choice: &Choice| match choice {
-            Choice::Place(place) => row[*place].clone(),
-            Choice::Literal(value) => value.clone(),
-        };
-        chosen.iter().map(one).collect()
-    };
-    Ok(Rows { columns, rows: rows.into_iter().map(project).collect() })
-}
-
-enum Choice {
-    Place(usize),
-    Literal(Value),
+    let picks = picks(&table.columns, &select.items)?;
+    select.tail.pour(table, picks, sink).await
 }
 
 /// The columns that are asked for, and where each comes from.
-fn chosen(known: &[Column], items: &[Item]) -> Result<(Vec<Column>, Vec<Choice>), Fault> {
-    let (mut columns, mut choices) = (Vec::new(), Vec::new());
+fn picks(known: &[Column], items: &[Item]) -> Result<Picks, Fault> {
+    let (mut columns, mut picks) = (Vec::new(), Vec::new());
     for item in items {
         match item {
             Item::All => {
                 columns.extend(known.iter().cloned());
-                choices.extend((0..known.len()).map(Choice::Place));
+                picks.extend((0..known.len()).map(Pick::Place));
             }
             Item::Column { name, alias } => {
                 let place = tail::place(known, name)?;
                 let shown = alias.clone().map_or_else(|| known[place].name.clone(), Into::into);
                 columns.push(Column { name: shown, kind: known[place].kind });
-                choices.push(Choice::Place(place));
+                picks.push(Pick::Place(place));
             }
             Item::Literal { value, alias } => {
                 columns.push(Column { name: alias.clone().into(), kind: kind_of(value) });
-                choices.push(Choice::Literal(value.clone()));
+                picks.push(Pick::Literal(value.clone()));
             }
             Item::Count { .. } => return Err(Fault::syntax("COUNT(*) stands alone: there is no GROUP BY")),
             Item::Variable { .. } | Item::Function { .. } => {
@@ -67,7 +55,7 @@ fn chosen(known: &[Column], items: &[Item]) -> Result<(Vec<Column>, Vec<Choice>)
             }
         }
     }
-    Ok((columns, choices))
+    Ok(Picks::new(columns, picks))
 }
 
 fn kind_of(value: &Value) -> Kind {
@@ -79,7 +67,7 @@ fn kind_of(value: &Value) -> Kind {
 }
 
 /// A row without a table.
-fn about_session(engine: &Engine, session: &Session, items: &[Item]) -> Result<Rows, Fault> {
+async fn about_session(engine: &Engine, session: &Session, items: &[Item], sink: &mut impl Sink) -> Result<(), Fault> {
     let (mut columns, mut row) = (Vec::new(), Vec::new());
     for item in items {
         let (name, value) = match item {
@@ -94,7 +82,8 @@ fn about_session(engine: &Engine, session: &Session, items: &[Item]) -> Result<R
         columns.push(Column { name: name.clone().into(), kind: kind_of(&value) });
         row.push(value);
     }
-    Ok(Rows { columns, rows: vec![row] })
+    sink.columns(&columns).await?;
+    sink.row(row).await
 }
 
 fn function(engine: &Engine, session: &Session, function: Function) -> Value {

@@ -3,187 +3,98 @@
 use super::Moment;
 use super::fault::Fault;
 use super::format::time;
-use super::replica::{self, Held, failed};
-use super::rows::{Row, Table as Listed, Value, row};
-use stele_common::{Digest, TabletId, Version};
+use super::replica::{self, OneReplica, failed};
+use super::rows::{Col, Table as Listed, Value, col, row};
+use stele_common::{Digest, TabletId, Tick, Version};
 use stele_coordinator_rules::checkup::{self, verdict};
-use stele_coordinator_rules::world::{Partition, Replica, Table, Tablet};
+use stele_coordinator_rules::world::{Partition, Table, Tablet};
 
-const OF_TABLE: &[&str] = &[
-    "TabletId",
-    "ReplicaId",
-    "BackendId",
-    "SchemaHash",
-    "Version",
-    "VersionHash",
-    "LstSuccessVersion",
-    "LstSuccessVersionHash",
-    "LstFailedVersion",
-    "LstFailedVersionHash",
-    "LstFailedTime",
-    "DataSize",
-    "RowCount",
-    "State",
-    "LstConsistencyCheckTime",
-    "CheckVersion",
-    "CheckVersionHash",
-    "VersionCount",
-    "PathHash",
-    "MetaUrl",
-    "CompactionStatus",
-    "Status",
-    "Reason",
-];
+type Cols<'a> = Vec<Col<OneReplica<'a>>>;
 
 /// SHOW TABLET FROM, and the index level of '/dbs'.
 pub fn of_table<'a>(moment: &'a Moment, partitions: Vec<&'a Partition>) -> Listed<'a> {
-    let rows = replica::tablets(moment.world(), partitions).flat_map(|tablet| {
-        let counts = checkup::count(moment.world(), tablet);
-        let rows = tablet.replicas.iter().zip(counts.judged);
-        rows.map(|(replica, judged)| {
-            let shown = Shown::of(moment, tablet, replica);
-            let why = judged.why.map(|flaw| verdict::flaw_text(flaw, replica)).unwrap_or_default();
-            let Shown { version, hash, success, success_hash, failed, failed_at, size, files, checked, .. } = shown;
-            let (check_time, check_version, check_hash) = checked;
-            row_of([
-                tablet.id.0.into(),
-                replica.id.0.into(),
-                replica.node.0.into(),
-                Value::Whole(-1),
-                version,
-                hash,
-                success,
-                success_hash,
-                failed,
-                Value::Whole(0),
-                failed_at,
-                size,
-                files,
-                replica.state.as_str().into(),
-                check_time,
-                check_version,
-                check_hash,
-                shown.versions.into(),
-                replica.disk.0.into(),
-                shown.url.as_str().into(),
-                shown.url.as_str().into(),
-                replica::word(moment.world(), tablet, replica).into(),
-                why.into(),
-            ])
-        })
-        .collect::<Vec<Row>>()
-    });
-    Listed::new(OF_TABLE, rows)
+    let tablet = vec![col("TabletId", |one: &OneReplica<'a>| one.tablet.id.0.into())];
+    let columns = [tablet, ids(), schema(), versions(), content(), checks(), place_columns()].into_iter().flatten();
+    let tablets = replica::tablets(moment.world(), partitions);
+    Listed::lazy(columns.collect(), tablets.flat_map(|tablet| replica::of_tablet(moment, tablet)))
 }
-
-fn row_of<const N: usize>(values: [Value; N]) -> Row {
-    values.into()
-}
-
-const OF_TABLET: &[&str] = &[
-    "ReplicaId",
-    "BackendId",
-    "Version",
-    "VersionHash",
-    "LstSuccessVersion",
-    "LstSuccessVersionHash",
-    "LstFailedVersion",
-    "LstFailedVersionHash",
-    "LstFailedTime",
-    "SchemaHash",
-    "DataSize",
-    "RowCount",
-    "State",
-    "IsBad",
-    "VersionCount",
-    "PathHash",
-    "MetaUrl",
-    "CompactionStatus",
-    "Status",
-    "Reason",
-];
 
 /// The tablet level of '/dbs'.
 pub fn replicas<'a>(moment: &'a Moment, tablet: &'a Tablet) -> Listed<'a> {
-    let counts = checkup::count(moment.world(), tablet);
-    let rows = tablet.replicas.iter().zip(counts.judged).map(|(replica, judged)| {
-        let shown = Shown::of(moment, tablet, replica);
-        let why = judged.why.map(|flaw| verdict::flaw_text(flaw, replica)).unwrap_or_default();
-        let Shown { version, hash, success, success_hash, failed, failed_at, size, files, versions, url, .. } = shown;
-        row_of([
-            replica.id.0.into(),
-            replica.node.0.into(),
-            version,
-            hash,
-            success,
-            success_hash,
-            failed,
-            Value::Whole(0),
-            failed_at,
-            Value::Whole(-1),
-            size,
-            files,
-            replica.state.as_str().into(),
-            replica.bad.is_some().into(),
-            versions.into(),
-            replica.disk.0.into(),
-            url.as_str().into(),
-            url.as_str().into(),
-            replica::word(moment.world(), tablet, replica).into(),
-            why.into(),
-        ])
-    });
-    Listed::new(OF_TABLET, rows)
+    let bad = vec![col("IsBad", |one: &OneReplica<'a>| one.replica.bad.is_some().into())];
+    let columns = [ids(), versions(), schema(), content(), bad, place_columns()].into_iter().flatten();
+    Listed::lazy(columns.collect(), replica::of_tablet(moment, tablet))
 }
 
-/// What both lists show of a replica.
-struct Shown {
-    version: Value,
-    hash: Value,
-    success: Value,
-    success_hash: Value,
-    failed: Value,
-    failed_at: Value,
-    size: Value,
-    files: Value,
-    /// When its content was last held against its digests, and at which version.
-    checked: (Value, Value, Value),
-    versions: u64,
-    /// Its manifest, at its agent.
-    url: String,
+fn ids<'a>() -> Cols<'a> {
+    vec![col("ReplicaId", |one| one.replica.id.0.into()), col("BackendId", |one| one.replica.node.0.into())]
 }
 
-impl Shown {
-    fn of(moment: &Moment, tablet: &Tablet, replica: &Replica) -> Shown {
-        let (held, seen) = (Held::of(tablet, replica), replica.seen.as_ref());
-        let own = seen.map_or(Digest::ZERO, |seen| seen.hash);
-        let verified = seen.and_then(|seen| Some((seen.verified?, seen.version)));
-        let checked = match verified {
-            Some((at, version)) => (time(moment.wall_at(at)), version.0.into(), hash_of(version, own)),
-            None => (Value::absent(), Value::Whole(-1), Value::Whole(-1)),
-        };
-        let http = moment.world().nodes.get(&replica.node).map_or("", |node| node.http.as_str());
-        Shown {
-            version: held.version.0.into(),
-            hash: hash_of(held.version, own),
-            success: held.success.0.into(),
-            success_hash: match checkup::count::record_of(tablet, held.success) {
-                Some(record) => Value::text(record.hash.to_string()),
-                None => hash_of(held.version, own),
-            },
-            failed: failed(held.failed),
-            // When a version was missed is not kept; since when it has been behind is.
-            failed_at: match seen.and_then(|seen| seen.failed.and(seen.behind)) {
-                Some(at) => time(moment.wall_at(at)),
-                None => Value::absent(),
-            },
-            size: seen.map_or(0, |seen| seen.size).into(),
-            files: seen.map_or(0, |seen| seen.files).into(),
-            checked,
-            versions: held.versions,
-            url: format!("http://{http}/v1/replicas/{}/manifest", replica.id),
-        }
+fn schema<'a>() -> Cols<'a> {
+    vec![col("SchemaHash", |_| Value::Whole(-1))]
+}
+
+fn versions<'a>() -> Cols<'a> {
+    vec![
+        col("Version", |one| one.held().version.0.into()),
+        col("VersionHash", |one| hash_of(one.held().version, own_hash(one))),
+        col("LstSuccessVersion", |one| one.held().success.0.into()),
+        col("LstSuccessVersionHash", |one| match checkup::count::record_of(one.tablet, one.held().success) {
+            Some(record) => Value::text(record.hash.to_string()),
+            None => hash_of(one.held().version, own_hash(one)),
+        }),
+        col("LstFailedVersion", |one| failed(one.held().failed)),
+        col("LstFailedVersionHash", |_| Value::Whole(0)),
+        // When a version was missed is not kept; since when it has been behind is.
+        col("LstFailedTime", |one| match one.seen().and_then(|seen| seen.failed.and(seen.behind)) {
+            Some(at) => time(one.moment.wall_at(at)),
+            None => Value::absent(),
+        }),
+    ]
+}
+
+fn content<'a>() -> Cols<'a> {
+    vec![
+        col("DataSize", |one| one.seen().map_or(0, |seen| seen.size).into()),
+        col("RowCount", |one| one.seen().map_or(0, |seen| seen.files).into()),
+        col("State", |one| one.replica.state.as_str().into()),
+    ]
+}
+
+/// When its content was last held against its digests, and at which version.
+fn checks<'a>() -> Cols<'a> {
+    fn verified(one: &OneReplica<'_>) -> Option<(Tick, Version)> {
+        one.seen().and_then(|seen| Some((seen.verified?, seen.version)))
     }
+    vec![
+        col("LstConsistencyCheckTime", |one| match verified(one) {
+            Some((at, _)) => time(one.moment.wall_at(at)),
+            None => Value::absent(),
+        }),
+        col("CheckVersion", |one| verified(one).map_or(Value::Whole(-1), |(_, version)| version.0.into())),
+        col("CheckVersionHash", |one| match verified(one) {
+            Some((_, version)) => hash_of(version, own_hash(one)),
+            None => Value::Whole(-1),
+        }),
+    ]
+}
+
+fn place_columns<'a>() -> Cols<'a> {
+    fn url(one: &OneReplica<'_>) -> Value {
+        one.url().unwrap_or_default().into()
+    }
+    vec![
+        col("VersionCount", |one| one.held().versions.into()),
+        col("PathHash", |one| one.replica.disk.0.into()),
+        col("MetaUrl", url),
+        col("CompactionStatus", url),
+        col("Status", |one| one.word().into()),
+        col("Reason", |one| one.why().unwrap_or_default().into()),
+    ]
+}
+
+fn own_hash(one: &OneReplica<'_>) -> Digest {
+    one.seen().map_or(Digest::ZERO, |seen| seen.hash)
 }
 
 /// The empty version has no manifest, and so no hash.

@@ -2,7 +2,8 @@
 //! that were asked for. Names and texts are compared without regard to case, numbers as numbers.
 
 use super::fault::Fault;
-use super::rows::{Column, Row, Rows, Table, Value};
+use super::rows::{Cells, Column, Row, Sink, Table, Value};
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,38 +60,130 @@ impl Op {
     }
 }
 
-impl Tail {
-    /// How many rows fit the filter, whatever the order and the limit.
-    pub fn count(&self, table: Table<'_>) -> Result<usize, Fault> {
-        let Table { columns, rows } = table;
-        let filter = self.filter.as_ref().map(|filter| filter.on(&columns)).transpose()?;
-        Ok(rows.filter(|row| filter.as_ref().is_none_or(|filter| filter.holds(row))).count())
+/// What is shown of a row, column by column.
+pub struct Picks {
+    columns: Vec<Column>,
+    picks: Vec<Pick>,
+}
+
+pub enum Pick {
+    /// A column of the table, by its place.
+    Place(usize),
+    Literal(Value),
+}
+
+impl Picks {
+    pub fn new(columns: Vec<Column>, picks: Vec<Pick>) -> Picks {
+        Picks { columns, picks }
     }
 
-    /// Those rows of the table that are asked for, in the order that is asked for.
-    pub fn of(&self, table: Table<'_>) -> Result<Rows, Fault> {
-        let Table { columns, rows } = table;
-        let filter = self.filter.as_ref().map(|filter| filter.on(&columns)).transpose()?;
-        let order = self.order.iter().map(|order| Ok((place(&columns, &order.by)?, order.descending)));
-        let order = order.collect::<Result<Vec<_>, Fault>>()?;
-        let rows = rows.filter(|row| filter.as_ref().is_none_or(|filter| filter.holds(row)));
-        let limit = self.limit.unwrap_or(usize::MAX);
-        if order.is_empty() {
-            let rows = rows.skip(self.offset).take(limit).collect();
-            return Ok(Rows { columns, rows });
-        }
-        let mut rows: Vec<Row> = rows.collect();
-        rows.sort_by(|a, b| {
-            let by = order.iter().map(|(place, descending)| {
-                let ordering = compare(&a[*place], &b[*place]);
-                if *descending { ordering.reverse() } else { ordering }
-            });
-            by.into_iter().find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
-        });
-        let rows = rows.into_iter().skip(self.offset).take(limit).collect();
-        Ok(Rows { columns, rows })
+    /// Everything.
+    pub fn all(columns: &[Column]) -> Picks {
+        Picks { columns: columns.to_vec(), picks: (0..columns.len()).map(Pick::Place).collect() }
+    }
+
+    fn row(&self, cells: &dyn Cells) -> Row {
+        let one = |pick: &Pick| match pick {
+            Pick::Place(place) => cells.cell(*place),
+            Pick::Literal(value) => value.clone(),
+        };
+        self.picks.iter().map(one).collect()
     }
 }
+
+/// Rows that fit a filter. After a number of them others on this thread have their turn, whether they fit or not.
+struct Fitting<'a> {
+    rows: Box<dyn Iterator<Item = Box<dyn Cells + 'a>> + 'a>,
+    filter: Option<Placed>,
+    looked_at: usize,
+}
+
+/// Rows looked at in one turn: about a millisecond of them.
+const TURN: usize = 512;
+
+impl<'a> Fitting<'a> {
+    fn of(table: Table<'a>, filter: Option<&Filter>) -> Result<Fitting<'a>, Fault> {
+        let filter = filter.map(|filter| filter.on(&table.columns)).transpose()?;
+        Ok(Fitting { rows: table.rows, filter, looked_at: 0 })
+    }
+
+    async fn next(&mut self) -> Option<Box<dyn Cells + 'a>> {
+        loop {
+            self.looked_at += 1;
+            if self.looked_at.is_multiple_of(TURN) {
+                tokio::task::yield_now().await;
+            }
+            let cells = self.rows.next()?;
+            if self.filter.as_ref().is_none_or(|filter| filter.holds(&*cells)) {
+                return Some(cells);
+            }
+        }
+    }
+}
+
+impl Tail {
+    /// How many rows fit the filter, whatever the order and the limit.
+    pub async fn count(&self, table: Table<'_>) -> Result<usize, Fault> {
+        let mut fitting = Fitting::of(table, self.filter.as_ref())?;
+        let mut count = 0;
+        while fitting.next().await.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Gives the sink what is picked of those rows that are asked for, in the order that is asked for.
+    pub async fn pour(&self, table: Table<'_>, picks: Picks, sink: &mut impl Sink) -> Result<(), Fault> {
+        let order = self.order.iter().map(|order| Ok((place(&table.columns, &order.by)?, order.descending)));
+        let order = order.collect::<Result<Vec<_>, Fault>>()?;
+        let mut fitting = Fitting::of(table, self.filter.as_ref())?;
+        sink.columns(&picks.columns).await?;
+        if order.is_empty() {
+            let (mut over, mut left) = (self.offset, self.limit.unwrap_or(usize::MAX));
+            while left > 0
+                && let Some(cells) = fitting.next().await
+            {
+                if over > 0 {
+                    over -= 1;
+                } else {
+                    left -= 1;
+                    sink.row(picks.row(&*cells)).await?;
+                }
+            }
+            return Ok(());
+        }
+        for cells in self.sorted(fitting, &order).await {
+            sink.row(picks.row(&*cells)).await?;
+        }
+        Ok(())
+    }
+
+    /// Of what fits, those that are asked for. No more are held than twice as many as come before the limit's end.
+    async fn sorted<'a>(&self, mut fitting: Fitting<'a>, order: &[(usize, bool)]) -> Vec<Box<dyn Cells + 'a>> {
+        const SOME: usize = 1_024;
+        let most = self.limit.map_or(usize::MAX, |limit| limit.saturating_add(self.offset));
+        let by = |a: &Keyed<'a>, b: &Keyed<'a>| {
+            let each = order.iter().zip(a.0.iter().zip(&b.0));
+            let each = each.map(|((_, descending), (a, b))| if *descending { b.cmp(a) } else { a.cmp(b) });
+            each.into_iter().find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+        };
+        let mut kept: Vec<Keyed<'a>> = Vec::new();
+        while let Some(cells) = fitting.next().await {
+            let keys = order.iter().map(|(place, _)| Key::of(&cells.cell(*place))).collect();
+            kept.push((keys, cells));
+            if kept.len() >= most.saturating_mul(2).max(SOME) {
+                kept.sort_by(by);
+                kept.truncate(most);
+            }
+        }
+        kept.sort_by(by);
+        kept.truncate(most);
+        kept.into_iter().skip(self.offset).map(|(_, cells)| cells).collect()
+    }
+}
+
+/// A row, and what it is sorted by.
+type Keyed<'a> = (Vec<Key>, Box<dyn Cells + 'a>);
 
 pub fn place(columns: &[Column], name: &str) -> Result<usize, Fault> {
     let found = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
@@ -161,49 +254,87 @@ enum PlacedOperand {
 }
 
 impl PlacedOperand {
-    fn value<'a>(&'a self, row: &'a Row) -> &'a Value {
+    fn value(&self, row: &dyn Cells) -> Cow<'_, Value> {
         match self {
-            PlacedOperand::Place(place) => &row[*place],
-            PlacedOperand::Literal(value) => value,
+            PlacedOperand::Place(place) => Cow::Owned(row.cell(*place)),
+            PlacedOperand::Literal(value) => Cow::Borrowed(value),
         }
     }
 }
 
 impl Placed {
-    fn holds(&self, row: &Row) -> bool {
-        let is_null = |operand: &PlacedOperand| matches!(operand.value(row), Value::Null);
+    fn holds(&self, row: &dyn Cells) -> bool {
         match self {
             Placed::And(filters) => filters.iter().all(|filter| filter.holds(row)),
             Placed::Or(filters) => filters.iter().any(|filter| filter.holds(row)),
             Placed::Not(filter) => !filter.holds(row),
             Placed::Compare(left, op, right) => {
-                !is_null(left) && !is_null(right) && op.holds(compare(left.value(row), right.value(row)))
+                let (left, right) = (left.value(row), right.value(row));
+                let is_null = matches!(*left, Value::Null) || matches!(*right, Value::Null);
+                !is_null && op.holds(Key::of(&left).cmp(&Key::of(&right)))
             }
-            Placed::Like(of, pattern) => !is_null(of) && pattern.fits(&of.value(row).shown()),
-            Placed::Among(of, values) => {
-                !is_null(of) && values.iter().any(|value| compare(of.value(row), value.value(row)).is_eq())
-            }
-            Placed::IsNull(of) => is_null(of),
+            Placed::Like(of, pattern) => match &*of.value(row) {
+                Value::Null => false,
+                value => pattern.fits(&value.shown()),
+            },
+            Placed::Among(of, values) => match &*of.value(row) {
+                Value::Null => false,
+                value => values.iter().any(|one| Key::of(value) == Key::of(&one.value(row))),
+            },
+            Placed::IsNull(of) => matches!(*of.value(row), Value::Null),
         }
     }
 }
 
-/// NULL first, then numbers as numbers, then texts without regard to case.
-pub fn compare(a: &Value, b: &Value) -> Ordering {
-    match (a, b) {
-        (Value::Null, Value::Null) => Ordering::Equal,
-        (Value::Null, _) => Ordering::Less,
-        (_, Value::Null) => Ordering::Greater,
-        (Value::Whole(a), Value::Whole(b)) => a.cmp(b),
-        (a, b) => match (a.number(), b.number()) {
-            (Some(a), Some(b)) => a.total_cmp(&b),
-            // A total order over mixed columns: numbers stand before texts.
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => a.shown().to_lowercase().cmp(&b.shown().to_lowercase()),
-        },
+/// What a value is compared by: NULL first, then numbers as numbers, then texts without regard to case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    Null,
+    Number(Number),
+    Text(String),
+}
+
+/// Roughly, and then to the last digit of a whole number: one order over both.
+#[derive(Clone, Copy, Debug)]
+pub struct Number(f64, i128);
+
+impl Key {
+    pub fn of(value: &Value) -> Key {
+        match value {
+            Value::Null => Key::Null,
+            Value::Whole(number) => Key::Number(Number(*number as f64, i128::from(*number))),
+            Value::Real(number) => Key::Number(Number(*number, *number as i128)),
+            Value::Text(text) => {
+                let exact = text.trim().parse::<i128>().ok();
+                let number = exact.map(|exact| exact as f64).or_else(|| value.number());
+                match number {
+                    Some(number) => Key::Number(Number(number, exact.unwrap_or(number as i128))),
+                    None => Key::Text(text.to_lowercase()),
+                }
+            }
+        }
     }
 }
+
+impl Ord for Number {
+    fn cmp(&self, other: &Number) -> Ordering {
+        self.0.total_cmp(&other.0).then(self.1.cmp(&other.1))
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Number) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Number) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Number {}
 
 /// A LIKE pattern: `%` any text, `_` any one character, `\` before either of them takes its meaning away.
 pub struct Pattern(Vec<Piece>);
@@ -261,8 +392,10 @@ fn is_same(a: char, b: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::row;
+    use super::super::rows::{Col, Rows, col, row};
     use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
 
     /// Patterns fit as in MySQL.
     #[test]
@@ -291,20 +424,26 @@ mod tests {
         Table::of(&["Id", "Name"], vec![row![10u64, "b"], row![9u64, "A"], row![100u64, "c"], row!["N/A", "d"]])
     }
 
-    fn ids(tail: &Tail) -> Vec<String> {
-        tail.of(table()).unwrap().rows.iter().map(|row| row[0].shown().into_owned()).collect()
+    async fn shown(tail: &Tail, table: Table<'_>) -> Result<Vec<String>, Fault> {
+        let (mut rows, picks) = (Rows::default(), Picks::all(&table.columns));
+        tail.pour(table, picks, &mut rows).await?;
+        Ok(rows.rows.iter().map(|row| row[0].shown().into_owned()).collect())
+    }
+
+    async fn ids(tail: &Tail) -> Vec<String> {
+        shown(tail, table()).await.unwrap()
     }
 
     /// Numbers are compared as numbers, texts without regard to case; what is no number stands behind them.
-    #[test]
-    fn order_and_limit() {
+    #[actix_rt::test]
+    async fn order_and_limit() {
         let by = |by: &str, descending| vec![Order { by: by.into(), descending }];
         let order = |order, limit| Tail { order, limit, ..Tail::default() };
-        assert_eq!(ids(&order(by("ID", false), None)), ["9", "10", "100", "N/A"]);
-        assert_eq!(ids(&order(by("name", true), Some(2))), ["N/A", "100"]);
-        assert_eq!(ids(&order(by("1", false), Some(1))), ["9"]);
-        assert_eq!(ids(&Tail { offset: 1, limit: Some(2), ..Tail::default() }), ["9", "100"]);
-        let unknown = order(by("Size", false), None).of(table()).unwrap_err();
+        assert_eq!(ids(&order(by("ID", false), None)).await, ["9", "10", "100", "N/A"]);
+        assert_eq!(ids(&order(by("name", true), Some(2))).await, ["N/A", "100"]);
+        assert_eq!(ids(&order(by("1", false), Some(1))).await, ["9"]);
+        assert_eq!(ids(&Tail { offset: 1, limit: Some(2), ..Tail::default() }).await, ["9", "100"]);
+        let unknown = shown(&order(by("Size", false), None), table()).await.unwrap_err();
         assert!(unknown.text.contains("'Size'") && unknown.text.contains("Id, Name"), "{unknown}");
     }
 
@@ -319,5 +458,34 @@ mod tests {
         let mut filter = Filter::Or(vec![compare("name", "x"), Filter::Not(Box::new(compare("Id", "x")))]);
         filter.rewrite("ID", &|value| *value = Value::text("y"));
         assert_eq!(filter, Filter::Or(vec![compare("name", "x"), Filter::Not(Box::new(compare("Id", "y")))]));
+    }
+
+    /// Of a long table no more cells are made than a filter, an order and what is shown look at; and what comes first
+    /// of all comes first, whatever was left out on the way.
+    #[actix_rt::test]
+    async fn little_is_made() {
+        type Counted<'a> = (u64, &'a [AtomicUsize; 2]);
+        fn columns<'a>() -> Vec<Col<Counted<'a>>> {
+            vec![
+                col("#Id", |of: &Counted<'a>| {
+                    of.1[0].fetch_add(1, Relaxed);
+                    Value::from(of.0)
+                }),
+                col("#Back", |of: &Counted<'a>| {
+                    of.1[1].fetch_add(1, Relaxed);
+                    Value::from(50_000 - of.0 % 50_000)
+                }),
+            ]
+        }
+        let order = vec![Order { by: "Back".into(), descending: false }];
+        for (tail, expected, made) in [
+            (Tail { limit: Some(2), ..Tail::default() }, ["0", "1"], [2, 2]),
+            (Tail { limit: Some(2), offset: 1, order, ..Tail::default() }, ["99999", "49998"], [2, 100_002]),
+        ] {
+            let counts = [AtomicUsize::new(0), AtomicUsize::new(0)];
+            let table = Table::lazy(columns(), (0..100_000).map(|id| (id, &counts)));
+            assert_eq!(shown(&tail, table).await.unwrap(), expected);
+            assert_eq!(counts.map(AtomicUsize::into_inner), made);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What is understood, what is not and where it ends; and that no text makes the parser panic.
 
-use super::rows::{Table, Value, row};
+use super::rows::{Rows, Table, Value, row};
 use super::stmt::{Admin, Ddl, Part, Show, Stmt, TableName};
 use super::tail::Tail;
 use super::*;
@@ -61,16 +61,21 @@ fn faults_have_a_place() {
     assert_eq!(split(" ; -- nothing").err(), Some(Fault::empty()));
 }
 
-fn filtered(condition: &str) -> Result<Vec<String>, Fault> {
+async fn poured(tail: &Tail, table: Table<'_>) -> Result<Rows, Fault> {
+    let (mut rows, picks) = (Rows::default(), Picks::all(&table.columns));
+    tail.pour(table, picks, &mut rows).await.map(|()| rows)
+}
+
+async fn filtered(condition: &str) -> Result<Vec<String>, Fault> {
     let Stmt::Show(_, tail) = one(&format!("SHOW BACKENDS {condition}"))? else { panic!("{condition}") };
     let rows = vec![row![1u64, "b", 10u64], row![2u64, "A", 9u64], row![3u64, "c", Value::Null]];
-    let rows = tail.of(Table::of(&["Id", "Name", "Size"], rows))?;
+    let rows = poured(&tail, Table::of(&["Id", "Name", "Size"], rows)).await?;
     Ok(rows.rows.iter().map(|row| row[0].shown().into_owned()).collect())
 }
 
 /// Conditions mean what they mean in MySQL.
-#[test]
-fn conditions() {
+#[actix_rt::test]
+async fn conditions() {
     for (condition, ids) in [
         ("WHERE Name = 'a'", "2"),
         ("WHERE name != 'a' AND id < 3", "1"),
@@ -86,9 +91,9 @@ fn conditions() {
         ("ORDER BY 3 DESC, 1", "1 2 3"),
         ("WHERE id = NULL", ""),
     ] {
-        assert_eq!(filtered(condition).unwrap().join(" "), ids, "{condition}");
+        assert_eq!(filtered(condition).await.unwrap().join(" "), ids, "{condition}");
     }
-    assert_eq!(filtered("WHERE nothing = 1").unwrap_err().code, 1054);
+    assert_eq!(filtered("WHERE nothing = 1").await.unwrap_err().code, 1054);
 }
 
 /// Neither depth nor length of a condition costs a stack.
@@ -191,8 +196,8 @@ proptest! {
 }
 
 /// Without a tail everything is shown, in its order.
-#[test]
-fn no_tail() {
-    let rows = Tail::default().of(Table::of(&["A"], vec![row!["x"], row!["w"]])).unwrap();
+#[actix_rt::test]
+async fn no_tail() {
+    let rows = poured(&Tail::default(), Table::of(&["A"], vec![row!["x"], row!["w"]])).await.unwrap();
     assert_eq!(rows.rows, [row!["x"], row!["w"]]);
 }
