@@ -13,8 +13,8 @@ const EXAMPLES: &str = "Examples:
   stele table create d.t --replication 3 --buckets 16
   stele load d.t DIR && stele verify d.t
 
-Exit codes: 0 done, 1 error, 2 refused by a check or something found, 3 not found, 5 timeout, 64 usage,
-130 interrupted";
+Exit codes: 0 done, 1 error, 2 refused by a check or something found, 3 not found,
+5 timeout, 64 usage, 130 interrupted";
 
 /// Keeps N verified copies of versioned file sets on plain disks of plain hosts.
 #[derive(Debug, Parser)]
@@ -29,7 +29,7 @@ pub struct Cli {
 /// Flags of every command.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// How results are printed
+    /// How results are printed; wide is a table with all columns
     #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,
     /// HTTP address of the coordinator
@@ -39,13 +39,10 @@ pub struct Global {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Aligned text, the columns that one looks at first
+    // No doc comments here: clap would print them in every `--help`, and take a page for it.
     Table,
-    /// Aligned text, all columns
     Wide,
-    /// The HTTP API's own shapes
     Json,
-    /// The same shapes as YAML
     Yaml,
 }
 
@@ -181,6 +178,13 @@ mod tests {
         let mut missing = Vec::new();
         walk(&Cli::command(), &mut missing);
         assert!(missing.is_empty(), "without an example: {missing:?}");
+    }
+
+    /// Long help is as long as short help is: one line a flag.
+    #[test]
+    fn help_is_short() {
+        let long = Cli::command().render_long_help().to_string();
+        assert!(!long.contains("Possible values:"), "{long}");
     }
 
     /// Global flags stand before or behind the words.
