@@ -11,7 +11,7 @@
 //! became of the first, and if it never comes a later plan evens what the first has left behind.
 
 use super::chains::{ENDS_MAX, draw};
-use super::moves::{Scope, bytes_of, may_go, may_move};
+use super::moves::{Scope, bytes_of, may_go, may_move, not_there};
 use super::picture::{Picture, part};
 use super::tally::Tally;
 use super::worth::lowers_usage;
@@ -31,7 +31,7 @@ pub fn comes_back(
     (tablet, replica): (TabletId, ReplicaId),
     (from, to): (&Disk, &Disk),
 ) -> Result<u64, Reason> {
-    let gone = || Reason::NotWorth { tablet, detail: "what was to come in exchange is not there any more".into() };
+    let gone = || not_there(tablet);
     let tablet = world.tablets.get(tablet).ok_or_else(gone)?;
     let mut replicas = tablet.replicas.iter();
     let replica = replicas.find(|known| known.id == replica && known.disk == to.id).ok_or_else(gone)?;

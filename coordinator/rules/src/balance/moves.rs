@@ -122,7 +122,7 @@ pub fn may_move(world: &World, scope: &Scope, tablet: &Tablet) -> Result<(), Rea
 /// Whether this move still lowers, strictly, what it is for, with what is under way counted at both ends; also that it
 /// may happen at all.
 pub fn still_worth(world: &World, scope: &Scope, ledger: &Ledger, mv: &Move) -> Result<(), Reason> {
-    let gone = || Reason::NotWorth { tablet: mv.tablet, detail: "its replica is not there any more".into() };
+    let gone = || not_there(mv.tablet);
     let tablet = world.tablets.get(mv.tablet).ok_or_else(gone)?;
     let mut replicas = tablet.replicas.iter();
     let replica = replicas.find(|replica| replica.id == mv.replica && replica.disk == mv.from).ok_or_else(gone)?;
@@ -145,6 +145,10 @@ pub fn still_worth(world: &World, scope: &Scope, ledger: &Ledger, mv: &Move) -> 
             if lowers_usage(source, target, net) { Ok(()) } else { Err(not_worth(mv.tablet, source, target, net)) }
         }
     }
+}
+
+pub(super) fn not_there(tablet: TabletId) -> Reason {
+    Reason::NotWorth { tablet, detail: "its replica is not there any more".into() }
 }
 
 fn not_worth(tablet: TabletId, from: Filled, to: Filled, bytes: u64) -> Reason {
