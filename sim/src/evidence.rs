@@ -3,7 +3,7 @@
 
 use crate::disk::ReplicaDir;
 use crate::sim::Sim;
-use crate::truth::find;
+use crate::truth::find_anywhere;
 use stele_common::{Evidence, OrderBody, ReplicaId, TabletId, ToAgent, Version, Witness};
 
 impl Sim {
@@ -107,7 +107,7 @@ impl Sim {
     }
 
     fn lie_of(&self, tablet: TabletId, witness: &Witness) -> Option<String> {
-        let Some((_, _, dir)) = find(&self.agents, witness.replica) else {
+        let Some(dir) = find_anywhere(&self.agents, witness.replica) else {
             let dropped = self.truth.dropped.contains(&witness.replica);
             return dropped.then(|| "it was dropped itself".to_string());
         };

@@ -152,6 +152,13 @@ fn disks_and_twins(agents: &[Agent]) -> impl Iterator<Item = (usize, usize, &Mod
     })
 }
 
+/// A replica's directory wherever it is, on its own disk before a doubled one.
+pub fn find_anywhere(agents: &[Agent], replica: ReplicaId) -> Option<&ReplicaDir> {
+    let twins = disks_and_twins(agents).filter(|(_, _, model)| model.twin);
+    let on_twin = || twins.into_iter().find_map(|(_, _, model)| model.replicas.get(&replica));
+    find(agents, replica).map(|(_, _, dir)| dir).or_else(on_twin)
+}
+
 /// Where a replica lies, on whatever disk still exists.
 pub fn find(agents: &[Agent], replica: ReplicaId) -> Option<(Spot, &ModelDisk, &ReplicaDir)> {
     disks(agents).find_map(|(agent, disk, model)| {

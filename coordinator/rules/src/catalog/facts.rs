@@ -52,6 +52,7 @@ fn is_old_news(draft: &Draft, known: &Replica, from: From, fact: &ReplicaFact) -
     let is_quiet = known.state == ReplicaState::Normal
         && known.bad.is_none()
         && known.version == fact.version
+        && known.seen.as_ref().is_some_and(|seen| flaw_of(tablet, known, seen).is_none())
         && tablet.load.is_none()
         && !draft.world.tasks.contains_key(&tablet.id)
         && !draft.world.salvages.contains_key(&tablet.id);

@@ -18,7 +18,13 @@ pub fn set(draft: &mut Draft, ask: &LevelAsk) {
         return draft.answer(Answer::Refused(reason));
     }
     let (by, reason, wall_ms) = (ask.by.clone(), ask.reason.clone(), draft.wall_ms);
+    let was_blind = draft.is_blind();
     draft.record(Change::LevelSet { setting: LevelSetting { level: ask.level, by, reason, wall_ms } });
+    if was_blind && !draft.is_blind() {
+        // What was told to the blind was seen and not judged.
+        let nodes: Vec<NodeId> = draft.world.nodes.values().filter(|node| node.reported).map(|node| node.id).collect();
+        nodes.into_iter().for_each(|node| draft.ask_full_report(node));
+    }
     draft.answer(Answer::Done);
 }
 

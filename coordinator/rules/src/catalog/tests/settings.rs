@@ -81,6 +81,27 @@ fn an_old_store_under_a_level() {
     assert_eq!(play.world().level, Level::Blind);
 }
 
+/// What was told while we were to be blind is judged when we see again: everybody is asked anew, and a damage that was
+/// known already is no old news. (Found by the simulator, seed 314.)
+#[test]
+fn what_was_told_to_the_blind() {
+    let (mut play, tablet) = Play::loaded(3);
+    let level = |level| EventBody::SetLevel(api::LevelAsk { level, by: "ann".into(), reason: String::new() });
+    play.happens(level(Level::Blind));
+    let replica = play.sample.replicas(tablet)[0];
+    let node = play.sample.replica(tablet, replica).node;
+    let fact = ReplicaFact { bad: Some("`f2`: digest mismatch".into()), ..play.fact(tablet, replica, 1) };
+    play.delta(node, vec![Fact::Replica(fact.clone())]);
+    assert_eq!(play.sample.replica(tablet, replica).bad, None, "the blind record nothing");
+    let actions = play.happens(level(Level::Lively));
+    let asked = actions.iter().filter(|action| matches!(action, Action::AskFullReport { .. })).count();
+    assert_eq!(asked, 3, "everybody tells it again");
+    play.full(node, vec![Fact::Replica(fact)]);
+    assert_eq!(play.sample.replica(tablet, replica).bad.as_deref(), Some("`f2`: digest mismatch"));
+    let actions = play.happens(level(Level::Steady));
+    assert!(actions.iter().all(|action| !matches!(action, Action::AskFullReport { .. })), "it saw before");
+}
+
 /// At FREEZED no table is made and none re-shaped; one may be dropped.
 #[test]
 fn tables_while_freezed() {
