@@ -32,6 +32,8 @@ const TABLES: u32 = 20;
 /// Many tablets with three copies each, all loaded once, over wordy agents.
 struct Town {
     house: House,
+    /// One for all questions, as in a coordinator: each keeps a bulletin of its own.
+    front: Data<Front>,
     agents: Vec<WordyAgent>,
 }
 
@@ -40,7 +42,9 @@ impl Town {
         let fatal = |cause: String| panic!("{cause}");
         let store = Box::new(MemoryStore::default());
         let house = wiring::start(RepairKnobs::default(), None, store, Box::new(fatal)).await.unwrap();
-        let mut town = Town { house, agents: vec![] };
+        let metrics = crate::telemetry::metrics_handle();
+        let front = Front::new(house.ask.clone(), metrics, Users::open(None).map(Arc::new).unwrap());
+        let mut town = Town { house, front: Data::new(front), agents: vec![] };
         for number in 1..=NODES {
             let boot = BootId(number);
             let body = EventBody::Hello { hello: hello(&format!("h{number}"), boot, Epoch(0)), proof: [0; 32] };
@@ -104,11 +108,6 @@ impl Town {
         }
         self.agents = agents;
         self.tell(EventBody::CommitLoad { key }).await;
-    }
-
-    fn front(&self) -> Data<Front> {
-        let metrics = crate::telemetry::metrics_handle();
-        Data::new(Front::new(self.house.ask.clone(), metrics, Users::open(None).map(Arc::new).unwrap()))
     }
 
     /// Its tablets wait to be repaired; agents that are only words repair none.
@@ -183,7 +182,7 @@ fn other_routes(town: &Town) -> Vec<String> {
 }
 
 async fn routes(town: &Town, paths: Vec<String>) -> Vec<Cost> {
-    let app = init_service(app(town.front())).await;
+    let app = init_service(app(town.front.clone())).await;
     let mut costs = Vec::new();
     for what in paths {
         let began = Instant::now();
@@ -289,11 +288,10 @@ async fn statements(town: &Town) -> Vec<Cost> {
 
 async fn statement(town: &Town, what: &str) -> Cost {
     let mut session = Session::new("root", Role::Admin, "here", 1);
-    let front = town.front();
     let began = Instant::now();
     let mut taken = Taken { began, first: None, rows: 0, bytes: 0 };
     let raw = statements::split(what).unwrap().remove(0);
-    let outcome = front.engine.run(&mut session, raw, &mut taken).await;
+    let outcome = town.front.engine.run(&mut session, raw, &mut taken).await;
     assert_eq!(outcome.unwrap_or_else(|fault| panic!("{what}: {fault}")), Outcome::Rows, "{what}");
     let all = began.elapsed();
     let Taken { first, rows, bytes, .. } = taken;

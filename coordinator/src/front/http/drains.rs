@@ -7,9 +7,9 @@ use super::{Front, Problem, body};
 use crate::front::ask::Sorry;
 use crate::front::view::operate;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Json, Path, Payload};
+use actix_web::web::{Data, Json, Path, Payload, Query};
 use actix_web::{HttpResponse, get, post};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use stele_common::api::{DrainAsk, DrainProgress, Refusal, TaskInfo};
@@ -126,15 +126,30 @@ fn no_drain(of: Leaver) -> Problem {
         .next("see `stele node list`, `stele disk list`")
 }
 
+#[derive(Deserialize)]
+pub struct CertificateQuery {
+    /// Without its tablets; the digest is of all of it.
+    #[serde(default)]
+    brief: bool,
+}
+
 #[get("/v1/nodes/{id}/certificate")]
-pub async fn certificate(front: Data<Front>, id: Path<NodeId>) -> Result<HttpResponse, Problem> {
+pub async fn certificate(
+    front: Data<Front>,
+    id: Path<NodeId>,
+    query: Query<CertificateQuery>,
+) -> Result<HttpResponse, Problem> {
     let published = front.ask.now();
     let (world, at, of) = (&*published.world, front.ask.clock().tick(), Leaver::Node(*id));
     let node = world.nodes.get(&id).ok_or_else(|| no_node(*id))?;
     let drain = world.drains.get(&of).ok_or_else(|| no_drain(of))?;
     let proof = proof::recount(world, drain, at);
     if proof.missing == 0 && drain.done_wall_ms.is_some() {
-        return Ok(HttpResponse::Ok().json(operate::certificate(&published, node, drain, &proof, at)));
+        let mut certificate = operate::certificate(&published, node, drain, &proof, at);
+        if query.brief {
+            certificate.proven.clear();
+        }
+        return Ok(HttpResponse::Ok().json(certificate));
     }
     let detail = match proof.blockers.first() {
         Some(first) => format!("{} tablets are in the way; {}", proof.missing, first.detail),

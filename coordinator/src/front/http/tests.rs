@@ -270,6 +270,8 @@ async fn a_drain() {
     scene.house.ask.until(Duration::from_secs(10), is_done).await.unwrap();
     let (status, certificate) = scene.get(&format!("/v1/nodes/{node}/certificate")).await;
     assert_eq!((status.as_u16(), &certificate["dropped"]), (200, &json!(2)), "{certificate}");
+    let (_, brief) = scene.get(&format!("/v1/nodes/{node}/certificate?brief=true")).await;
+    assert_eq!((&brief["proven"], &brief["dropped"]), (&json!([]), &json!(2)), "{brief}");
     let (status, removal) = scene.ask(Method::POST, &format!("/v1/nodes/{node}/remove"), Some(json!({}))).await;
     assert_eq!((status.as_u16(), &removal["removed"]), (200, &json!(true)), "{removal}");
     assert_eq!(scene.get(&format!("/v1/nodes/{node}")).await.0, StatusCode::NOT_FOUND);

@@ -1,9 +1,9 @@
 //! The family of ADMIN: repair first, a person's word on a replica, reading copies anew, knobs.
 
+use super::compare::Pattern;
 use super::fault::Fault;
 use super::rows::{Row, Table as Listed, row};
 use super::stmt::Part;
-use super::tail::Pattern;
 use super::{Engine, Moment, Outcome, Session, names, replica};
 use crate::front::view::settings;
 use stele_common::api::{KnobAsk, KnobInfo, LeaseAsk, LeaseOn, ReplicaSet, ReplicaWord, VerifyStart};

@@ -1,7 +1,7 @@
 //! HELP: a topic for each statement. `docs/SQL.md` shows the same ones; a test holds the two together.
 
+use super::compare::Pattern;
 use super::rows::{Table, Value, row};
-use super::tail::Pattern;
 
 /// Name, what it does, an example that works.
 pub const TOPICS: &[(&str, &str, &str)] = &[

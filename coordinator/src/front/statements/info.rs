@@ -1,11 +1,11 @@
 //! The family of `information_schema`: everything that is known, as read-only tables for WHERE, ORDER BY, LIMIT and
 //! COUNT(*). What is not there is NULL here; times are text in UTC, sizes bytes.
 
+use super::compare::Pattern;
 use super::fault::Fault;
 use super::format::time;
 use super::replica::{self, OneReplica};
 use super::rows::{Col, Column, Kind, Table as Listed, Value, col, row};
-use super::tail::Pattern;
 use super::{Engine, Moment, proc};
 use crate::actors::words::TaskFilter;
 use crate::front::tally::{self, TableTally};

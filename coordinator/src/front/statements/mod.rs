@@ -12,6 +12,7 @@ mod admin;
 mod backends;
 mod balance;
 mod commands;
+mod compare;
 mod dbs;
 mod ddl;
 mod format;

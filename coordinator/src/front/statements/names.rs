@@ -1,9 +1,9 @@
 //! The family of names: databases and tables, listed and found.
 
+use super::compare::Pattern;
 use super::fault::Fault;
 use super::rows::{Column, Kind, Row, Table as Listed, row};
 use super::stmt::TableName;
-use super::tail::Pattern;
 use super::{Session, info};
 use stele_coordinator_rules::World;
 use stele_coordinator_rules::world::Table;

@@ -2,9 +2,9 @@
 //! cluster is in them.
 
 use super::Session;
+use super::compare::Pattern;
 use super::rows::{Table, Value, row};
 use super::stmt::Fixed;
-use super::tail::Pattern;
 use crate::front::sql_version;
 
 const VARIABLES: &[(&str, &str)] = &[

@@ -14,7 +14,7 @@ export async function load({ id }) {
   const node = await get(`nodes/${id}`);
   const [why, certificate] = await Promise.all([
     get(`nodes/${id}/explain`),
-    node.drain === "DRAINED" ? maybe(get(`nodes/${id}/certificate`)).catch(() => null) : null,
+    node.drain === "DRAINED" ? maybe(get(`nodes/${id}/certificate`, { brief: true })).catch(() => null) : null,
   ]);
   return { node, why, certificate };
 }
