@@ -3,6 +3,7 @@
 //! In: the world and the time. Out: problems, worst first; empty when all is well. One kind that concerns many tablets
 //! is named for the first few and then summed up, so that the list stays readable.
 
+use crate::checkup::count::Flaw;
 use crate::checkup::verdict::{rung, verdict_on};
 use crate::checkup::{Counts, Verdict, count};
 use crate::reason_text::size;
@@ -11,7 +12,7 @@ use crate::{Reason, World, level};
 use std::collections::BTreeMap;
 use stele_common::api::Problem;
 use stele_common::status::Level;
-use stele_common::{DiskState, Liveness, NodeId, TabletStatus, Tick};
+use stele_common::{DiskState, Liveness, NodeId, TabletStatus, Tick, Version};
 
 /// Problems of one kind that are named one by one.
 const NAMED_MAX: usize = 20;
@@ -69,7 +70,7 @@ impl Problems {
         }
         match verdict.status {
             TabletStatus::Healthy => {}
-            TabletStatus::Unrecoverable if is_only_unheard(world, counts, at) => {}
+            TabletStatus::Unrecoverable if is_only_unheard(world, tablet, counts, at) => {}
             TabletStatus::Unrecoverable => self.lost.add(|| of_unrecoverable(world, tablet, verdict)),
             TabletStatus::ForceRedundant
             | TabletStatus::NeedFurtherRepair
@@ -202,10 +203,12 @@ fn of_space(world: &World, disk: &Disk, place: &str) -> Option<Problem> {
     })
 }
 
-/// At the beginning of a leadership nobody has reported yet: that is no loss.
-fn is_only_unheard(world: &World, counts: &Counts, at: Tick) -> bool {
-    at.since(world.began) < world.knobs.lost_ms
-        && counts.judged.iter().any(|judged| judged.why.is_some_and(|flaw| flaw.may_return()))
+/// At the beginning of a leadership nobody has reported yet, and of a new tablet's replicas nobody has reported that they
+/// are made: that is no loss.
+fn is_only_unheard(world: &World, tablet: &Tablet, counts: &Counts, at: Tick) -> bool {
+    let any = |is_so: fn(Flaw) -> bool| counts.judged.iter().any(|judged| judged.why.is_some_and(is_so));
+    let is_young = at.since(world.began) < world.knobs.lost_ms && any(Flaw::may_return);
+    is_young || (tablet.committed == Version::EMPTY && any(|flaw| flaw == Flaw::NotSeen))
 }
 
 fn of_unrecoverable(world: &World, tablet: &Tablet, verdict: Verdict) -> Problem {
@@ -296,6 +299,22 @@ mod tests {
             let named = ["disk_full", "disk_nearly_full"].into_iter().filter(|code| found(&sample, code).is_some());
             assert_eq!(named.collect::<Vec<_>>(), Vec::from_iter(expected), "{used} of {total}");
         }
+    }
+
+    /// Of a new table nothing is lost while its replicas are made; once something was loaded, it is.
+    #[test]
+    fn a_new_table_is_no_loss() {
+        let mut sample = Sample::new(3, 1);
+        let tablet = sample.table(3, 1)[0];
+        let later = sample.at.plus(sample.world.knobs.lost_ms * 2);
+        let is_lost = |sample: &mut Sample| {
+            let known = sample.world.tablets.get_mut(tablet).expect("it was made");
+            known.replicas.iter_mut().for_each(|replica| replica.seen = None);
+            problems(&sample.world, later).iter().any(|problem| problem.code == "tablet_unrecoverable")
+        };
+        assert!(!is_lost(&mut sample));
+        sample.load_all(tablet);
+        assert!(is_lost(&mut sample));
     }
 
     /// While a tablet misses its copy on a lost node, so many are named; when none does, its replicas were replaced.
