@@ -122,7 +122,8 @@ pub fn tick(draft: &mut Draft) {
     }
     let world = &*draft.world;
     if is_due && changed.is_empty() {
-        changed = world.groups.values().filter_map(|group| room::relieved(world, group, at)).collect();
+        // One at a time: two groups would count on the same room.
+        changed = world.groups.values().find_map(|group| room::relieved(world, group, at)).into_iter().collect();
     }
     if is_due && changed.is_empty() && level::forbids_balance(world).is_none() {
         let evened = world.groups.values().filter_map(|group| evened(world, group, at).ok());

@@ -8,7 +8,7 @@ use super::{Uses, count, eligible, how_busy, is_there, is_usable, least_used, ma
 use crate::World;
 use crate::policy::Group;
 use crate::schedule::slots::size_of;
-use crate::world::Tablet;
+use crate::world::{Disk, Tablet};
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::{NodeId, Tick};
 
@@ -42,7 +42,7 @@ fn is_cramped(world: &World, group: &Group, (bucket, node): (u32, NodeId)) -> bo
 }
 
 /// The group after the first node that has long had no room gave its place away; `None`: there is none, or nobody has
-/// more. It is one place at a time: what the next one may count on, its node has to report first.
+/// more. Nobody takes a second place before all of the first has come.
 pub fn relieved(world: &World, group: &Group, at: Tick) -> Option<Group> {
     let wait = world.knobs.assign_delay_ms;
     let places = world.cramped.iter().filter(|((name, _), (_, since))| *name == group.name && at.since(*since) >= wait);
@@ -50,9 +50,12 @@ pub fn relieved(world: &World, group: &Group, at: Tick) -> Option<Group> {
         let bucket = group.buckets.get(*number as usize)?;
         let place = bucket.iter().position(|member| member == node)?;
         let others: Vec<NodeId> = bucket.iter().copied().filter(|member| member != node).collect();
-        let (bytes, nobody) = (of_bucket(world, &group.name, *number), BTreeSet::from([*node]));
+        let mut sizes: Vec<u64> = tablets_of(world, &group.name, *number).map(size_of).collect();
+        sizes.sort_unstable();
+        let nobody = BTreeSet::from([*node]);
         let takers = eligible(world, tag_of(world, &group.name), &nobody).map(|node| node.id);
-        let mut uses: Uses = takers.filter(|node| of_node(world, *node) >= bytes).map(|node| (node, 0)).collect();
+        let takers = takers.filter(|taker| fit(world, *taker, &sizes) && !awaits(world, *taker));
+        let mut uses: Uses = takers.map(|node| (node, 0)).collect();
         count(&mut uses, &group.buckets);
         let taker = least_used(world, &uses, &others, &how_busy(world))?;
         let mut next = group.clone();
@@ -60,6 +63,27 @@ pub fn relieved(world: &World, group: &Group, at: Tick) -> Option<Group> {
         // It would be given back to a node that is there all the time.
         next.former.remove(number);
         Some(next)
+    })
+}
+
+/// Whether tablets of these sizes, the smallest first, find room on the node's disks: the largest first, each on the first
+/// disk that has room for it.
+fn fit(world: &World, node: NodeId, sizes: &[u64]) -> bool {
+    let disks = world.disks.values().filter(|disk| disk.node == node && may_take(world, disk));
+    let mut rooms: Vec<u64> = disks.map(|disk| room(world, disk)).collect();
+    sizes.iter().rev().all(|size| {
+        let Some(room) = rooms.iter_mut().find(|room| **room >= *size) else { return false };
+        *room -= size;
+        true
+    })
+}
+
+/// Whether something is still to come to the node for a place that it has: its room is spoken for.
+fn awaits(world: &World, node: NodeId) -> bool {
+    world.groups.values().any(|group| {
+        let places = (0..).zip(&group.buckets).filter(|(_, bucket)| bucket.contains(&node));
+        let mut tablets = places.flat_map(|(number, _)| tablets_of(world, &group.name, number));
+        tablets.any(|tablet| tablet.replicas.iter().all(|replica| replica.node != node))
     })
 }
 
@@ -71,8 +95,11 @@ pub fn of_bucket(world: &World, group: &str, bucket: u32) -> u64 {
 /// Bytes that may come to the node's disks before they are at their reserve.
 pub fn of_node(world: &World, node: NodeId) -> u64 {
     let disks = world.disks.values().filter(|disk| disk.node == node && may_take(world, disk));
-    let room = disks.map(|disk| disk.space.available().saturating_sub(world.knobs.clone_reserve(disk.space.total)));
-    room.fold(0, u64::saturating_add)
+    disks.map(|disk| room(world, disk)).fold(0, u64::saturating_add)
+}
+
+fn room(world: &World, disk: &Disk) -> u64 {
+    disk.space.available().saturating_sub(world.knobs.clone_reserve(disk.space.total))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Change;
-use crate::sample::{DISK_BYTES, Sample};
+use crate::sample::{DISK_BYTES, REPLICA_BYTES, Sample};
 use stele_common::Evidence;
 use stele_common::config::RepairKnobs;
 
@@ -62,7 +62,23 @@ fn who_gives_its_place_away() {
     assert!(next.former.is_empty(), "what stood there before is there all the time: it would get its place back");
     assert_eq!(relieved(&sample.world, &next, sample.at.plus(wait)), None, "deciding twice changes nothing");
 
-    fill(&mut sample, fourth, 99);
+    let other = Group::new("h".into(), vec![vec![fourth]]);
+    let mut table = (*sample.world.tables.values().next().expect("it was made").clone()).clone();
+    (table.id, table.group) = (stele_common::TableId(sample.id()), Some("h".into()));
+    sample.world.groups.insert("h".into(), std::sync::Arc::new(other));
+    sample.world.tables.insert(table.id, std::sync::Arc::new(table));
+    assert_eq!(after(&mut sample, &group, wait), None, "the fourth waits for what another place brings");
+    sample.world.groups.remove("h");
+    let second = sample.disk(fourth, stele_common::Medium::Hdd);
+    let disk = disk_of(&sample, fourth);
+    for disk in [disk, second] {
+        let reserve = sample.world.knobs.clone_reserve(DISK_BYTES);
+        sample.fill(disk, DISK_BYTES - reserve - REPLICA_BYTES / 2, DISK_BYTES);
+    }
+    assert_eq!(after(&mut sample, &group, wait), None, "room enough, in pieces that hold no tablet");
+    for disk in [disk, second] {
+        sample.fill(disk, DISK_BYTES / 100 * 99, DISK_BYTES);
+    }
     assert_eq!(after(&mut sample, &group, wait), None, "nobody has more");
     fill(&mut sample, group.buckets[0][2], 10);
     assert!(cramped(&sample.world, sample.at).is_empty(), "there is room again");
