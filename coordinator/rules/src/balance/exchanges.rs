@@ -6,9 +6,9 @@
 //!
 //! In: a picture that no pair or chain evens any more; later, when its turn comes, the world. Out: two moves drawn into
 //! the picture; whether the first of them is still worth it. Between the two disks an exchange moves the difference, and
-//! it is made only if that lowers the usage potential. The larger copy goes first, for that fills a disk less than the other
-//! order would. The second is a move like any other: since P2 < P0 ≤ P1 it lowers the potential by itself, whatever
-//! became of the first, and if it never comes a later plan evens what the first has left behind.
+//! it is made only if that lowers the usage potential. The second waits until the first has landed: since P2 < P0 ≤ P1 it
+//! then lowers the potential by itself, as any move does. If the first fails the second is not worth it; if the second
+//! never comes a later plan evens what the first has left behind.
 
 use super::chains::{ENDS_MAX, draw};
 use super::moves::{Scope, bytes_of, may_go, may_move, not_there};

@@ -28,7 +28,7 @@ use crate::plans::{Plan, Step, progress};
 use crate::policy::PauseOn;
 use crate::world::{LeaseScope, Outcome, Task, Work};
 use crate::{Proposal, Reason, World};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use stele_common::api::TaskKind;
 use stele_common::{DiskId, ReplicaId, TabletId, TabletStatus, TaskType, Tick};
 
@@ -54,6 +54,8 @@ const DOUBLINGS: u32 = 5;
 pub struct Balancing {
     /// Best first.
     waiting: VecDeque<Candidate>,
+    /// Of this batch: copies that come in exchange, and the tablet whose copy must have gone before.
+    seconds: BTreeMap<(TabletId, ReplicaId), TabletId>,
     /// Primaries that are to change place; it costs nothing, so it waits for nothing.
     turns: Vec<Turn>,
     /// The planner is thinking.
@@ -110,6 +112,11 @@ impl Balancing {
         }
         self.idle = answer.idle;
         self.turns = answer.turns;
+        let exchanged = answer.moves.iter().filter_map(|first| match first.why {
+            Why::Exchange { tablet, replica } => Some(((tablet, replica), first.tablet)),
+            Why::Usage | Why::Count | Why::Primary => None,
+        });
+        self.seconds = exchanged.collect();
         self.waiting = answer.moves.into_iter().map(|mv| Candidate { mv, tries: 0 }).collect();
     }
 
@@ -265,15 +272,15 @@ impl Desk {
         running + self.flights.values().filter(|flight| flight.mv.is_some()).count()
     }
 
-    /// Copies that come in exchange for one that is not on record yet: alone they would even nothing.
-    fn seconds(&self) -> BTreeSet<(TabletId, ReplicaId)> {
-        let proposed = self.flights.values().filter(|flight| flight.task.is_none());
-        let proposed = proposed.filter_map(|flight| flight.mv.as_ref().map(|(mv, _)| mv));
-        let second = |first: &Move| match first.why {
-            Why::Exchange { tablet, replica } => Some((tablet, replica)),
-            Why::Usage | Why::Count | Why::Primary => None,
-        };
-        self.balancing.waiting().chain(proposed).filter_map(second).collect()
+    /// Whether a copy comes in exchange for one that has not landed yet: alone it would make things worse, and beside it
+    /// would fill a disk more than after it. (What has failed is not waited for: the copy is not worth it then.)
+    fn is_too_early(&self, world: &World, mv: &Move) -> bool {
+        let Some(first) = self.balancing.seconds.get(&(mv.tablet, mv.replica)) else { return false };
+        let is_copied = world.tasks.get(first).is_some_and(|task| match task.work {
+            Work::Clone { .. } => task.task_type == TaskType::Balance,
+            Work::Delete { .. } => false,
+        });
+        is_copied || self.flights.contains_key(first) || self.balancing.waiting().any(|other| other.tablet == *first)
     }
 
     fn propose_moves(&mut self, world: &World, at: Tick, actions: &mut Vec<DeskAction>) {
@@ -281,14 +288,14 @@ impl Desk {
             return;
         }
         let (scope, mut ledger) = (self.balance_scope(world, at), self.ledger(world));
-        let seconds = self.seconds();
-        for candidate in std::mem::take(&mut self.balancing.waiting) {
+        let is_early: Vec<bool> = self.balancing.waiting().map(|mv| self.is_too_early(world, mv)).collect();
+        for (candidate, is_early) in std::mem::take(&mut self.balancing.waiting).into_iter().zip(is_early) {
             let Candidate { mv, tries } = candidate;
             if self.flights.contains_key(&mv.tablet) {
                 continue;
             }
             let is_busy = |disk: &DiskId| ledger.free(*disk, TaskType::Balance) == 0;
-            if [mv.from, mv.to].iter().any(is_busy) || seconds.contains(&(mv.tablet, mv.replica)) {
+            if is_early || [mv.from, mv.to].iter().any(is_busy) {
                 self.balancing.waiting.push_back(Candidate { mv, tries });
                 continue;
             }
