@@ -376,7 +376,13 @@ fn housekeeping(world: &mut World, change: &Change) {
         VerificationBegan { id, at, replicas, unreachable } => {
             let unreachable = unreachable.iter().cloned().collect();
             let (id, started, replicas) = (*id, *at, Arc::new(replicas.clone()));
-            let found = BTreeMap::new();
+            // What is known to be bad is found, even if repair takes it away before it is looked at.
+            let bad = replicas.iter().filter_map(|(tablet, replica, _)| {
+                let known = world.tablets.get(*tablet)?.replicas.iter().find(|known| known.id == *replica)?;
+                let finding = Finding { tablet: *tablet, node: known.node, cause: known.bad.clone()? };
+                Some((*replica, finding))
+            });
+            let found = bad.collect();
             world.verifications.insert(id, Verification { id, started, replicas, unreachable, found });
             while world.verifications.len() > VERIFICATIONS_MAX {
                 world.verifications.pop_first();
