@@ -27,11 +27,19 @@ impl Watch {
             std::thread::sleep(Duration::from_millis(ms));
             printer.separate()?;
             match show(printer.in_place()) {
-                Err(failure) if failure.origin == Origin::Unreachable => {
-                    printer.in_place().text(&failure.to_string())?
-                }
+                Err(failure) if is_starting(&failure) && printer.is_data() => eprintln!("{failure}"),
+                Err(failure) if is_starting(&failure) => printer.in_place().text(&failure.to_string())?,
                 shown => shown?,
             }
         }
+    }
+}
+
+/// It cannot be reached, or says that it ends or has just begun.
+fn is_starting(failure: &Failure) -> bool {
+    match failure.origin {
+        Origin::Unreachable => true,
+        Origin::Problem { status, .. } => status == 503,
+        Origin::Interrupted | Origin::BrokenPipe | Origin::Here => false,
     }
 }

@@ -215,8 +215,8 @@ impl Gathered {
             }
             Err(failure) => self.miss("agents", &failure.to_string()),
         }
-        match world(face) {
-            Ok(packed) => self.raw("world.json.zst", packed, 0),
+        match world(face, &self.secrets) {
+            Ok((packed, secrets)) => self.raw("world.json.zst", packed, secrets),
             Err(why) => self.miss("world.json.zst", &why),
         }
     }
@@ -247,15 +247,19 @@ impl Gathered {
         let files = WalkDir::new(dir).max_depth(3).sort_by_file_name().into_iter().filter_map(Result::ok);
         let ends = |entry: &walkdir::DirEntry, end: &str| entry.path().extension().is_some_and(|kind| kind == end);
         let (configs, others): (Vec<_>, Vec<_>) = files.partition(|entry| ends(entry, "toml"));
-        let read: Vec<(PathBuf, String)> = configs
-            .into_iter()
-            .filter_map(|entry| Some((entry.path().to_path_buf(), std::fs::read_to_string(entry.path()).ok()?)))
-            .filter(|(_, text)| !text.contains("[[user"))
-            .collect();
+        let inside = |path: &Path| path.strip_prefix(dir).unwrap_or(path).display().to_string();
+        let mut read: Vec<(PathBuf, String)> = Vec::new();
+        for entry in configs {
+            match std::fs::read_to_string(entry.path()) {
+                // Who may come in is nobody's business.
+                Ok(text) if text.contains("[[user") => {}
+                Ok(text) => read.push((entry.path().to_path_buf(), text)),
+                Err(error) => self.miss(&inside(entry.path()), &error.to_string()),
+            }
+        }
         for (_, text) in &read {
             files_of_secrets(text).iter().for_each(|file| self.secrets.know_file(file));
         }
-        let inside = |path: &Path| path.strip_prefix(dir).unwrap_or(path).display().to_string();
         for (path, text) in &read {
             self.text(&format!("files/{}", inside(path)), text);
         }
@@ -282,13 +286,14 @@ fn files_of_secrets(config: &str) -> Vec<PathBuf> {
     named.collect()
 }
 
-fn world(face: &Face) -> Result<Vec<u8>, String> {
-    let mut world = face.bytes("/v1/world", &[]).map_err(|failure| failure.to_string())?;
-    let packed = zstd::Encoder::new(Vec::new(), 3).and_then(|mut packer| {
-        io::copy(&mut world, &mut packer)?;
-        packer.finish()
-    });
-    packed.map_err(|error| error.to_string())
+/// As `stele sim` reads it, without the secrets that are known: what it holds besides are names, and reasons of people.
+fn world(face: &Face, secrets: &Secrets) -> Result<(Vec<u8>, usize), String> {
+    let mut text = String::new();
+    let mut answer = face.bytes("/v1/world", &[]).map_err(|failure| failure.to_string())?;
+    answer.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    let (clean, removed) = secrets.scrub_known(&text);
+    let packed = zstd::encode_all(clean.as_bytes(), 3).map_err(|error| error.to_string())?;
+    Ok((packed, removed))
 }
 
 /// The end of a file, from the beginning of a line on.

@@ -57,12 +57,18 @@ impl Secrets {
         (clean, removed)
     }
 
-    fn scrub_line(&self, line: &str) -> (String, usize) {
-        let (mut line, mut removed) = (line.to_string(), 0);
+    /// Without those that are known by their very text.
+    pub fn scrub_known(&self, text: &str) -> (String, usize) {
+        let (mut text, mut removed) = (text.to_string(), 0);
         for secret in &self.known {
-            removed += line.matches(secret.as_str()).count();
-            line = line.replace(secret.as_str(), REMOVED);
+            removed += text.matches(secret.as_str()).count();
+            text = text.replace(secret.as_str(), REMOVED);
         }
+        (text, removed)
+    }
+
+    fn scrub_line(&self, line: &str) -> (String, usize) {
+        let (mut line, mut removed) = self.scrub_known(line);
         let mut from = 0;
         while let Some((start, end)) = value_of_a_key(&line, from) {
             from = start + REMOVED.len();
@@ -81,19 +87,35 @@ fn value_of_a_key(line: &str, from: usize) -> Option<(usize, usize)> {
     let lower = line.to_ascii_lowercase();
     let behind = |(at, key): (usize, &str)| {
         let rest = &line[at + key.len()..];
-        let value = rest.trim_start_matches('"').trim_start();
+        let value = rest.trim_start_matches(['\\', '"']).trim_start();
         let value = match key {
             "bearer " => value,
             _ => value.strip_prefix([':', '='])?.trim_start(),
         };
-        let value = value.strip_prefix(['"', '\'']).unwrap_or(value);
-        let length = value.find(['"', '\'', ' ', ',', ';', '&', '}', '\n']).unwrap_or(value.len());
+        let value = value.strip_prefix("Some(").unwrap_or(value).trim_start_matches('\\');
+        // In quotes a value may hold anything but them.
+        let length = match value
+            .strip_prefix('"')
+            .map(|inner| (inner, '"'))
+            .or(value.strip_prefix('\'').map(|inner| (inner, '\'')))
+        {
+            Some((inner, quote)) => return quoted(line, inner, quote, from),
+            None => value.find(['"', '\'', ' ', ',', ';', '&', '}', ')', '\n']).unwrap_or(value.len()),
+        };
         let start = line.len() - value.len();
         let is_value = length > 0 && !matches!(&value[..length], "null" | "true" | "false" | "{" | "[");
         (is_value && start >= from).then_some((start, start + length))
     };
     let keys = KEYS.into_iter().chain(["bearer "]);
     keys.flat_map(|key| lower.match_indices(key)).filter_map(behind).min()
+}
+
+/// The value that `inner` begins with, to its closing quote.
+fn quoted(line: &str, inner: &str, quote: char, from: usize) -> Option<(usize, usize)> {
+    let length = inner.find(quote).unwrap_or(inner.trim_end().len());
+    let length = inner[..length].trim_end_matches('\\').len();
+    let start = line.len() - inner.len();
+    (length > 0 && start >= from).then_some((start, start + length))
 }
 
 #[cfg(test)]
@@ -114,6 +136,9 @@ mod tests {
             ("login token=abc password=def done\n", "login token=[removed] password=[removed] done\n", 2),
             ("token=swordfish\n", "token=[removed]\n", 1),
             ("a\n-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\nb\n", "a\n[removed]\nb\n", 1),
+            ("password = \"correct horse, battery\" # x\n", "password = \"[removed]\" # x\n", 1),
+            ("Ask { token: Some(\"abc\"), by: 1 }\n", "Ask { token: Some(\"[removed]\"), by: 1 }\n", 1),
+            ("\"body\":\"{\\\"token\\\":\\\"abc\\\"}\"\n", "\"body\":\"{\\\"token\\\":\\\"[removed]\\\"}\"\n", 1),
             ("token_file = \"/etc/stele/token\"\n", "token_file = \"/etc/stele/token\"\n", 0),
             ("no token was given; password: null\n", "no token was given; password: null\n", 0),
             ("digest 0123456789abcdef0123456789abcdef\n", "digest 0123456789abcdef0123456789abcdef\n", 0),

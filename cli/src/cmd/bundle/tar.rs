@@ -33,11 +33,14 @@ impl<W: Write> Archive<W> {
 fn header(name: &str, size: usize, at: u64) -> io::Result<[u8; BLOCK]> {
     let mut header = [0; BLOCK];
     let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    // The format's own bounds: 100 bytes of name, eleven octal digits of size.
-    if name.len() > 100 || size >= 1 << 33 {
-        return Err(io::Error::other(format!("{name}, {size} bytes, does not fit into an archive")));
-    }
-    put(0, name);
+    // The format's own bounds: 155 bytes of directories, 100 of name behind them, eleven octal digits of size.
+    let does_not_fit = || io::Error::other(format!("{name}, {size} bytes, does not fit into an archive"));
+    let places = name.match_indices('/').map(|(at, _)| (&name[..at], &name[at + 1..]));
+    let mut splits = std::iter::once(("", name)).chain(places);
+    let is_short = |(directory, file): &(&str, &str)| directory.len() <= 155 && file.len() <= 100;
+    let (directory, file) = splits.find(is_short).filter(|_| size < 1 << 33).ok_or_else(does_not_fit)?;
+    put(0, file);
+    put(345, directory);
     put(100, "0000600\0");
     put(108, "0000000\0");
     put(116, "0000000\0");
