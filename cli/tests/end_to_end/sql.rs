@@ -258,6 +258,18 @@ fn errors_are_clear() {
     assert_eq!(packet(&mut garbage).expect("an answer")[0], 0xff);
 }
 
+/// Where the port is encrypted by order, who does not speak TLS is told so and sent away before any password is said.
+#[test]
+fn a_port_that_requires_tls() {
+    let cluster = Cluster::up_with(1, 1, &[("STELE__COORDINATOR__SQL_REQUIRES_TLS", "true")]);
+    let port = Port::of(&cluster);
+    let plain = port.mariadb(&["--skip-ssl"], "SELECT 1");
+    assert!(!plain.status.success() && text(&plain).contains("3159"), "{}", text(&plain));
+    assert_eq!(port.pymysql("root", "", false, &["SELECT 1"])[0]["error"], 3159);
+    let secret = port.mariadb(&["--ssl"], "SELECT 1");
+    assert!(secret.status.success(), "{}", text(&secret));
+}
+
 /// Thousands of idle connections cost little, and what they cost is given back; the port still answers meanwhile.
 #[test]
 fn idle_connections_are_cheap() {
@@ -287,7 +299,25 @@ fn idle_connections_are_cheap() {
     assert!(answers[0]["error"].is_null(), "{answers:?}");
     std::thread::sleep(Duration::from_secs(2));
     assert!(resident() <= held + 4_096, "memory grows while nothing happens");
-    drop(connections);
+
+    // More than there is room for: each is told so, whoever is in stays in.
+    let mut more = Vec::new();
+    let refused = loop {
+        let mut stream = port.connect();
+        let first = packet(&mut stream).expect("a greeting, or why not");
+        if first[0] == 0xff {
+            break u16::from_le_bytes([first[1], first[2]]);
+        }
+        more.push(stream);
+        assert!(number + more.len() < 13_000, "there is no end to it");
+    };
+    assert_eq!(refused, 1040);
+    let turned_away = port.pymysql("root", "", false, &["SELECT 1"]);
+    assert_eq!(turned_away[0]["error"], 1040, "{turned_away:?}");
+    drop((connections, more));
+    until(Duration::from_secs(10), "the port lets in again", || {
+        port.pymysql("root", "", false, &["SELECT 1"])[0]["error"].is_null()
+    });
 }
 
 /// With a file of users its passwords and roles hold on both doors; it is read again when it changes.

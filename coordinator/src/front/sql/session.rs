@@ -9,6 +9,9 @@ use crate::front::statements::rows::{Column, Row, Sink};
 use crate::front::statements::{self, Outcome, Session};
 use std::time::{Duration, Instant};
 
+/// Sending one answer may take so long; a slower client would hold a whole snapshot for as long as it likes.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(600);
+
 mod command {
     pub const QUIT: u8 = 0x01;
     pub const INIT_DB: u8 = 0x02;
@@ -94,7 +97,7 @@ async fn query(
         left -= 1;
         let status = AUTOCOMMIT | if left > 0 { MORE_RESULTS } else { 0 };
         let began = Instant::now();
-        let mut rows = RowsOut { connection, end: None };
+        let mut rows = RowsOut { connection, began, end: None };
         let outcome = port.engine.run(session, statement, &mut rows).await;
         if let Some(end) = rows.end {
             return Err(end);
@@ -124,6 +127,7 @@ fn count(began: Instant, is_error: bool) {
 /// Sends rows while they are made, and remembers why it could not.
 struct RowsOut<'a> {
     connection: &'a mut Line,
+    began: Instant,
     end: Option<End>,
 }
 
@@ -139,7 +143,11 @@ impl Sink for RowsOut<'_> {
 
     async fn row(&mut self, row: Row) -> Result<(), Fault> {
         self.connection.put(|out| wire::put_row(out, &row));
-        self.connection.flush_pieces().await.map_err(|end| {
+        let sent = match self.began.elapsed() > ANSWER_DEADLINE {
+            true => Err(End::Slow),
+            false => self.connection.flush_pieces().await,
+        };
+        sent.map_err(|end| {
             self.end = Some(end);
             Fault::ending()
         })
