@@ -2,7 +2,7 @@
 //!
 //! In: one [`Past`] as each task ends. Out: a walk over them, newest first. Snapshots of the world share all but the
 //! newest chunk, so that a thousand of them cost a clone some twenty pointers. No promise may hang on it: all that is
-//! read from it is what rests after a restart ([`crate::schedule::rests`]).
+//! read from it is what rests after a restart (`schedule::rests`).
 
 use crate::world::{Outcome, Task};
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,212 @@
+//! The columns of nodes, disks, tables, tablets and tasks.
+
+use super::{done, leaving, place, upper};
+use crate::table::{Rows, duration, or_dash, size};
+use stele_common::TabletStatus;
+use stele_common::api::*;
+
+rows!(
+    Nodes,
+    "no agent has reported yet; start one with 'stele agent --config FILE'",
+    [
+        "ID",
+        "HOST",
+        "+NAME",
+        "RACK",
+        "+TAG",
+        "STATE",
+        "DRAIN",
+        ">SILENT",
+        ">DISKS",
+        ">REPLICAS",
+        ">USED",
+        "+HTTP",
+        "+PEER",
+        "+BUILD",
+        "+MAINTAINED"
+    ],
+    nodes,
+    |node| [
+        node.id.to_string(),
+        node.host.clone(),
+        node.name.clone(),
+        node.rack.clone(),
+        node.tag.clone(),
+        node.liveness.to_string(),
+        leaving(node.drain, node.drain_progress.as_ref()),
+        or_dash(node.silent_ms.map(duration)),
+        node.disks.len().to_string(),
+        node.replicas.to_string(),
+        size(node.disks.iter().map(|disk| disk.used).sum()),
+        node.http.clone(),
+        node.peer.clone(),
+        node.build.clone(),
+        node.maintenance_until.as_ref().map(|at| format!("until {at}")).unwrap_or_default(),
+    ]
+);
+
+rows!(
+    Disks,
+    "no disk is registered yet; an agent brings those of its configuration",
+    [
+        "ID",
+        "NODE",
+        "HOST",
+        "PATH",
+        "MEDIUM",
+        "STATE",
+        "DRAIN",
+        ">USED",
+        ">TOTAL",
+        ">USE%",
+        ">REPLICAS",
+        "SLOTS",
+        "+BALANCE SLOTS",
+        "+>TRASH",
+        "+>RAW FREE",
+        "+>RAW TOTAL",
+        "CAUSE"
+    ],
+    disks,
+    |disk| [
+        disk.id.to_string(),
+        disk.node.to_string(),
+        disk.host.clone(),
+        disk.path.clone(),
+        upper(&disk.medium),
+        upper(&disk.state),
+        leaving(disk.drain, None),
+        size(disk.used),
+        size(disk.total),
+        format!("{:.1}", disk.used_percent),
+        disk.replicas.to_string(),
+        format!("{}/{}", disk.slots_used, disk.slots_total),
+        format!("{}/{}", disk.balance_slots_used, disk.balance_slots_total),
+        size(disk.trash_bytes),
+        size(disk.raw_free),
+        size(disk.raw_total),
+        disk.cause.clone().unwrap_or_default(),
+    ]
+);
+
+rows!(
+    Tables,
+    "no table yet; make one with 'stele table create d.t --replication 3 --buckets 16'",
+    [
+        "ID",
+        "TABLE",
+        ">REPLICATION",
+        ">BUCKETS",
+        "MEDIUM",
+        "+TAG",
+        "+GROUP",
+        "PARTITIONS",
+        ">TABLETS",
+        ">HEALTHY",
+        ">FILES",
+        ">BYTES"
+    ],
+    tables,
+    |table| [
+        table.id.to_string(),
+        format!("{}.{}", table.db, table.name),
+        table.replication.to_string(),
+        table.buckets.to_string(),
+        upper(&table.medium),
+        table.tag.clone(),
+        or_dash(table.colocate.as_ref()),
+        table.partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(","),
+        table.tablets.to_string(),
+        table.healthy.to_string(),
+        table.files.to_string(),
+        size(table.bytes),
+    ]
+);
+
+rows!(
+    Tablets,
+    "no tablet fits",
+    [
+        "ID",
+        "TABLE",
+        "PARTITION",
+        ">BUCKET",
+        "STATUS",
+        "PRIORITY",
+        ">VISIBLE",
+        "+>COMMITTED",
+        "HOSTS",
+        ">COMPLETE",
+        "+BALLOT",
+        "+PRIMARY",
+        "+REPLICAS",
+        "+HASH",
+        "REASON"
+    ],
+    tablets,
+    |tablet| [
+        tablet.id.to_string(),
+        format!("{}.{}", tablet.db, tablet.table),
+        tablet.partition.clone(),
+        tablet.bucket.to_string(),
+        tablet.status.to_string(),
+        or_dash(tablet.priority),
+        tablet.visible_version.to_string(),
+        tablet.committed_version.to_string(),
+        tablet.replicas.iter().map(|replica| replica.host.as_str()).collect::<Vec<_>>().join(","),
+        tablet.replicas.iter().filter(|replica| replica.complete).count().to_string(),
+        tablet.ballot.to_string(),
+        or_dash(tablet.primary),
+        tablet.replicas.iter().map(super::replica_place).collect::<Vec<_>>().join(","),
+        tablet.version_hash.to_string(),
+        if tablet.status == TabletStatus::Healthy { String::new() } else { tablet.reason.clone() },
+    ]
+);
+
+rows!(
+    Tasks,
+    "no task",
+    [
+        "TASK",
+        "TABLET",
+        "TABLE",
+        "KIND",
+        "TYPE",
+        "STATE",
+        "STATUS",
+        "PRIORITY",
+        "FROM",
+        "TO",
+        "+REPLICA",
+        ">DONE",
+        ">RATE",
+        ">AGE",
+        "+>TIMEOUT",
+        "+>FAILURES",
+        "+>REFUSALS",
+        "+ENDED",
+        "REASON"
+    ],
+    tasks,
+    |task| [
+        or_dash(task.id),
+        task.tablet.to_string(),
+        task.table.clone(),
+        task.kind.as_ref().map_or_else(|| "-".to_string(), upper),
+        task.task_type.to_string(),
+        upper(&task.state),
+        task.status.to_string(),
+        task.priority.to_string(),
+        place(task.src_node, task.src_disk),
+        place(task.dest_node, task.dest_disk),
+        or_dash(task.replica),
+        done(task),
+        if task.bytes_per_s == 0 { "-".to_string() } else { format!("{}/s", size(task.bytes_per_s)) },
+        duration(task.age_ms),
+        or_dash(task.timeout_ms.map(duration)),
+        task.failures.to_string(),
+        or_dash(task.queue.as_ref().map(|queue| queue.refusals)),
+        or_dash(task.ended.as_ref()),
+        task.reason.as_ref().map(|reason| format!("{}: {}", reason.code, reason.detail)).unwrap_or_default(),
+    ]
+);
