@@ -136,8 +136,9 @@ struct Pace {
     beside: Steps,
 }
 
-/// The last ones leave on evidence, which is asked for again after 5 s where an answer was lost.
-const TAIL_S: u64 = 5;
+/// The last ones may wait so long for loads to end before they land ([`crate::catalog`]'s landing), and leave on evidence,
+/// which is asked for again after 5 s where an answer was lost.
+const TAIL_S: u64 = 35;
 /// Steps without which nothing is said: the first copies start together and say little about the rest.
 const STEPS_MIN: u64 = 4;
 
@@ -176,13 +177,13 @@ mod tests {
         assert_eq!(eta(&pace(Steps { done: 3, left: 37, ..none })), None, "three steps of forty say nothing");
         // One large tablet, half copied: its bytes say enough.
         let large = Steps { done: 0, left: 2, bytes_done: 500, bytes_left: 500 };
-        assert_eq!(eta(&pace(large)), Some((5, 25)));
+        assert_eq!(eta(&pace(large)), Some((5, 55)));
         // Half of the steps in 10 s, a fifth of the bytes: 10 s to 40 s.
         let half = Steps { done: 20, left: 20, bytes_done: 200, bytes_left: 800 };
-        assert_eq!(eta(&pace(half)), Some((5, 85)));
+        assert_eq!(eta(&pace(half)), Some((5, 115)));
         let beside = Steps { done: 0, left: 40, bytes_done: 0, bytes_left: 1000 };
-        assert_eq!(eta(&Pace { beside, ..pace(half) }), Some((5, 185)), "it may end with the other");
+        assert_eq!(eta(&Pace { beside, ..pace(half) }), Some((5, 215)), "it may end with the other");
         let end = Steps { done: 40, left: 0, bytes_done: 1000, bytes_left: 0 };
-        assert_eq!(eta(&pace(end)), Some((0, 5)));
+        assert_eq!(eta(&pace(end)), Some((0, 35)));
     }
 }
