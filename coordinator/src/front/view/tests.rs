@@ -60,6 +60,19 @@ fn a_verification_of_what_moves() {
     assert_eq!((view.found.len(), view.unreachable.len()), (1, 0));
 }
 
+/// What was known to be bad when it began is a finding, even if repair takes it away before it is looked at.
+#[test]
+fn a_verification_of_what_is_bad_already() {
+    let mut sample = Sample::new(3, 1);
+    let replicas = verifying(&mut sample);
+    let (tablet, bad, _) = replicas[0];
+    sample.bad(tablet, bad);
+    sample.apply(Change::VerificationBegan { id: 5, at: sample.at, replicas, unreachable: vec![] });
+    sample.forget(tablet, bad);
+    let view = shown(&sample);
+    assert_eq!((view.found.len(), view.left), (1, 0));
+}
+
 /// Nothing of a lost node's is there: its disks are shown and counted as away, with the cause, and their room is not room.
 #[test]
 fn disks_of_a_lost_node() {
