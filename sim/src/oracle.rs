@@ -65,16 +65,16 @@ impl Sim {
         let tablet = op.tablet();
         let Some(dir) = self.agents[agent].disks[disk].replicas.get(&replica) else { return };
         let (hash, is_whole, is_innocent) = (dir.hash(), dir.is_whole(version), dir.damaged.is_none());
+        // Of a table that was dropped in the meantime nothing matters any more.
+        let is_dropped = self.truth.dropped_tables.contains(&dir.label.table_id);
         if before.is_some_and(|before| before > version) {
             self.violate("I4 head", || format!("replica {replica} went from {before:?} back to {version}"));
         }
         if !is_whole && is_innocent {
             self.violate("I3 content", || format!("replica {replica} was installed at {version} with wrong bytes"));
         }
-        // Of a table that was dropped in the meantime nothing matters any more.
-        let Some(truth) = self.tablet_truth(tablet) else { return };
-        let recorded = truth.versions.get(&version).map(|(papers, _)| papers.hash);
-        if version > Version::EMPTY && recorded != Some(hash) {
+        let recorded = self.tablet_truth(tablet).and_then(|truth| truth.versions.get(&version)).map(|(p, _)| p.hash);
+        if version > Version::EMPTY && recorded != Some(hash) && !is_dropped {
             self.violate("I2 commit", || {
                 format!("replica {replica} installed {version} as {hash}, committed {recorded:?}")
             });

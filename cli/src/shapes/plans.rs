@@ -161,7 +161,11 @@ fn cost(plan: &PlanInfo) -> String {
     let price = &plan.price;
     let bound = price.bytes_lower_bound.map(|bound| match bound {
         0 => "0: its bytes were even enough, counts are not".to_string(),
-        _ => format!("{}: {:.1} % above it", size(bound), (price.bytes as f64 / bound as f64 - 1.0) * 100.0),
+        // The bound knows bytes; what is moved for counts comes on top.
+        _ => {
+            let above = (price.bytes as f64 / bound as f64 - 1.0) * 100.0;
+            format!("{} to even the bytes; {above:.1} % more are moved for them and for counts", size(bound))
+        }
     });
     let fullest =
         price.fullest.as_ref().map(|disk| format!("{}:{} at {:.1} %", disk.host, disk.path, disk.used_percent));

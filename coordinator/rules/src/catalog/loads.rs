@@ -1,9 +1,9 @@
 //! Loads: opening, who is a member, what is prepared, and how an attempt ends without a commit.
 //!
 //! In: a client's wish, agents' words on what is staged. Out: an open load with its members, ballots and primaries, or
-//! a refusal with its numbers. It must never tell an agent to throw a staged load away that may have been committed:
-//! a version on record always speaks first, and what an earlier leadership opened is kept until enough replicas have
-//! shown that our store is not old.
+//! a refusal with its numbers. It must never tell an agent to throw a staged load away that may have been committed,
+//! as long as the replica that it is staged for is in the catalog: a version on record always speaks first, and what an
+//! earlier leadership opened is kept until enough replicas have shown that our store is not old.
 
 use super::{Draft, commit, landing, level, tables};
 use crate::checkup;

@@ -112,12 +112,17 @@ impl Balancing {
         }
         self.idle = answer.idle;
         self.turns = answer.turns;
-        let exchanged = answer.moves.iter().filter_map(|first| match first.why {
+        self.line_up(answer.moves);
+    }
+
+    /// The next batch.
+    fn line_up(&mut self, moves: Vec<Move>) {
+        let exchanged = moves.iter().filter_map(|first| match first.why {
             Why::Exchange { tablet, replica } => Some(((tablet, replica), first.tablet)),
             Why::Usage | Why::Count | Why::Primary => None,
         });
         self.seconds = exchanged.collect();
-        self.waiting = answer.moves.into_iter().map(|mv| Candidate { mv, tries: 0 }).collect();
+        self.waiting = moves.into_iter().map(|mv| Candidate { mv, tries: 0 }).collect();
     }
 
     /// What is left of the plan that a person applied stands in the planner's place, from where the last batch ended:
@@ -128,8 +133,8 @@ impl Balancing {
         let after = open.partition_point(|(place, _)| *place < self.planned_to);
         let batch: Vec<&(usize, &Step)> = open[after..].iter().chain(&open[..after]).take(limit).collect();
         self.planned_to = batch.last().map_or(0, |(place, _)| place + 1);
-        let moves = batch.iter().filter_map(|(_, step)| step.as_move());
-        self.waiting = moves.map(|mv| Candidate { mv, tries: 0 }).collect();
+        let moves = batch.iter().filter_map(|(_, step)| step.as_move()).collect();
+        self.line_up(moves);
         (self.next, self.idle) = (at.plus(EVERY_MS), None);
     }
 
