@@ -70,6 +70,31 @@ for line in sys.stdin:
         print(json.dumps({'error': error.args[0], 'text': error.args[1]}))
 ";
 
+/// Prepares a statement once and runs it with each set of values; then what is refused. Debian's C client, as Perl has it.
+const PERL: &str = r#"
+use strict; use DBI; use utf8; binmode(STDOUT, ":utf8");
+my ($host, $port) = @ARGV;
+my $server = "host=$host;port=$port;mariadb_server_prepare=1;mariadb_server_prepare_disable_fallback=1";
+my $db = DBI->connect("DBI:MariaDB:$server", "root", "", { RaiseError => 1, PrintError => 0 });
+my $shown = sub { join(",", map { defined $_ ? $_ : "NULL" } @_) };
+my $tablets = $db->prepare("SELECT TABLET_ID, PRIORITY, STATUS FROM information_schema.tablets
+    WHERE STATUS = ? AND BUCKET < ?");
+for my $values (["HEALTHY", 2], ["'; DROP TABLE d.t; -- ", 9], ["healthy", 1]) {
+    $tablets->execute(@$values);
+    print scalar(@{ $tablets->fetchall_arrayref }), "\n";
+}
+print "$tablets->{NUM_OF_PARAMS} for ", $shown->(@{ $tablets->{NAME} }), "\n";
+my $disk = $db->selectrow_arrayref("SELECT USED_PERCENT, BE_ID, MEDIUM, CAUSE FROM information_schema.disks
+    WHERE HOST = ? LIMIT ?", undef, "host-1", 1);
+print $disk->[0] >= 0 && $disk->[0] < 1 ? "a part of one," : "$disk->[0],", $shown->(@$disk[1 .. 3]), "\n";
+print $db->do("ADMIN REPAIR TABLE d.t PARTITION (?)", undef, "p0"), "\n";
+print $shown->($db->selectrow_array("SELECT ?, ?, ?", undef, undef, "it's", "für")), "\n";
+for my $refused ("SHOW TABLES FROM ?", "SELECT ?; SELECT ?", "SHOW TABLET ?") {
+    eval { $db->do($refused, undef, 7) };
+    print $db->err, " ", $db->errstr, "\n";
+}
+"#;
+
 struct Port {
     host: String,
     port: String,
@@ -240,7 +265,7 @@ fn errors_are_clear() {
     assert_eq!(secret[0]["rows"][0][0], "1", "{secret:?}");
 
     let mut stream = log_in(&port);
-    send(&mut stream, 0, &[0x16, b'x']);
+    send(&mut stream, 0, &[0x77, b'x']);
     let refused = packet(&mut stream).expect("an answer");
     assert_eq!((refused[0], u16::from_le_bytes([refused[1], refused[2]])), (0xff, 1047));
     send(&mut stream, 0, &[0x0e]);
@@ -256,6 +281,44 @@ fn errors_are_clear() {
     packet(&mut garbage).expect("a greeting");
     send(&mut garbage, 1, b"GET / HTTP/1.1");
     assert_eq!(packet(&mut garbage).expect("an answer")[0], 0xff);
+}
+
+/// Prepared statements of a stock client: values go to their places whatever stands in them, rows come back as they were
+/// announced, and what cannot be prepared is refused with its place.
+#[test]
+fn prepared_statements() {
+    let cluster = Cluster::up(1, 1);
+    cluster.ok(&["table", "create", "d.t", "--replication", "1", "--buckets", "4"]);
+    cluster.until_whole(1);
+    let port = Port::of(&cluster);
+    let output = Command::new("/usr/bin/perl").args(["-e", PERL, &port.host, &port.port]).output();
+    let output = output.expect("perl, which .ci/run installs with DBD::MariaDB");
+    assert!(output.status.success(), "{}", text(&output));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<&str> = printed.lines().collect();
+    let told = ["2", "0", "1", "2 for TABLET_ID,PRIORITY,STATUS", "a part of one,10001,HDD,NULL", "0E0"];
+    assert_eq!(lines[..6], told, "{printed}");
+    assert_eq!(lines[6], "NULL,it's,für");
+    assert!(lines[7].starts_with("1064 ") && lines[7].contains("found '?' at line 1, column 18"), "{printed}");
+    assert!(lines[8].starts_with("1064 ") && lines[8].contains("these are 2"), "{printed}");
+    assert_eq!(lines[9..], ["1105 there is no tablet 7"], "{printed}");
+
+    // Columns are told before there are values, where they do not depend on them; a closed statement is no more.
+    let mut stream = log_in(&port);
+    for (sql, columns, parameters, packets) in [
+        ("SELECT HOST, PATH FROM information_schema.disks WHERE PATH LIKE ? LIMIT ?", 2, 2, 6),
+        ("SHOW TABLET ?", 0, 1, 2),
+        ("DROP TABLE d.t", 0, 0, 0),
+    ] {
+        send(&mut stream, 0, &[&[0x16], sql.as_bytes()].concat());
+        let told = packet(&mut stream).expect("an answer");
+        assert_eq!((told[0], told[5], told[7]), (0, columns, parameters), "{sql}");
+        (0..packets).for_each(|_| drop(packet(&mut stream).expect("columns")));
+        send(&mut stream, 0, &[&[0x19], &told[1..5]].concat());
+        send(&mut stream, 0, &[&[0x17], &told[1..5], &[0, 1, 0, 0, 0]].concat());
+        let refused = packet(&mut stream).expect("an answer");
+        assert_eq!((refused[0], u16::from_le_bytes([refused[1], refused[2]])), (0xff, 1243), "{sql}");
+    }
 }
 
 /// Where the port is encrypted by order, who does not speak TLS is told so and sent away before any password is said.

@@ -13,8 +13,10 @@ mod codec;
 mod connection;
 mod handshake;
 mod login;
+mod prepared;
 mod session;
 mod tls;
+mod values;
 mod wire;
 
 pub use tls::{Files, acceptor};

@@ -77,6 +77,17 @@ pub fn put_error(out: &mut BytesMut, fault: &Fault) {
     out.put_slice(fault.text.as_bytes());
 }
 
+/// COM_STMT_PREPARE_OK.
+pub fn put_prepared(out: &mut BytesMut, statement: u32, columns: usize, parameters: usize) {
+    out.put_u8(0);
+    out.put_u32_le(statement);
+    // Both are bounded by the words of a statement.
+    out.put_u16_le(columns as u16);
+    out.put_u16_le(parameters as u16);
+    out.put_u8(0);
+    out.put_u16_le(0);
+}
+
 /// Protocol::ColumnDefinition41.
 pub fn put_column(out: &mut BytesMut, column: &Column) {
     const VAR_STRING: u8 = 0xfd;

@@ -89,7 +89,30 @@ impl Fault {
     }
 
     pub fn unknown_command(command: u8) -> Fault {
-        fault(1047, "08S01", format!("unknown command 0x{command:02x}: text queries, ping and init-db are spoken here"))
+        fault(1047, "08S01", format!("unknown command 0x{command:02x}: statements, ping and init-db are spoken here"))
+    }
+
+    /// A text to be prepared holds more than one.
+    pub fn one_at_a_time(statements: usize) -> Fault {
+        Fault::syntax(format!("one statement is prepared at a time, these are {statements}"))
+    }
+
+    pub fn not_prepared(id: u32) -> Fault {
+        fault(1243, "HY000", format!("there is no prepared statement {id}: it was closed, or the session was reset"))
+    }
+
+    pub fn too_many_prepared(most: usize) -> Fault {
+        fault(1461, "42000", format!("a session has {most} prepared statements at most: close some"))
+    }
+
+    pub fn too_much_prepared(most: usize) -> Fault {
+        let mib = most >> 20;
+        fault(1105, "HY000", format!("prepared statements and their long values take more than {mib} MiB: close some"))
+    }
+
+    /// What came with an execution is not what the statement waits for.
+    pub fn wrong_values(text: impl Into<String>) -> Fault {
+        fault(1210, "HY000", text)
     }
 
     pub fn oversize(bytes: usize) -> Fault {

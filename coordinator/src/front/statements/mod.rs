@@ -21,6 +21,7 @@ mod info;
 pub(in crate::front) mod names;
 mod parse;
 mod proc;
+mod raw;
 mod reader;
 mod replica;
 mod roles;
@@ -36,13 +37,14 @@ pub mod rows;
 pub mod stmt;
 pub mod tail;
 
+pub use raw::{Raw, split};
+
 use super::ask::Ask;
 use super::tally::{Tally, TallyCell};
 use super::users::Role;
 use crate::published::Published;
 use fault::Fault;
-use rows::{Sink, Table};
-use sqlparser::tokenizer::TokenWithSpan;
+use rows::{Column, Heads, Sink, Table};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use stele_common::{TabletId, Tick};
@@ -103,35 +105,6 @@ impl Outcome {
     }
 }
 
-/// One statement of a text, not understood yet.
-pub struct Raw {
-    tokens: Vec<TokenWithSpan>,
-}
-
-impl Raw {
-    /// As it is written in the log: cut short.
-    fn shown(&self) -> String {
-        const SHOWN_MAX: usize = 400;
-        let mut text = String::new();
-        for token in &self.tokens {
-            if text.len() > SHOWN_MAX {
-                return text + " ...";
-            }
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            text.extend(token.token.to_string().chars().take(SHOWN_MAX));
-        }
-        text
-    }
-}
-
-/// The statements of a text; at least one.
-pub fn split(sql: &str) -> Result<Vec<Raw>, Fault> {
-    let statements: Vec<Raw> = reader::split(sql)?.into_iter().map(|tokens| Raw { tokens }).collect();
-    if statements.is_empty() { Err(Fault::empty()) } else { Ok(statements) }
-}
-
 /// A snapshot with its sums, and the time.
 pub struct Moment {
     pub published: Arc<Published>,
@@ -173,6 +146,7 @@ impl Engine {
     ///
     /// Rows go to the sink while they are made. A fault after the first comes from the sink alone.
     pub async fn run(&self, session: &mut Session, raw: Raw, sink: &mut impl Sink) -> Result<Outcome, Fault> {
+        raw.complete()?;
         let shown = raw.shown();
         let stmt = parse::statement(raw.tokens)?;
         let Some(needed) = roles::needed(&stmt) else { return self.carry_out(session, stmt, sink).await };
@@ -186,6 +160,19 @@ impl Engine {
         let refused = outcome.as_ref().err().map(|fault| fault.text.as_str());
         tracing::info!(target: "audit", user, host, statement = shown, refused, "statement");
         outcome
+    }
+
+    /// Whether a statement that waits for values is understood, and the columns that it will have; none where that
+    /// cannot be told before the values are known.
+    pub async fn describe(&self, session: &mut Session, raw: Raw) -> Result<Vec<Column>, Fault> {
+        let stmt = parse::statement(raw.tokens)?;
+        if !matches!(stmt, Stmt::Show(..) | Stmt::Select(_) | Stmt::Help(_)) {
+            return Ok(Vec::new());
+        }
+        let mut heads = Heads::default();
+        // It always ends in a fault: with its columns known, or for what it lacks, as an id. That is told when it runs.
+        self.carry_out(session, stmt, &mut heads).await.ok();
+        Ok(heads.0)
     }
 
     async fn carry_out(&self, session: &mut Session, stmt: Stmt, sink: &mut impl Sink) -> Result<Outcome, Fault> {

@@ -39,6 +39,11 @@ pub fn statement(tokens: Vec<TokenWithSpan>) -> Result<Stmt, Fault> {
     } else if ["BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK"].iter().any(|words| reader.takes(words)) {
         reader.rest();
         Stmt::Nothing
+    } else if ["PREPARE", "EXECUTE", "DEALLOCATE"].iter().any(|word| reader.sees(word)) {
+        return Err(Fault::syntax(
+            "PREPARE, EXECUTE and DEALLOCATE are not typed here: drivers prepare statements by the protocol, people type \
+             the statement itself",
+        ));
     } else {
         return reader.expected("a statement: SHOW, ADMIN, ALTER, CREATE, DROP, CANCEL, SELECT, USE, SET, HELP");
     };

@@ -49,6 +49,13 @@ pub fn split(sql: &str) -> Result<Vec<Vec<TokenWithSpan>>, Fault> {
     }
 }
 
+/// Whether a value of a prepared statement goes here.
+pub fn is_place(token: &Token) -> bool {
+    matches!(token, Token::Placeholder(mark) if mark == "?")
+}
+
+/// Reads one statement. In a prepared one that has no values yet, a place for a value is read as one: as nothing, zero
+/// or NULL.
 pub struct Reader {
     parser: Parser<'static>,
     left: usize,
@@ -168,6 +175,10 @@ impl Reader {
                 self.next();
                 Ok(text)
             }
+            token if is_place(token) => {
+                self.next();
+                Ok(String::new())
+            }
             _ => self.expected(what),
         }
     }
@@ -189,14 +200,20 @@ impl Reader {
         }
     }
 
+    /// Quoted, too: drivers quote whatever they are given.
     pub fn number(&mut self, what: &str) -> Result<u64, Fault> {
-        if let Token::Number(number, _) = &self.parser.peek_token_ref().token
-            && let Ok(number) = number.parse()
-        {
-            self.next();
-            return Ok(number);
+        let number = match &self.parser.peek_token_ref().token {
+            Token::Number(number, _) | Token::SingleQuotedString(number) => number.parse().ok(),
+            token if is_place(token) => Some(0),
+            _ => None,
+        };
+        match number {
+            Some(number) => {
+                self.next();
+                Ok(number)
+            }
+            None => self.expected(what),
         }
-        self.expected(what)
     }
 
     /// `(one, another)`; at least one.
@@ -407,6 +424,7 @@ fn operand(expr: Expr) -> Result<Operand, Fault> {
             }
             Literal::Boolean(is) => Ok(Operand::Literal(Value::from(is))),
             Literal::Null => Ok(Operand::Literal(Value::Null)),
+            Literal::Placeholder(mark) if mark == "?" => Ok(Operand::Literal(Value::Null)),
             _ => not_understood(&Expr::Value(value)),
         },
         other => not_understood(&other),

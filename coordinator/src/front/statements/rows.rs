@@ -132,6 +132,21 @@ impl Sink for Rows {
     }
 }
 
+/// Takes the columns, and ends the answer there.
+#[derive(Debug, Default)]
+pub struct Heads(pub Vec<Column>);
+
+impl Sink for Heads {
+    async fn columns(&mut self, columns: &[Column]) -> Result<(), Fault> {
+        self.0 = columns.to_vec();
+        Err(Fault::ending())
+    }
+
+    async fn row(&mut self, _: Row) -> Result<(), Fault> {
+        Err(Fault::ending())
+    }
+}
+
 impl Value {
     pub fn text(text: impl Into<String>) -> Value {
         Value::Text(text.into())
@@ -149,6 +164,14 @@ impl Value {
             Value::Whole(number) => Some(*number as f64),
             Value::Real(number) => Some(*number),
             Value::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+        }
+    }
+
+    /// The whole number that it comes nearest to, if it is a number.
+    pub fn whole(&self) -> Option<i64> {
+        match self {
+            Value::Whole(number) => Some(*number),
+            value => value.number().map(|number| number as i64),
         }
     }
 

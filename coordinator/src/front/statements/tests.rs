@@ -7,7 +7,7 @@ use super::*;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 
-fn one(sql: &str) -> Result<Stmt, Fault> {
+pub(super) fn one(sql: &str) -> Result<Stmt, Fault> {
     let mut statements = split(sql)?;
     assert_eq!(statements.len(), 1, "{sql}");
     parse::statement(statements.remove(0).tokens)
@@ -53,6 +53,7 @@ fn faults_have_a_place() {
         ("SHOW BACKENDS 7", "the end of the statement, found '7'", "column 15"),
         ("DROP TABLE d.t.u", "found '.'", "column 15"),
         ("SHOW PROC '/a", "Unterminated", "column 11"),
+        ("PREPARE s FROM 'SHOW TABLES'", "drivers prepare", "type the statement itself"),
     ] {
         let fault = one(sql).expect_err(sql);
         assert!(fault.text.contains(what) && fault.text.contains(place), "{sql}: {fault}");
