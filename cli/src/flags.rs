@@ -5,7 +5,7 @@
 use crate::cmd;
 use crate::http::Face;
 use crate::table::Printer;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "Examples:
   stele demo                                     see it lose a host, heal, and prove every byte
@@ -54,6 +54,38 @@ impl Global {
     pub fn printer(&self) -> Printer {
         Printer::new(self.output)
     }
+}
+
+/// The definition, with texts that are broken where the terminal ends.
+pub fn command() -> clap::Command {
+    with_unfolded(Cli::command())
+}
+
+fn with_unfolded(command: clap::Command) -> clap::Command {
+    let after = command.get_after_help().map(|text| unfold(&text.to_string()));
+    let command = command.mut_subcommands(with_unfolded);
+    match after {
+        Some(text) => command.after_help(text),
+        None => command,
+    }
+}
+
+/// Lines of a paragraph become one; those that are indented, such as examples, stay.
+fn unfold(text: &str) -> String {
+    let mut unfolded = String::new();
+    for line in text.lines() {
+        let is_next = !unfolded.is_empty() && !unfolded.ends_with('\n') && !line.is_empty() && !line.starts_with(' ');
+        let follows = is_next && unfolded.lines().last().is_some_and(|last| !last.starts_with(' '));
+        unfolded += if unfolded.is_empty() {
+            ""
+        } else if follows {
+            " "
+        } else {
+            "\n"
+        };
+        unfolded += line;
+    }
+    unfolded
 }
 
 #[derive(Debug, Subcommand)]
@@ -156,7 +188,15 @@ pub enum Verb {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+
+    /// Paragraphs become one line each; examples and lists stay as they are.
+    #[test]
+    fn paragraphs_unfold() {
+        let text = "One\ntwo.\nThree\n\nExamples:\n  stele a\n  stele b\n\nEnd\nof it";
+        assert_eq!(unfold(text), "One two. Three\n\nExamples:\n  stele a\n  stele b\n\nEnd of it");
+        let up = command().find_subcommand("up").and_then(|up| up.get_after_help()).map(ToString::to_string).unwrap();
+        assert!(up.contains("brings the same cluster back on the same ports; parts that run"), "{up}");
+    }
 
     /// The definition itself is sound: no double flags, no impossible defaults.
     #[test]

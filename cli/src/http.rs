@@ -245,13 +245,17 @@ impl Face {
             ureq::Error::Timeout(_) => "it does not answer".to_string(),
             ureq::Error::HostNotFound => "no such host".to_string(),
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => "not an address of the form ip:port".to_string(),
+            ureq::Error::Protocol(_) => "what answers there does not speak HTTP".to_string(),
             other => other.to_string(),
         };
         let failure = Failure::unreachable(format!("cannot reach {}: {cause}", self.who()));
         match self.role {
-            Role::Coordinator => {
-                failure.next("is it running? start one with 'stele up', or name it with --coordinator")
-            }
+            Role::Coordinator => failure.next(match error {
+                ureq::Error::Protocol(_) => {
+                    "name its HTTP address with --coordinator; 'stele up' prints it, cluster.json keeps it"
+                }
+                _ => "is it running? start one with 'stele up', or name it with --coordinator",
+            }),
             Role::Agent => failure.next("see 'stele node list'"),
         }
     }

@@ -16,6 +16,7 @@ mod documented;
 mod exit;
 mod flags;
 mod http;
+mod layout;
 mod loader;
 mod names;
 mod reader;
@@ -29,15 +30,16 @@ mod watch;
 mod world;
 mod yaml;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use clap::error::ErrorKind;
 use exit::{Exit, Failure, Origin, Outcome};
 use flags::{Cli, Verb};
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => {
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
@@ -55,13 +57,26 @@ fn main() -> ExitCode {
     }
 }
 
+/// Words without an end, such as `stele node`, are answered with what may follow.
+fn parse(mut args: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let matches = flags::command().try_get_matches_from(&args).map_err(|error| match error.kind() {
+        ErrorKind::MissingSubcommand => {
+            args.push("--help".into());
+            let help = flags::command().try_get_matches_from(&args).expect_err("--help ends every line");
+            clap::Error::raw(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, help.render().ansi())
+        }
+        _ => error,
+    })?;
+    Cli::from_arg_matches(&matches)
+}
+
 fn tell(failure: &Failure) {
     // Nobody is left to tell when a write fails.
     let _ = match failure.origin {
         Origin::BrokenPipe => Ok(()),
         Origin::Interrupted => writeln!(anstream::stderr(), "{failure}"),
         Origin::Unreachable | Origin::Problem { .. } | Origin::Here => {
-            writeln!(anstream::stderr(), "{} {failure}", table::bad("error:"))
+            writeln!(anstream::stderr(), "{}", table::for_errors(&format!("{} {failure}", table::bad("error:"))))
         }
     };
 }

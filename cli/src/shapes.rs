@@ -1,7 +1,7 @@
 //! Which columns each of the API's lists has on a terminal, and how single things read. Values in, text out; the
 //! printing itself is in `table.rs`, and JSON never passes through here.
 
-use crate::table::{Rows, bad, duration, good, heading, or_dash, pairs, render, size};
+use crate::table::{Rows, bad, duration, good, heading, or_dash, pairs, plural, render, size};
 use stele_common::api::*;
 use stele_common::{TabletStatus, status::Level};
 
@@ -44,15 +44,15 @@ rows!(
     "no replica",
     [
         "REPLICA",
-        "NODE",
+        "??NODE",
         "HOST",
-        "DISK",
+        "?DISK",
         "STATE",
         ">VERSION",
         "ALIVE",
         "COMPLETE",
-        ">SIZE",
-        ">VERIFIED",
+        "?>SIZE",
+        "??>VERIFIED",
         "WHY",
         "DIRECTORY"
     ],
@@ -105,7 +105,7 @@ pub fn status(status: &Status) -> String {
         ("up", duration(status.uptime_s * 1000)),
         ("nodes", count(&[("ALIVE", nodes.alive), ("SILENT", nodes.silent), ("LOST", nodes.lost)])),
         ("disks", count(&[("ONLINE", disks.online), ("SUSPECT", disks.suspect), ("UNAVAILABLE", disks.unavailable)])),
-        ("tablets", format!("{} of {} tables: {}", status.tablets, status.tables, count(&verdicts))),
+        ("tablets", format!("{} of {}: {}", status.tablets, plural(status.tables, "table"), count(&verdicts))),
         ("copies", copies.join("   ")),
         ("margin", status.margin.as_ref().map(margin).unwrap_or_default()),
         ("oldest", status.oldest.as_ref().map(oldest).unwrap_or_default()),
@@ -128,8 +128,9 @@ pub fn status(status: &Status) -> String {
 
 /// What more may be lost before data is.
 pub fn margin(margin: &Margin) -> String {
-    let racks = margin.racks.map(|racks| format!(", {racks} more racks")).unwrap_or_default();
-    let more = format!("{} more hosts, {} more disks{racks}", margin.hosts, margin.disks);
+    let racks = margin.racks.map(|racks| format!(", {}", plural(racks.into(), "more rack"))).unwrap_or_default();
+    let (hosts, disks) = (plural(margin.hosts.into(), "more host"), plural(margin.disks.into(), "more disk"));
+    let more = format!("{hosts}, {disks}{racks}");
     format!("{more}; weakest: tablet {} of {}", margin.weakest, margin.table)
 }
 

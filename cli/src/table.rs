@@ -5,8 +5,8 @@
 
 use crate::exit::Failure;
 use crate::flags::Format;
+use crate::layout::{Column, Laid, cut, lay_out, wrap};
 use crate::yaml::Yaml;
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 use owo_colors::{OwoColorize, Style};
 use rustix::termios::Winsize;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use std::io::{IsTerminal, Write};
 
 /// A result that can stand in a table.
 pub trait Rows {
-    /// Column names; one that begins with `+` is shown by `-o wide` only, one with `>` is aligned to the right.
+    /// Column names, with the signs before them that [`Column`] reads: `+` is shown by `-o wide` only.
     fn columns(&self) -> Vec<&str>;
     fn rows(&self) -> Vec<Vec<String>>;
     /// What is printed in place of a table without rows.
@@ -92,9 +92,11 @@ impl Printer {
         if !self.in_place {
             return line(text);
         }
-        let height = terminal().map_or(usize::MAX, |size| usize::from(size.ws_row));
+        let size = terminal().map(|size| (usize::from(size.ws_row), usize::from(size.ws_col)));
+        let (height, width) = size.unwrap_or((usize::MAX, usize::MAX));
         let mut shown = String::from("\x1b[H");
         for line in screenful(text, height) {
+            let line = cut(&line, width);
             // Where no colours are wanted, the others would take the cursor's movements for some.
             let plain = anstream::adapter::strip_str(&line).to_string();
             shown += &format!("{}\x1b[K\r\n", if is_plain() { plain } else { line });
@@ -143,37 +145,34 @@ fn render_columns(value: &impl Rows, which: Columns) -> String {
     if rows.is_empty() {
         return value.empty().to_string();
     }
-    let columns = value.columns();
-    let shown: Vec<bool> = columns.iter().map(|name| which == Columns::All || !name.starts_with('+')).collect();
-    let columns: Vec<&str> = chosen(columns, &shown).map(|name| name.trim_start_matches('+')).collect();
-    let on_terminal = std::io::stdout().is_terminal();
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    // A terminal breaks the lines of a wide one itself; cells broken into many lines cannot be read.
-    match terminal().filter(|_| on_terminal && which == Columns::Usual) {
-        Some(size) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(size.ws_col),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
-    if is_plain() || !on_terminal {
-        table.force_no_tty();
+    let columns: Vec<Column> = value.columns().into_iter().map(Column::of).collect();
+    let shown: Vec<bool> = columns.iter().map(|column| which == Columns::All || !column.is_extra).collect();
+    let columns: Vec<Column> = chosen(columns, &shown).collect();
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|row| chosen(row, &shown).collect()).collect();
+    // A terminal breaks the lines of a wide one itself.
+    let Laid { mut lines, left_out } = lay_out(&columns, &rows, room().filter(|_| which == Columns::Usual));
+    if std::io::stdout().is_terminal() {
+        lines[0] = heading(&lines[0]);
     }
-    table.set_header(columns.iter().map(|name| Cell::new(name.trim_start_matches('>')).add_attribute(Attribute::Bold)));
-    for row in rows {
-        table.add_row(chosen(row, &shown));
+    if !left_out.is_empty() {
+        lines.push(format!("(no room for {}; -o wide shows all)", left_out.join(", ")).style(dim()).to_string());
     }
-    for (index, name) in columns.iter().enumerate() {
-        if let Some(column) = table.column_mut(index) {
-            column.set_padding((0, 2));
-            if name.starts_with('>') {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-    }
-    table.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
+    lines.join("\n")
 }
 
 fn chosen<T>(all: Vec<T>, shown: &[bool]) -> impl Iterator<Item = T> {
     all.into_iter().zip(shown).filter(|(_, shown)| **shown).map(|(one, _)| one)
+}
+
+/// Text for standard error, broken between words where that is a terminal.
+pub fn for_errors(text: &str) -> String {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok().filter(is_sane);
+    size.map_or_else(|| text.to_string(), |size| wrap(text, usize::from(size.ws_col)).join("\n"))
+}
+
+/// Cells of a line on a terminal; two are left for what is indented.
+fn room() -> Option<usize> {
+    terminal().map(|size| usize::from(size.ws_col) - 2)
 }
 
 fn is_plain() -> bool {
@@ -181,15 +180,29 @@ fn is_plain() -> bool {
 }
 
 fn terminal() -> Option<Winsize> {
-    rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|size| size.ws_col > 20)
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(is_sane)
+}
+
+fn is_sane(size: &Winsize) -> bool {
+    size.ws_col > 20
+}
+
+/// So many of something, in words.
+pub fn plural(count: u64, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        _ if word.ends_with('y') => format!("{count} {}ies", &word[..word.len() - 1]),
+        _ => format!("{count} {word}s"),
+    }
 }
 
 /// `name   value` lines, the values in one column.
 pub fn pairs(pairs: &[(&str, String)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut text = String::new();
+    let room = room().map_or(usize::MAX, |room| room.saturating_sub(width + 2).max(20));
     for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
-        let indented = value.replace('\n', &format!("\n{}", " ".repeat(width + 2)));
+        let indented = wrap(value, room).join(&format!("\n{}", " ".repeat(width + 2)));
         text += &format!("{}{}  {indented}\n", name.style(dim()), " ".repeat(width - name.len()));
     }
     text
@@ -208,6 +221,11 @@ pub fn duration(ms: u64) -> String {
         60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
         _ => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
     }
+}
+
+/// The time of day in a time as the API writes it, in UTC.
+pub fn clock(at: &str) -> String {
+    at.get(11..19).unwrap_or(at).to_string()
 }
 
 /// A value that may be absent.

@@ -39,7 +39,7 @@ impl Sim {
                     Answer::Load(opened) => ClientNext::Opened { attempt, opened: Box::new(opened) },
                     Answer::Refused(reason) => ClientNext::Refused { attempt, reason: reason.code() },
                     Answer::Done | Answer::Table(_) | Answer::Verification(_) | Answer::Started(_) => return,
-                    Answer::Handshake(_) | Answer::Evacuation(_) | Answer::Removal(_) => return,
+                    Answer::Handshake(_) | Answer::Evacuation(_) | Answer::Undrained(_) | Answer::Removal(_) => return,
                     Answer::Lease(_) | Answer::Plan(_) => return,
                 };
                 let to = Place::Client(client);
@@ -50,7 +50,9 @@ impl Sim {
                     Answer::Started(task) => Ok(task),
                     Answer::Refused(reason) => Err(reason),
                     Answer::Done | Answer::Handshake(_) | Answer::Table(_) | Answer::Load(_) => return,
-                    Answer::Verification(_) | Answer::Evacuation(_) | Answer::Removal(_) => return,
+                    Answer::Verification(_) | Answer::Evacuation(_) | Answer::Undrained(_) | Answer::Removal(_) => {
+                        return;
+                    }
                     Answer::Lease(_) | Answer::Plan(_) => return,
                 };
                 if let Some(at) = self.tick_of() {

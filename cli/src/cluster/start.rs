@@ -178,10 +178,10 @@ fn ready(layout: &Layout, nodes: &[NodeInfo]) -> (usize, bool) {
 /// Answers how many there were and which had to be forced.
 pub fn down(dir: &Path) -> Result<(usize, Vec<String>), Failure> {
     let dir = dir.canonicalize().map_err(|error| {
-        let failure = Failure::io(format_args!("cannot open {}", dir.display()), &error);
+        let next = "name the directory that 'stele up' was given with --dir";
         match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::not_found(failure.to_string()),
-            _ => failure,
+            std::io::ErrorKind::NotFound => Failure::not_found(format!("there is no {}", dir.display())).next(next),
+            _ => Failure::io(format_args!("cannot open {}", dir.display()), &error),
         }
     })?;
     if !dir.join("coordinator/coordinator.toml").exists() {

@@ -7,7 +7,7 @@ use crate::span::{Span, owner};
 use crate::{bar, shapes};
 use clap::Args;
 use std::time::{Duration, Instant};
-use stele_common::api::{DrainAsk, DrainProgress, DrainState, Evacuation, PlanWhat};
+use stele_common::api::{DrainAsk, DrainProgress, DrainState, Evacuation, PlanWhat, Undrained};
 use stele_common::{DiskId, NodeId};
 
 /// How often a drain is asked for while it is waited for.
@@ -125,8 +125,11 @@ pub fn undrain_disks(global: &Global, args: &DiskUndrainArgs) -> Outcome {
 }
 
 fn taken_back(global: &Global, face: &Face, path: &str, ask: &DrainAsk) -> Outcome {
-    let answer: serde_json::Value = face.post(path, ask)?;
-    global.printer().one(&answer, |_| "the drain is taken back; what has moved stays where it is".to_string())?;
+    let answer: Undrained = face.post(path, ask)?;
+    global.printer().one(&answer, |undrained| match undrained.nodes.len() + undrained.disks.len() {
+        0 => "no drain was under way there; nothing has changed".to_string(),
+        _ => "the drain is taken back; what has moved stays where it is".to_string(),
+    })?;
     Ok(Exit::Done)
 }
 

@@ -35,14 +35,22 @@ struct Lately(Happenings);
 
 impl Rows for Lately {
     fn columns(&self) -> Vec<&str> {
-        vec!["AT", "+>NUMBER", "+TOPIC", "KIND", "SUBJECT", "WHAT"]
+        vec!["AT (UTC)", "+AT", "+>NUMBER", "+TOPIC", "KIND", "SUBJECT", "WHAT"]
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |it: &Happening| {
             let topic = serde_json::to_value(it.topic).ok().and_then(|name| name.as_str().map(str::to_string));
             let (number, topic) = (it.number.to_string(), table::or_dash(topic));
-            vec![it.at.clone(), number, topic, it.kind.clone(), it.subject.clone(), it.text.clone()]
+            vec![
+                table::clock(&it.at),
+                it.at.clone(),
+                number,
+                topic,
+                it.kind.clone(),
+                it.subject.clone(),
+                it.text.clone(),
+            ]
         };
         self.0.events.iter().rev().map(row).collect()
     }

@@ -29,7 +29,7 @@ struct Files {
 
 impl Rows for Files {
     fn columns(&self) -> Vec<&'static str> {
-        vec![">SIZE", ">ADDED", "BLAKE3", "PATH"]
+        vec![">SIZE", "??>ADDED", "?BLAKE3", "PATH"]
     }
 
     fn rows(&self) -> Vec<Vec<String>> {

@@ -1,8 +1,8 @@
 //! `stele man`: the manual's pages, made from the very definition of the command line.
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::flags::{Cli, Global};
-use clap::{Args, CommandFactory};
+use crate::flags::{self, Global};
+use clap::Args;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ pub fn run(global: &Global, args: &ManArgs) -> Outcome {
 
 /// Names and texts; `stele.1` is the first.
 fn pages() -> Vec<(String, Vec<u8>)> {
-    let mut root = Cli::command().disable_help_subcommand(true);
+    let mut root = flags::command().disable_help_subcommand(true);
     root.build();
     let mut pages = Vec::new();
     page(&root, "stele", &mut pages);

@@ -67,11 +67,22 @@ pub fn up(global: &Global, args: &UpArgs) -> Outcome {
     };
     let bond = if args.detach { Bond::Stay } else { Bond::EndWithUs };
     let mut cluster = Cluster::up(&args.dir, &wanted, bond)?;
-    global.printer().one(&cluster.file, |file| describe(file, &cluster.layout.dir))?;
-    if args.detach {
-        if !global.printer().is_data() {
-            table::line(&format!("stop it with: stele down --dir {}", cluster.layout.dir.display()))?;
+    global.printer().one(&cluster.file, |file| {
+        let mut text = describe(file, &cluster.layout.dir);
+        if let Some(asked) = wanted.agents.filter(|asked| *asked < file.agents.len()) {
+            text += &format!(
+                "\nall {} agents of the directory run; asked for {asked}, none is taken away",
+                file.agents.len()
+            );
         }
+        if args.detach {
+            text += &format!("\n\nlook at it:   stele status   stele top   http://{}/", file.http);
+            text += "\nfirst table:  stele table create d.t --replication 3 --buckets 16";
+            text += &format!("\nstop it:      stele down --dir {}", cluster.layout.dir.display());
+        }
+        text
+    })?;
+    if args.detach {
         return Ok(Exit::Done);
     }
     if !global.printer().is_data() {
@@ -87,13 +98,13 @@ pub fn up(global: &Global, args: &UpArgs) -> Outcome {
 pub fn describe(file: &ClusterFile, dir: &Path) -> String {
     let mut text = table::pairs(&[
         ("cluster", dir.display().to_string()),
-        ("http", format!("http://{}", file.http)),
+        ("web page", format!("http://{}/", file.http)),
         ("mysql", file.sql.as_deref().map_or_else(|| "none".to_string(), mysql_command)),
         ("coordinator", format!("pid {}", file.coordinator.pid)),
     ]);
     for agent in &file.agents {
         let (host, id, pid) = (&agent.host, agent.node_id, agent.pid);
-        text += &format!("agent        {host}  node {id}  pid {pid}  http://{}  peer {}\n", agent.http, agent.peer);
+        text += &format!("agent        {host}  node {id}  pid {pid}  http://{}\n", agent.http);
     }
     text += &format!("\nexport STELE_COORDINATOR={}", file.http);
     text

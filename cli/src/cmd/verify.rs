@@ -46,7 +46,7 @@ pub fn run(global: &Global, args: &VerifyArgs) -> Outcome {
             } else {
                 "their repair is queued; see 'stele task list'"
             };
-            table::line(&format!("{} damaged replicas found; {after}", found.found.len()))?;
+            table::line(&format!("{} found; {after}", table::plural(found.found.len() as u64, "damaged replica")))?;
         }
     }
     Ok(exit)

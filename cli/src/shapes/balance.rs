@@ -42,7 +42,7 @@ rows!(
 
 struct Moves<'a>(&'a [MoveInfo]);
 
-rows!(Moves<'_>, "nothing", ["TABLET", "TABLE", "REPLICA", "FROM", "TO", ">BYTES", "EVENS"], 0, |mv| [
+rows!(Moves<'_>, "nothing", ["TABLET", "?TABLE", "??REPLICA", "FROM", "TO", ">BYTES", "EVENS"], 0, |mv| [
     mv.tablet.to_string(),
     mv.table.clone(),
     mv.replica.to_string(),

@@ -1,6 +1,6 @@
 //! How drains, certificates, removals, leases and groups read on a terminal.
 
-use crate::table::{Rows, bad, duration, good, heading, or_dash, pairs, render, size};
+use crate::table::{Rows, bad, duration, good, heading, or_dash, pairs, plural, render, size};
 use stele_common::api::*;
 
 /// Blockers on a terminal; JSON has more.
@@ -8,7 +8,7 @@ const SHOWN_MAX: usize = 20;
 
 struct Blockers<'a>(&'a [Blocker]);
 
-rows!(Blockers<'_>, "nothing is in the way", ["TABLET", "TABLE", "CODE", "WHY"], 0, |blocker| [
+rows!(Blockers<'_>, "nothing is in the way", ["TABLET", "?TABLE", "CODE", "WHY"], 0, |blocker| [
     or_dash(blocker.tablet),
     or_dash(blocker.table.clone()),
     blocker.code.clone(),
@@ -17,7 +17,7 @@ rows!(Blockers<'_>, "nothing is in the way", ["TABLET", "TABLE", "CODE", "WHY"],
 
 struct Items<'a>(&'a [DrainItem]);
 
-rows!(Items<'_>, "nothing is left", ["TABLET", "TABLE", "STATUS", "WHY NOT YET"], 0, |item| [
+rows!(Items<'_>, "nothing is left", ["TABLET", "?TABLE", "STATUS", "WHY NOT YET"], 0, |item| [
     item.tablet.to_string(),
     item.table.clone(),
     item.status.to_string(),
@@ -27,7 +27,7 @@ rows!(Items<'_>, "nothing is left", ["TABLET", "TABLE", "STATUS", "WHY NOT YET"]
 rows!(
     Groups,
     "no table is colocated; make one with 'stele table create d.t --colocate g'",
-    ["GROUP", "STABLE", ">UNSTABLE", ">BUCKETS", ">COPIES", "EVENNESS", "TABLES"],
+    ["GROUP", "STABLE", ">UNSTABLE", "?>BUCKETS", "?>COPIES", "EVENNESS", "TABLES"],
     groups,
     |group| [
         group.name.clone(),
@@ -70,15 +70,27 @@ pub fn evacuation(found: &Evacuation) -> String {
         found.fullest.as_ref().map(|disk| format!("{}:{} at {:.1} %", disk.host, disk.path, disk.used_percent));
     let mut text = pairs(&[
         ("drain", of.join("; ")),
-        ("moves", format!("{} tablets: {} copies, {}", found.tablets, found.copies, size(found.bytes))),
+        (
+            "moves",
+            format!("{}: {}, {}", plural(found.tablets, "tablet"), plural(found.copies, "copy"), size(found.bytes)),
+        ),
         ("fits", if found.fits { good("yes") } else { bad(&format!("no: {} tablets find no place", found.blocked)) }),
         ("fullest", fullest.map(|text| format!("{text} afterwards")).unwrap_or_default()),
         ("begun", super::yes_no(found.begun)),
+        ("next", if found.begun { following(found) } else { String::new() }),
     ]);
     if !found.blockers.is_empty() {
         text += &format!("\n{}", blockers(&found.blockers, found.blocked));
     }
     text
+}
+
+/// What shows how far it is, and what takes it back.
+fn following(found: &Evacuation) -> String {
+    let of = |what: &str, id: String| format!("stele {what} show {id} --watch   stele {what} undrain {id}");
+    let node = found.nodes.first().map(|id| of("node", id.to_string()));
+    let disk = found.disks.first().map(|id| format!("stele disk list --watch   stele disk undrain {id}"));
+    node.or(disk).unwrap_or_default()
 }
 
 /// How far a drain is.
@@ -113,6 +125,13 @@ pub fn drain(drain: &DrainProgress) -> String {
             },
         ),
         ("time left", eta.unwrap_or_default()),
+        (
+            "next",
+            match (drain.state, drain.node) {
+                (DrainState::Drained, Some(node)) => format!("stele node remove {node}   stele node undrain {node}"),
+                (DrainState::Drained | DrainState::Draining, _) => String::new(),
+            },
+        ),
     ]);
     if !drain.left.is_empty() {
         text += &format!("\n{}\n{}", heading("left"), render(&Items(&drain.left)));

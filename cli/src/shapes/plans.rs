@@ -10,7 +10,7 @@ const SHOWN_MAX: usize = 20;
 rows!(
     Plans,
     "no plan was made yet; make one with 'stele balance plan'",
-    ["ID", "WHAT", "STATE", ">MOVES", ">BYTES", ">DONE", "MADE", "+ENDED", "BY", "+REASON", "+>ETA", "WHY"],
+    ["ID", "WHAT", "STATE", ">MOVES", ">BYTES", ">DONE", "?MADE", "+ENDED", "?BY", "+REASON", "+>ETA", "WHY"],
     plans,
     |plan| [
         plan.id.to_string(),
@@ -33,17 +33,17 @@ struct Disks<'a>(&'a [DiskBytes]);
 rows!(
     Disks<'_>,
     "no disk gives or takes anything",
-    ["DISK", "HOST", "PATH", "MEDIUM", ">IN", ">OUT", ">USED", ">AFTER"],
+    ["DISK", "HOST", "MEDIUM", ">IN", ">OUT", ">USED", ">AFTER", "PATH"],
     0,
     |disk| [
         disk.disk.to_string(),
         disk.host.clone(),
-        disk.path.clone(),
         super::upper(&disk.medium),
         size(disk.bytes_in),
         size(disk.bytes_out),
         percent(disk.used_percent_before),
         percent(disk.used_percent_after),
+        disk.path.clone(),
     ]
 );
 
@@ -81,7 +81,7 @@ struct Moves<'a>(&'a [PlanMove]);
 rows!(
     Moves<'_>,
     "nothing moves",
-    ["TABLET", "TABLE", "FROM", "DISK", "TO", "DISK", ">BYTES", "LEAVES", "STATE"],
+    ["TABLET", "?TABLE", "FROM", "DISK", "TO", "DISK", ">BYTES", "?LEAVES", "STATE"],
     0,
     |step| [
         step.tablet.to_string(),

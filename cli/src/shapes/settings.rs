@@ -7,7 +7,19 @@ use stele_common::api::{KnobHistory, KnobInfo, Knobs, LevelInfo, Limits, Preset}
 rows!(
     Knobs,
     "no knob differs from its default",
-    ["NAME", ">VALUE", ">DEFAULT", "UNIT", "RANGE", "SOURCE", "SET BY", "SET AT", "+WHY", "+ALSO CALLED", "+MEANING"],
+    [
+        "NAME",
+        ">VALUE",
+        ">DEFAULT",
+        "?UNIT",
+        "??RANGE",
+        "SOURCE",
+        "?SET BY",
+        "?SET AT",
+        "+WHY",
+        "+ALSO CALLED",
+        "+MEANING"
+    ],
     knobs,
     |knob| [
         knob.name.clone(),

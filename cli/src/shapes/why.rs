@@ -9,7 +9,7 @@ struct Candidates<'a>(&'a [Candidate]);
 rows!(
     Candidates<'_>,
     "no disk",
-    ["DISK", "HOST", "RACK", "MEDIUM", ">USED", ">SCORE", "SPACE", "SLOT", "RESULT"],
+    ["DISK", "HOST", "?RACK", "?MEDIUM", "?>USED", ">SCORE", "SPACE", "SLOT", "RESULT"],
     0,
     |candidate| [
         candidate.disk.to_string(),
@@ -133,7 +133,7 @@ struct DiskReasons<'a>(&'a [DiskExplanation]);
 rows!(
     DiskReasons<'_>,
     "no disk",
-    ["DISK", "PATH", ">FREE", ">KEPT FREE", ">COMING", ">SLOTS", ">WAITING", "COPIES"],
+    ["DISK", "??PATH", ">FREE", "?>KEPT FREE", "?>COMING", "?>SLOTS", "?>WAITING", "COPIES"],
     0,
     |disk| [
         disk.disk.to_string(),

@@ -27,6 +27,13 @@ pub struct DrainAsk {
     pub reason: String,
 }
 
+/// Whose drains were taken back; empty where none was under way.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Undrained {
+    pub nodes: Vec<NodeId>,
+    pub disks: Vec<DiskId>,
+}
+
 /// What a drain moves, and whether all of it finds a place. Answered with status 409 when it does not, and nothing was
 /// begun.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

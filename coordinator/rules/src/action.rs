@@ -31,6 +31,8 @@ pub enum Answer {
     Verification(u64),
     /// What a drain moves, and whether it has begun.
     Evacuation(api::Evacuation),
+    /// Whose drains were taken back.
+    Undrained(api::Undrained),
     /// What the removal of a node costs, and whether it is gone.
     Removal(api::Removal),
     /// A plan was kept.

@@ -118,6 +118,7 @@ impl Scheduler {
             | Answer::Load(_)
             | Answer::Verification(_)
             | Answer::Evacuation(_)
+            | Answer::Undrained(_)
             | Answer::Removal(_)
             | Answer::Plan(_)
             | Answer::Lease(_) => {

@@ -2,7 +2,7 @@
 
 use super::State;
 use crate::shapes;
-use crate::table::{duration, size};
+use crate::table::{clock, duration, size};
 use anstream::adapter::strip_str;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -232,9 +232,7 @@ fn tasks(tasks: &[TaskInfo], scroll: usize, area: Rect, buffer: &mut Buffer) {
 
 fn events(state: &State, scroll: usize, area: Rect, buffer: &mut Buffer) {
     let row = |one: &stele_common::api::Happening| {
-        // Date and fractions of a second are in `stele events`.
-        let at = one.at.get(11..19).unwrap_or(&one.at).to_string();
-        Row::new([at, one.kind.clone(), one.subject.clone(), one.text.clone()])
+        Row::new([clock(&one.at), one.kind.clone(), one.subject.clone(), one.text.clone()])
     };
     let head = ["AT (UTC)", "KIND", "SUBJECT", "WHAT"];
     list(head, [10, 20, 24, 200], state.events.iter().map(row), scroll, area, buffer);

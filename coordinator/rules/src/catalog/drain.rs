@@ -102,17 +102,20 @@ fn mark(draft: &mut Draft, of: Leaver, ask: &api::DrainAsk) {
 pub fn end(draft: &mut Draft, ask: &api::DrainAsk) {
     let answer = match level::forbids_work(draft.world).map_or_else(|| meant(draft.world, ask), Err) {
         Ok(leaving) => {
+            let mut undrained = api::Undrained::default();
             for node in leaving.nodes {
                 if is_marked(draft.world, Leaver::Node(node)) {
                     draft.record(Change::NodeDrained { node, on: false });
+                    undrained.nodes.push(node);
                 }
             }
             for disk in leaving.disks {
                 if is_marked(draft.world, Leaver::Disk(disk)) {
                     draft.record(Change::DiskDrained { disk, on: false });
+                    undrained.disks.push(disk);
                 }
             }
-            Answer::Done
+            Answer::Undrained(undrained)
         }
         Err(reason) => Answer::Refused(reason),
     };

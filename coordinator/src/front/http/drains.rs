@@ -12,7 +12,7 @@ use actix_web::{HttpResponse, get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use stele_common::api::{DrainAsk, DrainProgress, Refusal, TaskInfo};
+use stele_common::api::{DrainAsk, DrainProgress, Refusal, TaskInfo, Undrained};
 use stele_common::{DiskId, NodeId, TabletId, api};
 use stele_coordinator_rules::evacuation::{progress, proof};
 use stele_coordinator_rules::world::{Drain, Leaver};
@@ -60,15 +60,20 @@ fn refused<T: Serialize>(problem: Problem, answer: &T) -> HttpResponse {
 }
 
 #[post("/v1/nodes/undrain")]
-pub async fn undrain_nodes(front: Data<Front>, payload: Payload) -> Result<Json<Value>, Problem> {
-    front.ask.catalog(EventBody::Undrain(body::read(payload).await?)).await?;
-    Ok(Json(json!({})))
+pub async fn undrain_nodes(front: Data<Front>, payload: Payload) -> Result<Json<Undrained>, Problem> {
+    undrain(front, body::read(payload).await?).await
 }
 
 #[post("/v1/disks/undrain")]
-pub async fn undrain_disks(front: Data<Front>, payload: Payload) -> Result<Json<Value>, Problem> {
-    front.ask.catalog(EventBody::Undrain(body::read(payload).await?)).await?;
-    Ok(Json(json!({})))
+pub async fn undrain_disks(front: Data<Front>, payload: Payload) -> Result<Json<Undrained>, Problem> {
+    undrain(front, body::read(payload).await?).await
+}
+
+async fn undrain(front: Data<Front>, ask: DrainAsk) -> Result<Json<Undrained>, Problem> {
+    let Answer::Undrained(undrained) = front.ask.catalog(EventBody::Undrain(ask)).await? else {
+        return Err(Sorry::Ending.into());
+    };
+    Ok(Json(undrained))
 }
 
 #[get("/v1/nodes/{id}/drain")]

@@ -24,6 +24,7 @@ pub async fn open(front: Data<Front>, payload: Payload) -> Result<Json<api::Load
         | Answer::Table(_)
         | Answer::Verification(_)
         | Answer::Evacuation(_)
+        | Answer::Undrained(_)
         | Answer::Removal(_)
         | Answer::Lease(_)
         | Answer::Plan(_)

@@ -133,6 +133,7 @@ pub async fn check_tablets(
         | Answer::Table(_)
         | Answer::Load(_)
         | Answer::Evacuation(_)
+        | Answer::Undrained(_)
         | Answer::Removal(_)
         | Answer::Plan(_)
         | Answer::Lease(_)

@@ -73,7 +73,14 @@ fn a_drain_begins() {
     let log = play.log.len();
     assert!(drain(&mut play, &[first], false).begun, "once more is as good as once");
     assert_eq!(play.log.len(), log);
-    play.happens(EventBody::Undrain(api::DrainAsk { nodes: vec![first], ..api::DrainAsk::default() }));
+    let mut undrained = || {
+        let ask = api::DrainAsk { nodes: vec![first], ..api::DrainAsk::default() };
+        match answer(&play.happens(EventBody::Undrain(ask))) {
+            Answer::Undrained(undrained) => undrained.nodes.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((undrained(), undrained()), (vec![first], vec![]), "the second one finds no drain");
     assert!(!play.world().nodes[&first].draining && play.world().drains.is_empty());
 
     for (ask, code) in [
