@@ -237,6 +237,9 @@ fn stock_clients_run_the_usual_statements() {
     assert!(manifest["files"].is_array(), "{url}: {manifest}");
     let count = ask("SELECT COUNT(*) FROM information_schema.tablets WHERE STATUS != 'HEALTHY'");
     assert_eq!(count["rows"][0][0], "4");
+    let states = ask("SELECT STATUS, COUNT(*) AS n FROM information_schema.replicas GROUP BY STATUS ORDER BY n DESC");
+    let rows: Vec<_> = (0..2).map(|row| (cell(&states, row, "STATUS"), cell(&states, row, "n"))).collect();
+    assert_eq!(rows, [("OK".to_string(), "8".to_string()), ("DEAD".into(), "4".into())], "{states}");
 
     cluster.agents[2].process.start(&[]);
     cluster.until_whole(3);

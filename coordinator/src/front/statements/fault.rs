@@ -2,8 +2,11 @@
 //!
 //! Out of a [`Reason`]: its sentence, its code in brackets, and its next step, so that no door says less than another.
 
+use super::info;
+use super::names::INFORMATION_SCHEMA;
 use crate::front::ask::Sorry;
 use crate::front::near;
+use stele_common::near::{did_you_mean, nearest};
 use stele_coordinator_rules::{Reason, World};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,13 +50,24 @@ impl Fault {
     }
 
     pub fn unknown_table(world: &World, db: &str, name: &str) -> Fault {
-        let next = near::table(world, &format!("{db}.{name}"));
+        let full = format!("{db}.{name}");
+        let views: Vec<String> = info::names().map(|view| format!("{INFORMATION_SCHEMA}.{view}")).collect();
+        let elsewhere = || views.iter().find(|view| view.ends_with(&format!(".{}", name.to_lowercase())));
+        let view = nearest(&full, views.iter().map(String::as_str)).or_else(|| elsewhere().map(String::as_str));
+        let next = near::table(world, &full).or(view.map(did_you_mean));
         let next = next.unwrap_or_else(|| format!("see SHOW TABLES FROM `{db}`"));
         fault(1146, "42S02", format!("table '{db}.{name}' does not exist: {next}"))
     }
 
-    pub fn unknown_column(name: &str, known: &str) -> Fault {
-        fault(1054, "42S22", format!("unknown column '{name}': there are {known}"))
+    pub fn unknown_column<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Fault {
+        let meant = nearest(name, known.clone()).map(|near| did_you_mean(near) + " ").unwrap_or_default();
+        let known: Vec<&str> = known.collect();
+        fault(1054, "42S22", format!("unknown column '{name}': {meant}there are {}", known.join(", ")))
+    }
+
+    /// A column stands beside groups, and each group may have many of its values.
+    pub fn not_grouped(name: &str) -> Fault {
+        fault(1055, "42000", format!("column '{name}' is neither in GROUP BY nor inside COUNT, SUM, MIN, MAX or AVG"))
     }
 
     pub fn unknown_variable(name: &str) -> Fault {

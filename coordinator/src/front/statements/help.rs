@@ -82,8 +82,9 @@ pub const TOPICS: &[(&str, &str, &str)] = &[
     (
         "SELECT",
         "Rows of a read-only table of information_schema: tablets, replicas, disks, nodes, tasks, decisions.\n\
-         SELECT * | column, ... | COUNT(*) FROM information_schema.table [WHERE ...] [ORDER BY ...] [LIMIT n]",
-        "SELECT COUNT(*) FROM information_schema.tablets WHERE STATUS != 'HEALTHY';",
+         SELECT [DISTINCT] * | column, ... | COUNT(*), SUM(column), MIN, MAX, AVG FROM information_schema.table\n\
+         [WHERE ...] [GROUP BY column, ... [HAVING ...]] [ORDER BY ...] [LIMIT n]",
+        "SELECT BE_ID, STATUS, COUNT(*) FROM information_schema.replicas GROUP BY BE_ID, STATUS ORDER BY COUNT(*) DESC;",
     ),
     (
         "ALTER SYSTEM ADD BACKEND",

@@ -1,5 +1,5 @@
-//! The family of `information_schema`: everything that is known, as read-only tables for WHERE, ORDER BY, LIMIT and
-//! COUNT(*). What is not there is NULL here; times are text in UTC, sizes bytes.
+//! The family of `information_schema`: everything that is known, as read-only tables for WHERE, GROUP BY, ORDER BY
+//! and LIMIT. What is not there is NULL here; times are text in UTC, sizes bytes.
 
 use super::compare::Pattern;
 use super::fault::Fault;

@@ -16,6 +16,7 @@ mod compare;
 mod dbs;
 mod ddl;
 mod format;
+mod group;
 mod help;
 mod info;
 pub(in crate::front) mod names;

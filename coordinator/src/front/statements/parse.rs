@@ -3,9 +3,11 @@
 
 use super::commands;
 use super::fault::Fault;
+use super::group::Measure;
 use super::reader::Reader;
 use super::rows::Value;
 use super::stmt::{Fixed, Function, Item, Part, Select, Show, Stmt};
+use super::tail::Tail;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 pub fn statement(tokens: Vec<TokenWithSpan>) -> Result<Stmt, Fault> {
@@ -155,12 +157,27 @@ pub(super) fn part(reader: &mut Reader) -> Result<Part, Fault> {
 }
 
 fn select(reader: &mut Reader) -> Result<Select, Fault> {
+    let is_distinct = reader.takes("DISTINCT");
     let mut items = vec![item(reader)?];
     while reader.takes_token(&Token::Comma) {
         items.push(item(reader)?);
     }
     let from = if reader.takes("FROM") { Some(reader.table_name()?) } else { None };
-    Ok(Select { items, from, tail: reader.tail()? })
+    if from.is_some() {
+        // There is one table: whatever it is called, its columns are meant.
+        alias(reader)?;
+    }
+    let filter = reader.condition_after("WHERE")?;
+    let mut group = Vec::new();
+    if reader.takes("GROUP BY") {
+        group.push(reader.ordered_by()?);
+        while reader.takes_token(&Token::Comma) {
+            group.push(reader.ordered_by()?);
+        }
+    }
+    let having = reader.condition_after("HAVING")?;
+    let tail = Tail { filter, ..reader.order_and_limit()? };
+    Ok(Select { is_distinct, items, from, group, having, tail })
 }
 
 fn item(reader: &mut Reader) -> Result<Item, Fault> {
@@ -171,9 +188,11 @@ fn item(reader: &mut Reader) -> Result<Item, Fault> {
         let alias = alias(reader)?.unwrap_or_else(|| text.clone());
         return Ok(Item::Literal { value: Value::Text(text), alias });
     }
-    if let Ok(number) = reader.number("") {
-        let alias = alias(reader)?.unwrap_or_else(|| number.to_string());
-        return Ok(Item::Literal { value: Value::from(number), alias });
+    if reader.sees_token(&Token::Minus) || reader.sees_number() {
+        let number = reader.scalar("a number")?;
+        let value = number.parse().map(Value::Whole).or_else(|_| number.parse().map(Value::Real));
+        let value = value.unwrap_or_else(|_| Value::text(&*number));
+        return Ok(Item::Literal { value, alias: alias(reader)?.unwrap_or(number) });
     }
     let mut name = reader.name("a column, COUNT(*), @@variable or a function")?;
     if name.starts_with("@@") {
@@ -184,7 +203,7 @@ fn item(reader: &mut Reader) -> Result<Item, Fault> {
         let alias = alias(reader)?.unwrap_or_else(|| format!("@@{bare}"));
         return Ok(Item::Variable { name: bare, alias });
     }
-    if reader.takes_token(&Token::LParen) {
+    if reader.sees_token(&Token::LParen) {
         return function(reader, &name);
     }
     if name.eq_ignore_ascii_case("null") {
@@ -197,24 +216,27 @@ fn item(reader: &mut Reader) -> Result<Item, Fault> {
     Ok(Item::Column { name, alias: alias(reader)? })
 }
 
+const FUNCTIONS: &str = "COUNT(*), COUNT, SUM, MIN, MAX or AVG of a column, or one of the functions DATABASE USER VERSION \
+                         CONNECTION_ID NOW";
+
 fn function(reader: &mut Reader, name: &str) -> Result<Item, Fault> {
     let shown = name.to_uppercase();
-    if shown == "COUNT" {
-        if !reader.takes_token(&Token::Mul) {
-            reader.number("'*'")?;
-        }
-        reader.needs_token(&Token::RParen)?;
-        let alias = alias(reader)?.unwrap_or_else(|| "COUNT(*)".into());
-        return Ok(Item::Count { alias });
-    }
     let of = match shown.as_str() {
         "DATABASE" | "SCHEMA" => Function::Database,
         "USER" | "CURRENT_USER" | "SESSION_USER" => Function::User,
         "VERSION" => Function::Version,
         "CONNECTION_ID" => Function::ConnectionId,
         "NOW" | "CURRENT_TIMESTAMP" => Function::Now,
-        _ => return reader.expected("one of the functions COUNT DATABASE USER VERSION CONNECTION_ID NOW"),
+        _ => {
+            let place = reader.expected::<Item>(FUNCTIONS);
+            let measure = Measure::named(&format!("{shown}({})", reader.parenthesised()?));
+            return match measure {
+                Some(measure) => Ok(Item::Measure { measure, alias: alias(reader)? }),
+                None => place,
+            };
+        }
     };
+    reader.needs_token(&Token::LParen)?;
     reader.needs_token(&Token::RParen)?;
     let alias = alias(reader)?.unwrap_or_else(|| format!("{shown}()"));
     Ok(Item::Function { of, alias })
@@ -227,7 +249,7 @@ fn alias(reader: &mut Reader) -> Result<Option<String>, Fault> {
             Err(_) => reader.name("the name of a column").map(Some),
         };
     }
-    let ends = ["FROM", "WHERE", "ORDER", "LIMIT"].iter().any(|word| reader.sees(word));
+    let ends = ["FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT"].iter().any(|word| reader.sees(word));
     Ok(if ends { None } else { reader.name("").ok() })
 }
 

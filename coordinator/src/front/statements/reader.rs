@@ -200,6 +200,10 @@ impl Reader {
         }
     }
 
+    pub fn sees_number(&self) -> bool {
+        matches!(self.parser.peek_token_ref().token, Token::Number(..))
+    }
+
     /// Quoted, too: drivers quote whatever they are given.
     pub fn number(&mut self, what: &str) -> Result<u64, Fault> {
         let number = match &self.parser.peek_token_ref().token {
@@ -265,13 +269,28 @@ impl Reader {
 
     /// `[WHERE ...] [ORDER BY ...] [LIMIT ...]` and the end.
     pub fn tail(&mut self) -> Result<Tail, Fault> {
-        let mut tail = Tail::default();
-        if self.takes("WHERE") {
-            tail.filter = Some(self.condition()?);
+        let filter = self.condition_after("WHERE")?;
+        Ok(Tail { filter, ..self.order_and_limit()? })
+    }
+
+    /// A column, its number, or what is counted of a group.
+    pub fn ordered_by(&mut self) -> Result<String, Fault> {
+        let mut by = self.scalar("a column")?;
+        while self.takes_token(&Token::Period) {
+            by = self.name("a column")?;
         }
+        if self.sees_token(&Token::LParen) {
+            by = format!("{by}({})", self.parenthesised()?);
+        }
+        Ok(by)
+    }
+
+    /// `[ORDER BY ...] [LIMIT ...]` and the end.
+    pub fn order_and_limit(&mut self) -> Result<Tail, Fault> {
+        let mut tail = Tail::default();
         if self.takes("ORDER BY") {
             loop {
-                let by = self.scalar("a column")?;
+                let by = self.ordered_by()?;
                 let descending = self.takes("DESC");
                 if !descending {
                     self.takes("ASC");
@@ -299,6 +318,11 @@ impl Reader {
 
     fn size(&mut self) -> Result<usize, Fault> {
         self.number("a number of rows").map(|size| usize::try_from(size).unwrap_or(usize::MAX))
+    }
+
+    /// What stands behind the word, if that comes next.
+    pub fn condition_after(&mut self, word: &str) -> Result<Option<Filter>, Fault> {
+        if self.takes(word) { self.condition().map(Some) } else { Ok(None) }
     }
 
     fn condition(&mut self) -> Result<Filter, Fault> {
@@ -409,6 +433,8 @@ fn operand(expr: Expr) -> Result<Operand, Fault> {
         Expr::CompoundIdentifier(names) => {
             Ok(Operand::Column(names.into_iter().next_back().map(|name| name.value).unwrap_or_default()))
         }
+        // Of a group, in HAVING.
+        Expr::Function(function) => Ok(Operand::Column(function.to_string())),
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match operand(*expr)? {
             Operand::Literal(Value::Whole(number)) => Ok(Operand::Literal(Value::Whole(-number))),
             Operand::Literal(Value::Real(number)) => Ok(Operand::Literal(Value::Real(-number))),

@@ -42,9 +42,11 @@ impl Cells for Row {
 }
 
 /// Rows that are still to be made.
+pub type Coming<'a> = Box<dyn Iterator<Item = Box<dyn Cells + 'a>> + 'a>;
+
 pub struct Table<'a> {
     pub columns: Vec<Column>,
-    pub rows: Box<dyn Iterator<Item = Box<dyn Cells + 'a>> + 'a>,
+    pub rows: Coming<'a>,
 }
 
 /// Makes one cell of a row out of an `R`.

@@ -1,14 +1,15 @@
 //! The family of SELECT: what clients ask about their session, and the tables of `information_schema`.
 
 use super::fault::Fault;
-use super::rows::{Column, Kind, Sink, Value};
+use super::group::{self, Grouping};
+use super::rows::{Column, Kind, Sink, Table, Value};
 use super::stmt::{Function, Item, Select};
-use super::tail::{Pick, Picks};
+use super::tail::{Fitting, Pick, Picks, Tail};
 use super::{Engine, Session, format, info, names, tail, variables};
 use crate::front::sql_version;
 
-pub async fn select(engine: &Engine, session: &Session, select: Select, sink: &mut impl Sink) -> Result<(), Fault> {
-    let Some(from) = select.from else { return about_session(engine, session, &select.items, sink).await };
+pub async fn select(engine: &Engine, session: &Session, mut select: Select, sink: &mut impl Sink) -> Result<(), Fault> {
+    let Some(from) = select.from.take() else { return about_session(engine, session, &select.items, sink).await };
     let moment = engine.moment();
     let db = names::database_of(moment.world(), session, from.db.as_deref())?;
     let table = match db.as_str() {
@@ -21,13 +22,23 @@ pub async fn select(engine: &Engine, session: &Session, select: Select, sink: &m
         _ => None,
     };
     let table = table.ok_or_else(|| Fault::unknown_table(moment.world(), &db, &from.name))?;
-    if let [Item::Count { alias }] = select.items.as_slice() {
-        let count = select.tail.count(table).await?;
-        sink.columns(&[Column { name: alias.clone().into(), kind: Kind::Whole }]).await?;
-        return sink.row(vec![Value::from(count)]).await;
+    answer(table, select, sink).await
+}
+
+/// What is asked of a table: rows as they are, or groups of them. All that can be wrong is told before the columns are.
+pub async fn answer(table: Table<'_>, mut select: Select, sink: &mut impl Sink) -> Result<(), Fault> {
+    if !group::is_asked(&select) {
+        let picks = picks(&table.columns, &select.items)?;
+        return select.tail.pour(table, picks, sink).await;
     }
-    let picks = picks(&table.columns, &select.items)?;
-    select.tail.pour(table, picks, sink).await
+    let filter = select.tail.filter.take().map(|filter| filter.on(&table.columns)).transpose()?;
+    let grouping = Grouping::of(&table.columns, &mut select)?;
+    let picks = picks(grouping.columns(), &select.items)?;
+    let tail = Tail { filter: select.having, ..select.tail };
+    let places = tail.places(grouping.columns(), &picks)?;
+    sink.columns(&picks.columns).await?;
+    let groups = grouping.groups(Fitting::of(table.rows, filter)).await;
+    tail.send(groups, places, &picks, sink).await
 }
 
 /// The columns that are asked for, and where each comes from.
@@ -49,7 +60,13 @@ fn picks(known: &[Column], items: &[Item]) -> Result<Picks, Fault> {
                 columns.push(Column { name: alias.clone().into(), kind: kind_of(value) });
                 picks.push(Pick::Literal(value.clone()));
             }
-            Item::Count { .. } => return Err(Fault::syntax("COUNT(*) stands alone: there is no GROUP BY")),
+            Item::Measure { measure, alias } => {
+                let name = measure.to_string();
+                let place = tail::place(known, &name)?;
+                let shown = alias.clone().unwrap_or(name);
+                columns.push(Column { name: shown.into(), kind: known[place].kind });
+                picks.push(Pick::Place(place));
+            }
             Item::Variable { .. } | Item::Function { .. } => {
                 return Err(Fault::syntax("variables and functions are asked without FROM"));
             }
@@ -76,8 +93,8 @@ async fn about_session(engine: &Engine, session: &Session, items: &[Item], sink:
             }
             Item::Function { of, alias } => (alias, function(engine, session, *of)),
             Item::Literal { value, alias } => (alias, value.clone()),
-            Item::Column { name, .. } => return Err(Fault::unknown_column(name, "none without FROM")),
-            Item::All | Item::Count { .. } => return Err(Fault::syntax("* needs FROM and a table")),
+            Item::Column { name, .. } => return Err(Fault::syntax(format!("column '{name}' needs FROM and a table"))),
+            Item::All | Item::Measure { .. } => return Err(Fault::syntax("* needs FROM and a table")),
         };
         columns.push(Column { name: name.clone().into(), kind: kind_of(&value) });
         row.push(value);

@@ -1,6 +1,7 @@
 //! Every statement that is understood. Data: what they do is the families', how they are written is `parse.rs`'s.
 
-use super::tail::Tail;
+use super::group::Measure;
+use super::tail::{Filter, Tail};
 
 /// `db.table`; without `db` the database in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,9 +125,12 @@ pub enum Fixed {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Select {
+    pub is_distinct: bool,
     pub items: Vec<Item>,
     /// None: it asks about the session.
     pub from: Option<TableName>,
+    pub group: Vec<String>,
+    pub having: Option<Filter>,
     pub tail: Tail,
 }
 
@@ -138,8 +142,9 @@ pub enum Item {
         name: String,
         alias: Option<String>,
     },
-    Count {
-        alias: String,
+    Measure {
+        measure: Measure,
+        alias: Option<String>,
     },
     /// `@@name`
     Variable {

@@ -3,7 +3,7 @@
 
 use super::compare::{Key, Pattern};
 use super::fault::Fault;
-use super::rows::{Cells, Column, Row, Sink, Table, Value};
+use super::rows::{Cells, Column, Coming, Row, Sink, Table, Value};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -63,7 +63,7 @@ impl Op {
 
 /// What is shown of a row, column by column.
 pub struct Picks {
-    columns: Vec<Column>,
+    pub columns: Vec<Column>,
     picks: Vec<Pick>,
 }
 
@@ -83,6 +83,18 @@ impl Picks {
         Picks { columns: columns.to_vec(), picks: (0..columns.len()).map(Pick::Place).collect() }
     }
 
+    /// The column that rows are ordered by, which may be named as it is shown, or by its number there, the first is 1;
+    /// none where all rows have the same.
+    fn place(&self, known: &[Column], name: &str) -> Result<Option<usize>, Fault> {
+        let shown = self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        let by_number = || name.parse::<usize>().ok()?.checked_sub(1).filter(|place| *place < self.picks.len());
+        match shown.or_else(by_number).map(|place| &self.picks[place]) {
+            Some(Pick::Place(place)) => Ok(Some(*place)),
+            Some(Pick::Literal(_)) => Ok(None),
+            None => place(known, name).map(Some),
+        }
+    }
+
     fn row(&self, cells: &dyn Cells) -> Row {
         let one = |pick: &Pick| match pick {
             Pick::Place(place) => cells.cell(*place),
@@ -93,8 +105,8 @@ impl Picks {
 }
 
 /// Rows that fit a filter. After a number of them others on this thread have their turn, whether they fit or not.
-struct Fitting<'a> {
-    rows: Box<dyn Iterator<Item = Box<dyn Cells + 'a>> + 'a>,
+pub struct Fitting<'a> {
+    rows: Coming<'a>,
     filter: Option<Placed>,
     looked_at: usize,
 }
@@ -103,12 +115,11 @@ struct Fitting<'a> {
 const TURN: usize = 512;
 
 impl<'a> Fitting<'a> {
-    fn of(table: Table<'a>, filter: Option<&Filter>) -> Result<Fitting<'a>, Fault> {
-        let filter = filter.map(|filter| filter.on(&table.columns)).transpose()?;
-        Ok(Fitting { rows: table.rows, filter, looked_at: 0 })
+    pub fn of(rows: Coming<'a>, filter: Option<Placed>) -> Fitting<'a> {
+        Fitting { rows, filter, looked_at: 0 }
     }
 
-    async fn next(&mut self) -> Option<Box<dyn Cells + 'a>> {
+    pub async fn next(&mut self) -> Option<Box<dyn Cells + 'a>> {
         loop {
             self.looked_at += 1;
             if self.looked_at.is_multiple_of(TURN) {
@@ -122,23 +133,40 @@ impl<'a> Fitting<'a> {
     }
 }
 
-impl Tail {
-    /// How many rows fit the filter, whatever the order and the limit.
-    pub async fn count(&self, table: Table<'_>) -> Result<usize, Fault> {
-        let mut fitting = Fitting::of(table, self.filter.as_ref())?;
-        let mut count = 0;
-        while fitting.next().await.is_some() {
-            count += 1;
-        }
-        Ok(count)
-    }
+/// The filter and the order, about the places of columns.
+pub struct Places {
+    filter: Option<Placed>,
+    order: Vec<(usize, bool)>,
+}
 
+impl Tail {
     /// Gives the sink what is picked of those rows that are asked for, in the order that is asked for.
     pub async fn pour(&self, table: Table<'_>, picks: Picks, sink: &mut impl Sink) -> Result<(), Fault> {
-        let order = self.order.iter().map(|order| Ok((place(&table.columns, &order.by)?, order.descending)));
-        let order = order.collect::<Result<Vec<_>, Fault>>()?;
-        let mut fitting = Fitting::of(table, self.filter.as_ref())?;
+        let places = self.places(&table.columns, &picks)?;
         sink.columns(&picks.columns).await?;
+        self.send(table.rows, places, &picks, sink).await
+    }
+
+    /// Where it looks: whatever is wrong with it is told here.
+    pub fn places(&self, columns: &[Column], picks: &Picks) -> Result<Places, Fault> {
+        let filter = self.filter.as_ref().map(|filter| filter.on(columns)).transpose()?;
+        let mut order = Vec::new();
+        for Order { by, descending } in &self.order {
+            order.extend(picks.place(columns, by)?.map(|place| (place, *descending)));
+        }
+        Ok(Places { filter, order })
+    }
+
+    /// The rows, once the columns are out.
+    pub async fn send(
+        &self,
+        rows: Coming<'_>,
+        places: Places,
+        picks: &Picks,
+        sink: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Places { filter, order } = places;
+        let mut fitting = Fitting::of(rows, filter);
         if order.is_empty() {
             let (mut over, mut left) = (self.offset, self.limit.unwrap_or(usize::MAX));
             while left > 0
@@ -188,17 +216,12 @@ type Keyed<'a> = (Vec<Key>, Box<dyn Cells + 'a>);
 
 pub fn place(columns: &[Column], name: &str) -> Result<usize, Fault> {
     let found = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
-    // By number, as SQL has it: the first column is 1.
-    let by_number = || name.parse::<usize>().ok().filter(|number| (1..=columns.len()).contains(number));
-    found.or_else(|| by_number().map(|number| number - 1)).ok_or_else(|| {
-        let known: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
-        Fault::unknown_column(name, &known.join(", "))
-    })
+    found.ok_or_else(|| Fault::unknown_column(name, columns.iter().map(|column| &*column.name)))
 }
 
 impl Filter {
     /// The same, about the places of columns.
-    fn on(&self, columns: &[Column]) -> Result<Placed, Fault> {
+    pub fn on(&self, columns: &[Column]) -> Result<Placed, Fault> {
         let operand = |operand: &Operand| match operand {
             Operand::Column(name) => place(columns, name).map(PlacedOperand::Place),
             Operand::Literal(value) => Ok(PlacedOperand::Literal(value.clone())),
@@ -216,6 +239,22 @@ impl Filter {
             }
             Filter::IsNull(of) => Placed::IsNull(operand(of)?),
         })
+    }
+
+    /// Shows each operand, so that it may be changed.
+    pub fn each_operand(&mut self, change: &mut impl FnMut(&mut Operand)) {
+        match self {
+            Filter::And(filters) | Filter::Or(filters) => {
+                filters.iter_mut().for_each(|filter| filter.each_operand(change));
+            }
+            Filter::Not(filter) => filter.each_operand(change),
+            Filter::Compare { left, right, .. } => [left, right].into_iter().for_each(change),
+            Filter::Like { of, .. } | Filter::IsNull(of) => change(of),
+            Filter::Among { of, values } => {
+                change(of);
+                values.iter_mut().for_each(change);
+            }
+        }
     }
 
     /// Changes every literal that a column of this name is compared with.
@@ -239,7 +278,8 @@ impl Filter {
     }
 }
 
-enum Placed {
+/// A filter over rows.
+pub enum Placed {
     And(Vec<Placed>),
     Or(Vec<Placed>),
     Not(Box<Placed>),
@@ -249,7 +289,7 @@ enum Placed {
     IsNull(PlacedOperand),
 }
 
-enum PlacedOperand {
+pub enum PlacedOperand {
     Place(usize),
     Literal(Value),
 }
