@@ -1,9 +1,11 @@
 //! The web page in a real browser, on a real cluster.
 
 use crate::browser::Browser;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, STELE};
 use crate::data;
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 
 /// The pill in the bar says so.
 fn pill(word: &str) -> String {
@@ -59,6 +61,87 @@ fn the_page_lives() {
     let tablet = cluster.tablets()[0]["id"].to_string();
     every_page(&browser, &node["id"].to_string(), &tablet);
     assert_eq!(browser.errors(), Vec::<String>::new());
+}
+
+/// With users the page asks who one is: a wrong password says so, a viewer sees everything and may press nothing, an
+/// operator drains in its own name, and after logging out nothing is to be seen.
+#[test]
+fn the_page_with_users() {
+    let Some(browser) = Browser::open() else { return };
+    let root = tempfile::tempdir().expect("a directory");
+    let file = root.path().join("users.toml");
+    let add = |name: &str, role: &str| add_user(&file, name, role, "open sesame");
+    add("vic", "viewer");
+    add("ola", "operator");
+    let admin = add("ana", "admin");
+    let env = [("STELE__COORDINATOR__USERS_FILE", file.to_str().expect("utf-8")), ("STELE_TOKEN", admin.as_str())];
+    let cluster = Cluster::up_with(4, 1, &env);
+    let stele = |args: &[&str]| {
+        let mut command = std::process::Command::new(STELE);
+        let output = command.args(args).env("STELE_COORDINATOR", &cluster.http).env("STELE_TOKEN", &admin).output();
+        String::from_utf8_lossy(&output.expect("stele runs").stdout).into_owned()
+    };
+    stele(&["table", "create", "d.t", "--replication", "2", "--buckets", "4"]);
+
+    browser.go(&format!("http://{}/#/nodes", cluster.http));
+    let form = "return document.querySelector('main').dataset.state === 'login'";
+    browser.until("it asks who one is", form);
+    assert!(!browser.text("body").contains("host-1"), "something is seen before the login");
+    browser.picture(&pictures().join("login.png"));
+    log_in(&browser, "vic", "wrong");
+    browser.until(
+        "a wrong password says so",
+        "return document.querySelector('[role=alert]')?.innerText.includes('wrong')",
+    );
+    browser.picture(&pictures().join("login-wrong.png"));
+    // Chromium itself writes a line for an answer of 401.
+    browser.errors();
+
+    log_in(&browser, "vic", "open sesame");
+    browser.until("the nodes are there, live", DRAWN);
+    assert!(browser.text("main").contains("host-3"), "a viewer sees the nodes");
+    let held = "const all = [...document.querySelectorAll('main button')]; \
+                return all.length > 3 && all.every((one) => one.disabled && one.title.includes('needs the role operator'))";
+    assert_eq!(browser.run(held), true, "{}", browser.text("main"));
+    browser.picture(&pictures().join("viewer.png"));
+    browser.click("//button[.='Log out']");
+    browser.until("it asks again", form);
+
+    log_in(&browser, "ola", "open sesame");
+    browser.until("the nodes are there again", DRAWN);
+    browser.run("window.loadedOnce = true");
+    browser.click("(//main//button[.='Drain'])[1]");
+    browser.until("the check is shown", "return document.querySelector('dialog')?.innerText.includes('finds a place')");
+    assert!(!browser.text("dialog").contains("Your name"), "who is logged in is not asked for a name");
+    browser.click("//dialog//button[.='Drain it']");
+    browser.until("it drains and is empty", "return document.querySelector('main').innerText.includes('drained')");
+    assert_eq!(browser.run("return window.loadedOnce"), true, "the page was loaded anew");
+    assert!(stele(&["node", "list", "-o", "json"]).contains("\"owner\": \"ola\""), "the drain has another owner");
+    assert_eq!(browser.errors(), Vec::<String>::new());
+    browser.run("location.reload()");
+    browser.until("a reload asks nothing", DRAWN);
+    browser.size(400, 820);
+    let wide = browser.run("return document.documentElement.scrollWidth - innerWidth");
+    assert!(wide.as_i64().is_some_and(|wide| wide <= 0), "the bar is {wide} too wide for a phone");
+    browser.picture(&pictures().join("operator-phone.png"));
+}
+
+/// Fills in the form as a person does.
+fn log_in(browser: &Browser, name: &str, password: &str) {
+    for (field, text) in [("name", name), ("password", password)] {
+        browser.run(&format!("document.querySelector('input[name={field}]').value = '{text}'"));
+    }
+    browser.click("//button[.='Log in']");
+}
+
+/// `stele user add`; answers the token.
+fn add_user(file: &Path, name: &str, role: &str, password: &str) -> String {
+    let mut command = std::process::Command::new(STELE);
+    command.args(["user", "add", name, "--role", role, "--file"]).arg(file);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("stele runs");
+    writeln!(child.stdin.take().expect("piped"), "{password}").expect("written");
+    let said = String::from_utf8_lossy(&child.wait_with_output().expect("it ends").stdout).into_owned();
+    said.lines().find_map(|line| line.strip_prefix("token  ")).expect("a token").to_string()
 }
 
 fn pictures() -> std::path::PathBuf {

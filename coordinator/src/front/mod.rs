@@ -9,6 +9,7 @@ pub mod http;
 pub mod near;
 #[cfg(test)]
 mod scale;
+pub mod sessions;
 pub mod sql;
 pub mod statements;
 pub mod tally;

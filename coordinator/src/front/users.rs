@@ -164,6 +164,11 @@ impl Users {
         self.find(|user| user.name == name)
     }
 
+    /// Who that is, if the password is right.
+    pub fn with_password(&self, name: &str, password: &str) -> Option<User> {
+        self.named(name).filter(|user| user.secret().is_some_and(|secret| secret == Secret::of(password)))
+    }
+
     /// Whose token this is.
     pub fn with_token(&self, token: &str) -> Option<User> {
         let digest = token_digest(token);
@@ -197,7 +202,7 @@ impl Users {
 }
 
 /// Tokens are long and random, so one digest of them is enough.
-fn token_digest(token: &str) -> String {
+pub fn token_digest(token: &str) -> String {
     hex(digest(&SHA256, token.as_bytes()).as_ref())
 }
 

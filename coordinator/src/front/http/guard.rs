@@ -1,15 +1,15 @@
-//! Who may ask what over HTTP, once there is a file of users: `Authorization: Bearer TOKEN`, or `Basic` with name and
-//! password, which browsers ask for by themselves; and a role that fits.
+//! Who may ask what over HTTP, once there is a file of users: `Authorization: Bearer TOKEN`, a user's own or that of a
+//! session, or `Basic` with name and password, which browsers ask for by themselves; and a role that fits.
 //!
 //! Without a file everybody on this machine may do everything, and nobody else anything. With one, probes, metrics and
 //! the page itself are open and nothing else is. It looks at methods and at the path that routing looks at: what stands
 //! in the request line may be written in many ways. What it does not know needs the highest role.
 
 use super::{Front, Problem};
-use crate::front::users::{ROOT, Role, Secret, User, Users};
+use crate::front::users::{ROOT, Role, User};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HOST, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -17,6 +17,7 @@ use actix_web::{Error, HttpMessage, ResponseError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::net::IpAddr;
+use std::time::Instant;
 
 /// Lets through whoever may, and leaves behind who it is.
 pub async fn guard<B: MessageBody>(
@@ -25,11 +26,18 @@ pub async fn guard<B: MessageBody>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let user = match admit(&request) {
         Ok(user) => user,
+        // Whoever logs in is nobody yet.
+        Err(_) if request.match_info().as_str() == SESSION => None,
         Err(problem) => {
             let mut response = problem.error_response();
             if response.status() == StatusCode::UNAUTHORIZED {
-                let way = HeaderValue::from_static("Basic realm=\"stele\", charset=\"UTF-8\"");
-                response.headers_mut().insert(WWW_AUTHENTICATE, way);
+                // In the way in which it was tried: for a Basic one a browser opens a window of its own, which our page,
+                // with its own form, does not want.
+                let way = match scheme(request.headers()) {
+                    Scheme::Bearer(_) => "Bearer realm=\"stele\"",
+                    Scheme::None | Scheme::Basic(_) => "Basic realm=\"stele\", charset=\"UTF-8\"",
+                };
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(way));
             }
             return Ok(request.into_response(response).map_into_right_body());
         }
@@ -47,6 +55,26 @@ pub async fn guard<B: MessageBody>(
 const OPEN: [&str; 5] = ["/", "/livez", "/readyz", "/metrics", "/openapi.json"];
 /// Files of the page.
 const PAGE: &str = "/web/";
+/// Logging in.
+const SESSION: &str = "/v1/session";
+
+/// How somebody says who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme<'a> {
+    None,
+    Bearer(&'a str),
+    /// Name and password, as they are written.
+    Basic(&'a str),
+}
+
+pub fn scheme(headers: &HeaderMap) -> Scheme<'_> {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match header.and_then(|header| header.split_once(' ')) {
+        Some(("Bearer", token)) => Scheme::Bearer(token.trim()),
+        Some(("Basic", both)) => Scheme::Basic(both.trim()),
+        _ => Scheme::None,
+    }
+}
 
 /// `None`: it is open to all.
 fn admit(request: &ServiceRequest) -> Result<Option<User>, Problem> {
@@ -64,11 +92,8 @@ fn admit(request: &ServiceRequest) -> Result<Option<User>, Problem> {
             Err(no_users())
         };
     }
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let user = header.and_then(|header| whose(&front.users, header)).ok_or_else(|| {
-        Problem::new(StatusCode::UNAUTHORIZED, "no_token", "a token, or a name and a password, is needed here")
-            .next("set STELE_TOKEN to what `stele user add` or `stele user token` has printed")
-    })?;
+    let said = scheme(request.headers());
+    let user = whose(front, said).ok_or_else(|| unknown(said))?;
     let needed = needed(request.method(), meant);
     if user.role < needed {
         let (needed, has) = (needed.as_str(), user.role.as_str());
@@ -92,15 +117,29 @@ fn no_users() -> Problem {
         .next("make one with `stele user add` and name the file in `coordinator.users_file`")
 }
 
-/// The user that a header proves to be.
-fn whose(users: &Users, header: &str) -> Option<User> {
-    if let Some(token) = header.strip_prefix("Bearer ") {
-        return users.with_token(token.trim());
+/// The user that somebody proves to be.
+fn whose(front: &Front, said: Scheme) -> Option<User> {
+    let users = &front.users;
+    match said {
+        Scheme::None => None,
+        Scheme::Bearer(token) => users.with_token(token).or_else(|| front.sessions.user(token, users, Instant::now())),
+        Scheme::Basic(both) => {
+            let text = String::from_utf8(STANDARD.decode(both).ok()?).ok()?;
+            let (name, password) = text.split_once(':')?;
+            users.with_password(name, password)
+        }
     }
-    let text = STANDARD.decode(header.strip_prefix("Basic ")?.trim()).ok()?;
-    let text = String::from_utf8(text).ok()?;
-    let (name, password) = text.split_once(':')?;
-    users.named(name).filter(|user| user.secret().is_some_and(|secret| secret == Secret::of(password)))
+}
+
+/// Why that proves nothing.
+pub fn unknown(said: Scheme) -> Problem {
+    let (code, detail) = match said {
+        Scheme::None => ("no_token", "a token, or a name and a password, is needed here"),
+        Scheme::Bearer(_) => ("unknown_token", "this token is nobody's, or its session has ended"),
+        Scheme::Basic(_) => ("wrong_password", "the name or the password is wrong"),
+    };
+    Problem::new(StatusCode::UNAUTHORIZED, code, detail)
+        .next("set STELE_TOKEN to what `stele user add` or `stele user token` has printed, or log in on the page")
 }
 
 /// Writes of an operator; the rest is an administrator's.

@@ -20,6 +20,7 @@ mod plans;
 mod probes;
 mod problem;
 mod repeats;
+mod session;
 mod sql;
 mod tables;
 mod tablets;
@@ -31,6 +32,7 @@ pub use problem::Problem;
 
 use super::ask::Ask;
 use super::bulletin::{self, Bulletin, Bulletins};
+use super::sessions::Sessions;
 use super::statements::Engine;
 use super::tally::{Tally, TallyCell};
 use super::users::Users;
@@ -65,6 +67,7 @@ pub struct Front {
     pub metrics: PrometheusHandle,
     pub engine: Engine,
     pub users: Arc<Users>,
+    sessions: Sessions,
     bulletins: Bulletins,
     /// Of those that listen to events.
     seats: Arc<Semaphore>,
@@ -95,6 +98,7 @@ impl Front {
             metrics,
             engine,
             users,
+            sessions: Sessions::default(),
             bulletins,
             seats: events::seats(),
             repeats: repeats::Repeats::default(),
@@ -165,6 +169,9 @@ fn routes(config: &mut ServiceConfig) {
         .service(drains::node_progress)
         .service(drains::disk_progress)
         .service(drains::certificate)
+        .service(session::show)
+        .service(session::open)
+        .service(session::close)
         .service(sql::run)
         .service(events::stream)
         .service(events::recent)

@@ -1,7 +1,6 @@
 //! The HTTP face over a whole house with a store in memory and agents that are only their words.
 
 use super::*;
-use crate::front::users::{Role, User};
 use crate::store::memory::MemoryStore;
 use crate::testing::{WordyAgent, hello};
 use crate::wiring::{self, House};
@@ -11,6 +10,8 @@ use serde_json::{Value, json};
 use stele_common::config::RepairKnobs;
 use stele_common::{BootId, Epoch, Version};
 use stele_coordinator_rules::{EventBody, World};
+
+mod users;
 
 struct Scene {
     house: House,
@@ -418,58 +419,4 @@ async fn idempotency() {
     let Err(refused) = actix_web::test::try_call_service(&app, lease("a", 30)).await else { panic!("not refused") };
     assert_eq!(refused.as_response_error().status_code(), StatusCode::UNPROCESSABLE_ENTITY);
     scene.house.close().await;
-}
-
-/// With users, nothing under `/v1` is open, however its path is written, and a role is asked for what is really meant.
-#[actix_rt::test]
-async fn no_way_around_the_guard() {
-    let scene = Scene::new(0).await;
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("users.toml");
-    let token = stele_common::Digest::of(b"").to_string();
-    let user = User::new("op", Role::Operator).with_token(&token);
-    let digest = user.token.clone().unwrap();
-    std::fs::write(&file, format!("[[user]]\nname = 'op'\nrole = 'operator'\ntoken = '{digest}'\n")).unwrap();
-    let users = Users::open(Some(file)).map(Arc::new).unwrap();
-    let metrics = crate::telemetry::metrics_handle();
-    let front = Data::new(Front::new(scene.house.ask.clone(), metrics, users));
-    let app = init_service(app(front)).await;
-    let refused = [
-        (Method::GET, "/v1/tables", false, StatusCode::UNAUTHORIZED),
-        (Method::GET, "/%761/tables", false, StatusCode::UNAUTHORIZED),
-        (Method::GET, "/v%31/tables", false, StatusCode::UNAUTHORIZED),
-        (Method::GET, "/v1/tables", true, StatusCode::OK),
-        (Method::PUT, "/v1/level", true, StatusCode::FORBIDDEN),
-        (Method::PUT, "/v1/%6Cevel", true, StatusCode::FORBIDDEN),
-        (Method::PUT, "/%761/lev%65l", true, StatusCode::FORBIDDEN),
-        (Method::GET, "/livez", false, StatusCode::OK),
-        (Method::GET, "/", false, StatusCode::OK),
-        (Method::GET, "/openapi.json", false, StatusCode::OK),
-        (Method::GET, "/%6Dnothing", false, StatusCode::UNAUTHORIZED),
-        (Method::GET, "/web/../v1/tables", false, StatusCode::NOT_FOUND),
-    ];
-    for (method, path, has_token, expected) in refused {
-        let mut request = TestRequest::with_uri(path).method(method.clone());
-        if has_token {
-            request = request.insert_header(("Authorization", format!("Bearer {token}")));
-        }
-        let response = call_service(&app, request.to_request()).await;
-        assert_eq!(response.status(), expected, "{method} {path} {has_token}");
-    }
-}
-
-/// Without users root needs no password, from this machine only.
-#[actix_rt::test]
-async fn an_open_house_is_open_to_this_machine() {
-    let scene = Scene::new(0).await;
-    let app = init_service(app(scene.front())).await;
-    for (peer, host, expected) in [
-        ("127.0.0.1:9", "127.0.0.1:7401", StatusCode::OK),
-        ("127.0.0.1:9", "evil.example:7401", StatusCode::UNAUTHORIZED),
-        ("192.0.2.7:9", "192.0.2.1:7401", StatusCode::UNAUTHORIZED),
-    ] {
-        let request = TestRequest::with_uri("/v1/tables").peer_addr(peer.parse().unwrap());
-        let request = request.insert_header(("Host", host)).to_request();
-        assert_eq!(call_service(&app, request).await.status(), expected, "{peer} {host}");
-    }
 }

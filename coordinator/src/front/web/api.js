@@ -1,7 +1,6 @@
 // Asking the coordinator: JSON under /v1, problems as errors that carry their code and the next step.
-// A token, if one is needed, is kept for this tab only.
 
-const TOKEN = "stele.token";
+import { headers } from "./session.js";
 
 export class Problem extends Error {
   constructor(body, status) {
@@ -12,13 +11,6 @@ export class Problem extends Error {
     this.status = status;
   }
 }
-
-export function headers(more) {
-  const token = sessionStorage.getItem(TOKEN);
-  return token ? { ...more, Authorization: `Bearer ${token}` } : { ...more };
-}
-
-export const keepToken = (token) => (token ? sessionStorage.setItem(TOKEN, token) : sessionStorage.removeItem(TOKEN));
 
 async function ask(method, path, body) {
   let answer;

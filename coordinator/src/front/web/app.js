@@ -1,14 +1,16 @@
 // Which page is shown, and when it is drawn anew: on a new address, and when the stream says that something it shows
 // has changed. One load is under way at a time; what changes meanwhile is one more load.
 
-import { get, keepToken } from "./api.js";
+import { get } from "./api.js";
 import { confirm } from "./dialog.js";
 import { h, show } from "./dom.js";
 import { lower, plural } from "./format.js";
 import { listen } from "./live.js";
 import { badge, button, empty, kindOf } from "./parts.js";
+import { begin, forget, logout, session } from "./session.js";
 import * as balance from "./pages/balance.js";
 import * as events from "./pages/events.js";
+import * as login from "./pages/login.js";
 import * as node from "./pages/node.js";
 import * as nodes from "./pages/nodes.js";
 import * as overview from "./pages/overview.js";
@@ -47,7 +49,7 @@ function route() {
 }
 
 function turn() {
-  if (location.hash === "#main") return;
+  if (location.hash === "#main" || session().role === null) return;
   here = route();
   document.title = here.page ? `${here.page.title} · Stele` : "Stele";
   main.dataset.state = "loading";
@@ -57,6 +59,7 @@ function turn() {
 }
 
 async function again() {
+  if (session().role === null) return;
   if (loading) return void (due = true);
   [loading, due] = [true, false];
   const { page, path, args } = here;
@@ -71,7 +74,7 @@ async function again() {
       main.dataset.page = path;
     }
   } catch (problem) {
-    if (problem.status === 401) await askToken();
+    if (problem.status === 401) askWho();
     else if (path === here.path) broken(problem);
   }
   frame();
@@ -89,10 +92,27 @@ function broken(problem) {
   if (problem.status === undefined) throw problem;
 }
 
-async function askToken() {
-  const asked = await confirm({ title: "This cluster wants to know who you are", content: [h("p", null, "A token is kept for this tab only.")], fields: [{ name: "token", label: "Token", type: "password" }], action: "Go on" });
-  keepToken(asked?.token ?? "");
-  due = true;
+/// Until somebody is known there is nothing to be seen.
+function askWho() {
+  forget();
+  status = null;
+  const drawForm = () => show(main, login.view(known, drawForm));
+  drawForm();
+  main.dataset.state = "login";
+  main.dataset.page = "";
+  main.querySelector("input")?.focus();
+  frame();
+}
+
+function known() {
+  show(main, empty("Loading…"));
+  turn();
+}
+
+async function leave() {
+  await logout();
+  hangUp();
+  askWho();
 }
 
 function frame() {
@@ -103,13 +123,17 @@ function frame() {
     status ? h("a", { href: "#/", id: "pill" }, badge(ill ? plural(ill, "problem") : "healthy", ill ? "bad" : "ok")) : null,
     status && status.level !== "LIVELY" ? badge(lower(status.level), kindOf(status.level)) : null,
     h("span", { class: "grow" }),
-    h("input", { class: "jump", type: "search", placeholder: "tablet, node or table   /", "aria-label": "Go to a tablet, a node or a table", onkeydown: jump }),
-    h("span", { class: `live ${isLive ? "on" : "off"}`, id: "live", title: isLive ? "Changes show by themselves" : "No connection; it is tried again" }, h("span", { class: "word" }, isLive ? "live" : "not connected")),
+    session().role === null ? null : h("input", { class: "jump", type: "search", placeholder: "tablet, node or table   /", "aria-label": "Go to a tablet, a node or a table", onkeydown: jump }),
+    session().role === null ? null : h("span", { class: `live ${isLive ? "on" : "off"}`, id: "live", title: isLive ? "Changes show by themselves" : "No connection; it is tried again" }, h("span", { class: "word" }, isLive ? "live" : "not connected")),
+    session().users && session().role !== null ? [
+      h("span", { id: "who", title: session().role === "viewer" ? "A viewer looks and changes nothing" : `Logged in as ${session().name}` }, `${session().name} · ${session().role}`),
+      button("Log out", leave, "small", { id: "leave" }),
+    ] : null,
     button(document.documentElement.dataset.theme === "dark" ? "☀" : "☾", switchTheme, "plain", { id: "theme", "aria-label": "Dark or light" }),
     button("?", help, "plain", { "aria-label": "Keys" }),
   ]);
   const first = (path) => path.split("/")[0].replace("tablets", "tables");
-  show(document.getElementById("nav"), h("div", { class: "inner" }, NAV.map(([path, text], at) =>
+  show(document.getElementById("nav"), session().role === null ? [] : h("div", { class: "inner" }, NAV.map(([path, text], at) =>
     h("a", { href: `#/${path}`, "aria-current": first(path) === first(here.path) ? "page" : null }, text, h("kbd", null, at + 1)))));
 }
 
@@ -143,7 +167,7 @@ function help() {
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.nodeName) || document.querySelector("dialog[open]")) return;
-  const deed = { "/": () => document.querySelector(".jump").focus(), t: switchTheme, r: again, "?": help }[event.key];
+  const deed = { "/": () => document.querySelector(".jump")?.focus(), t: switchTheme, r: again, "?": help }[event.key];
   const nav = NAV[Number(event.key) - 1];
   if (nav) location.hash = `#/${nav[0]}`;
   else if (deed) deed();
@@ -164,9 +188,20 @@ addEventListener("hashchange", turn);
 addEventListener("visibilitychange", () => !document.hidden && again());
 setInterval(() => !document.hidden && again(), REFRESH_MS);
 theme();
-turn();
-listen(heard, (on) => {
+here = route();
+frame();
+const hangUp = listen(heard, (on) => {
   isLive = on;
   frame();
   if (on) again();
 });
+/// A coordinator that is starting answers soon.
+async function start() {
+  try {
+    (await begin()) ? turn() : askWho();
+  } catch {
+    show(main, h("p", { class: "banner", role: "alert" }, "The coordinator does not answer; it is asked again."));
+    setTimeout(start, 1000);
+  }
+}
+start();

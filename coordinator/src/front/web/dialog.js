@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { button } from "./parts.js";
+import { session } from "./session.js";
 
 const NAME = "stele.name";
 
@@ -50,9 +51,9 @@ function input({ value = "", options, type = "text", placeholder }) {
   return select;
 }
 
-/// Who, and why: kept with what is done.
+/// Who, and why: kept with what is done. Whoever is logged in is known.
 export const who = () => [
-  { name: "owner", label: "Your name", value: localStorage.getItem(NAME) ?? "" },
+  ...(session().users ? [] : [{ name: "owner", label: "Your name", value: localStorage.getItem(NAME) ?? "" }]),
   { name: "reason", label: "Why (shown while it lasts)", value: "" },
 ];
-export const owner = (name) => name || "web";
+export const owner = (name) => (session().users ? session().name : name || "web");

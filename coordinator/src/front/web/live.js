@@ -1,16 +1,18 @@
 // The stream of what changes, read with fetch so that it can carry a token. After a break it goes on where it was.
 
-import { headers } from "./api.js";
+import { headers, session } from "./session.js";
 
 const RETRY_MS = 1000;
 const QUIET_MS = 25_000;
 
-/// `hear(kind, message)` for each message; `turned(is_on)` when the stream comes and goes.
+/// `hear(kind, message)` for each message; `turned(is_on)` when the stream comes and goes. Nothing is asked before
+/// somebody is logged in. Gives back what ends the stream that is open; another one follows it.
 export function listen(hear, turned) {
-  let last = null;
+  let last = null, abort = new AbortController();
   const again = () => setTimeout(open, RETRY_MS);
   async function open() {
-    const abort = new AbortController();
+    if (session().role === null) return again();
+    abort = new AbortController();
     let quiet = setTimeout(() => abort.abort(), QUIET_MS);
     try {
       const answer = await fetch("v1/events", { headers: headers(last ? { "Last-Event-ID": last } : {}), signal: abort.signal });
@@ -39,6 +41,7 @@ export function listen(hear, turned) {
     again();
   }
   open();
+  return () => abort.abort();
 }
 
 function parse(text) {

@@ -4,7 +4,8 @@ import { makePlan } from "../actions.js";
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, part, plural, time } from "../format.js";
-import { badge, body, button, empty, grow, head, klass, link, measure, note, pairs, panel, refusal, table, tight } from "../parts.js";
+import { badge, body, empty, grow, head, klass, link, measure, note, pairs, panel, refusal, table, tight } from "../parts.js";
+import { deed } from "../session.js";
 
 export const title = "Balance";
 export const topics = ["nodes", "tablets", "tasks", "level", "leases", "knobs"];
@@ -16,7 +17,7 @@ export async function load() {
 
 export function view({ balance, samples }) {
   return [
-    head("Balance", null, button("Plan a balance", () => makePlan({ kind: "balance" }, "balance"), "main")),
+    head("Balance", null, deed("operator", "Plan a balance", () => makePlan({ kind: "balance" }, "balance"), "main")),
     h("div", { class: "grid" }, now(balance), ...balance.media.map((of) => spread(of, samples.filter((sample) => sample.medium === of.medium)))),
     nodes(balance),
     moves(balance),

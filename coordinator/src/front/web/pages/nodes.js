@@ -4,7 +4,8 @@ import { drain as drainIt, maintain, undrain } from "../actions.js";
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, tail, time } from "../format.js";
-import { badge, body, button, empty, grow, head, klass, link, note, panel, state, table, tight, usage } from "../parts.js";
+import { badge, body, empty, grow, head, klass, link, note, panel, state, table, tight, usage } from "../parts.js";
+import { deed } from "../session.js";
 import { drain } from "./overview.js";
 
 export const title = "Nodes";
@@ -52,13 +53,13 @@ const sum = (node, name) => node.disks.filter((disk) => disk.state !== "UNAVAILA
 
 export function deeds(node, kind = "small") {
   if (node.drain) {
-    return [node.drain_progress && kind === "small" ? drain(node.drain_progress) : null, button("Undrain", () => undrain("nodes", node.id, node.host), kind)];
+    return [node.drain_progress && kind === "small" ? drain(node.drain_progress) : null, deed("operator", "Undrain", () => undrain("nodes", node.id, node.host), kind)];
   }
-  return [button("Drain", () => drainIt("nodes", node.id, node.host), kind), " ", button("Maintenance", () => maintain(node.id, node.host), kind)];
+  return [deed("operator", "Drain", () => drainIt("nodes", node.id, node.host), kind), " ", deed("operator", "Maintenance", () => maintain(node.id, node.host), kind)];
 }
 
 export function diskDeeds(node, disk) {
   const name = `${node.host} ${disk.path}`;
-  if (disk.drain) return button("Undrain", () => undrain("disks", disk.id, name), "small");
-  return node.drain || disk.state === "UNAVAILABLE" ? null : button("Drain", () => drainIt("disks", disk.id, name), "small");
+  if (disk.drain) return deed("operator", "Undrain", () => undrain("disks", disk.id, name), "small");
+  return node.drain || disk.state === "UNAVAILABLE" ? null : deed("operator", "Drain", () => drainIt("disks", disk.id, name), "small");
 }

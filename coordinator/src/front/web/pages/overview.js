@@ -4,7 +4,8 @@ import { endLease, setLevel } from "../actions.js";
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { ago, bytes, count, eta, lower, part, plural, rate, span, time } from "../format.js";
-import { badge, body, button, command, empty, grow, head, histogram, kindOf, link, note, panel, pairs, progress, state, table, tight, tile, usage } from "../parts.js";
+import { badge, body, command, empty, grow, head, histogram, kindOf, link, note, panel, pairs, progress, state, table, tight, tile, usage } from "../parts.js";
+import { deed } from "../session.js";
 
 export const title = "Overview";
 export const topics = ["health", "nodes", "tables", "tablets", "tasks", "drains", "leases", "level", "loads", "knobs"];
@@ -18,7 +19,7 @@ export async function load() {
 
 export function view({ status, nodes, running, events }) {
   return [
-    head("Overview", null, button(`Level: ${lower(status.level)}`, setLevel)),
+    head("Overview", null, deed("admin", `Level: ${lower(status.level)}`, setLevel)),
     tiles(status),
     health(status),
     h("div", { class: "grid" }, copies(status), work(status, nodes, running)),
@@ -113,7 +114,7 @@ function leases(status) {
     ["By", (lease) => lease.owner || "–"],
     ["Why", (lease) => lease.reason || "–", "wrap"],
     ["Ends in", (lease) => (lease.ends_in_ms === null ? "never" : span(lease.ends_in_ms)), "num"],
-    ["", (lease) => button("End", () => endLease(lease, leaseName(lease.on)), "small")],
+    ["", (lease) => deed("operator", "End", () => endLease(lease, leaseName(lease.on)), "small")],
   ];
   return panel("Held for a time", tight(table(columns, status.leases, (lease) => lease.id, "No maintenance, no urgency, no pause.")));
 }

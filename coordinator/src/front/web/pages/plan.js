@@ -4,7 +4,8 @@ import { applyPlan, cancelPlan, price } from "../actions.js";
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, lower, part, plural, time } from "../format.js";
-import { badge, body, button, empty, grow, head, link, note, pager, pairs, panel, state, table, tight } from "../parts.js";
+import { badge, body, empty, grow, head, link, note, pager, pairs, panel, state, table, tight } from "../parts.js";
+import { deed } from "../session.js";
 import { far, goal } from "./plans.js";
 
 export const title = "Plan";
@@ -16,8 +17,8 @@ export const load = ({ id, params }) => get(`plans/${id}`, { limit: PAGE, after:
 
 export function view(plan, { id, params }) {
   const deeds = [
-    plan.state === "READY" && plan.what.kind !== "hosts" ? button("Apply", () => applyPlan(plan), "main", { disabled: Boolean(plan.why) || !plan.price.moves }) : null,
-    plan.state === "READY" || plan.state === "RUNNING" ? button("Call off", () => cancelPlan(plan)) : null,
+    plan.state === "READY" && plan.what.kind !== "hosts" ? deed("operator", "Apply", () => applyPlan(plan), "main", { disabled: Boolean(plan.why) || !plan.price.moves }) : null,
+    plan.state === "READY" || plan.state === "RUNNING" ? deed("operator", "Call off", () => cancelPlan(plan)) : null,
   ];
   return [
     head(`Plan ${plan.id}: ${goal(plan.what)}`, link("plans", "Plans"), state(plan.state), deeds),

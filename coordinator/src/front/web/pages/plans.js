@@ -3,7 +3,8 @@
 import { makePlan } from "../actions.js";
 import { get } from "../api.js";
 import { bytes, count, eta, time } from "../format.js";
-import { button, grow, head, link, note, panel, progress, state, table, tight } from "../parts.js";
+import { grow, head, link, note, panel, progress, state, table, tight } from "../parts.js";
+import { deed } from "../session.js";
 
 export const title = "Plans";
 export const topics = ["plans"];
@@ -35,7 +36,7 @@ export function view({ plans }) {
     ["Why not", (plan) => plan.why?.detail ?? "", "wrap"],
   ];
   return [
-    head("Plans", null, button("Plan a balance", () => makePlan({ kind: "balance" }, "balance"), "main")),
+    head("Plans", null, deed("operator", "Plan a balance", () => makePlan({ kind: "balance" }, "balance"), "main")),
     panel("All plans", tight(table(columns, plans, (plan) => plan.id, "No plan has been made. A plan shows every move and its price before anything moves.")), grow(), note("newest first")),
   ];
 }

@@ -3,7 +3,8 @@
 import { repairFirst, verify } from "../actions.js";
 import { get } from "../api.js";
 import { bytes, count, plural } from "../format.js";
-import { badge, button, grow, head, link, measure, note, pairs, panel, table, tight } from "../parts.js";
+import { badge, grow, head, link, measure, note, pairs, panel, table, tight } from "../parts.js";
+import { deed } from "../session.js";
 
 export const title = "Tables";
 export const topics = ["tables", "tablets", "health"];
@@ -31,5 +32,5 @@ export function deeds(one) {
   const name = `${one.db}.${one.name}`;
   const ill = one.tablets - one.healthy;
   const found = pairs([["Tablets", count(one.tablets)], ["Not healthy", ill ? badge(count(ill), "warn") : "none: nothing would go first now"]]);
-  return [button("Repair first", () => repairFirst({ kind: "urgent", table: name }, name, found), "small"), " ", button("Verify", () => verify(name), "small")];
+  return [deed("operator", "Repair first", () => repairFirst({ kind: "urgent", table: name }, name, found), "small"), " ", deed("operator", "Verify", () => verify(name), "small")];
 }

@@ -5,6 +5,7 @@ import { get } from "../api.js";
 import { h } from "../dom.js";
 import { ago, bytes, lower, percent, span, tail, time } from "../format.js";
 import { badge, body, empty, grow, head, link, note, pairs, panel, refusal, state, table, tight } from "../parts.js";
+import { deed } from "../session.js";
 import { taskColumns } from "./tasks.js";
 
 export const title = "Tablet";
@@ -17,7 +18,7 @@ export function view(why) {
   const name = `tablet ${tablet.id}`;
   const first = () => repairFirst({ kind: "urgent_tablet", tablet: tablet.id }, name, verdict(why));
   return [
-    head(`Tablet ${tablet.id}`, [link("tables", "Tables"), " / ", link(`tables/${tablet.db}/${tablet.table}`, `${tablet.db}.${tablet.table}`)], state(tablet.status), h("button", { type: "button", onclick: first }, "Repair first")),
+    head(`Tablet ${tablet.id}`, [link("tables", "Tables"), " / ", link(`tables/${tablet.db}/${tablet.table}`, `${tablet.db}.${tablet.table}`)], state(tablet.status), deed("operator", "Repair first", first)),
     h("div", { class: "grid" }, panel("Verdict", body(verdict(why))), about(tablet)),
     replicas(tablet),
     why.task ? panel("Its task", tight(table(taskColumns, [why.task], (task) => task.tablet, ""))) : null,
