@@ -45,7 +45,7 @@ use stele_common::config::AgentConfig;
 /// Runs one agent as this process's business: logs to standard error, a panic ends the process, SIGTERM and SIGINT stop
 /// it. Blocks until then.
 pub fn run(config: AgentConfig) -> anyhow::Result<()> {
-    telemetry::log_to_stderr();
+    stele_logs::start();
     telemetry::end_on_panic();
     run_until(config, |_| {})
 }

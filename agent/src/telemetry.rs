@@ -1,12 +1,10 @@
-//! Everything that the agent shows of itself: metrics (one sentence each), logs, and what a panic does. In: nothing.
+//! Everything that the agent shows of itself: metrics (one sentence each), and what a panic does. In: nothing.
 //! Out: the Prometheus text of `/metrics`. A panic outside of a guarded job ends the process: a dead actor is worse
 //! than a restart, and every step on disk is safe to be cut off.
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::cell::Cell;
-use std::io::IsTerminal as _;
 use std::sync::{Once, OnceLock};
-use tracing_subscriber::EnvFilter;
 
 pub const BEATS: &str = "stele_agent_beats_total";
 pub const CONNECTS: &str = "stele_agent_coordinator_connects_total";
@@ -113,19 +111,6 @@ pub fn metrics() -> &'static PrometheusHandle {
         }
         handle
     })
-}
-
-/// Logs to standard error: filter from `RUST_LOG` (default info), JSON lines when `STELE_LOG_JSON` is set to anything but 0.
-pub fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
-    let json = std::env::var_os("STELE_LOG_JSON").is_some_and(|value| value != "0" && !value.is_empty());
-    // Colours are for people: not for files, and not for those who do not want them.
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let builder = builder.with_target(false).with_ansi(colours);
-    // A process that links several roles may have a subscriber already; then that one is used.
-    let set = if json { builder.json().try_init() } else { builder.try_init() };
-    drop(set);
 }
 
 thread_local! {

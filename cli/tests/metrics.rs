@@ -47,7 +47,7 @@ fn names(text: &str) -> BTreeSet<String> {
 fn what_is_counted() {
     let text = sources(&root().join("coordinator/src"));
     let mut counted = BTreeSet::new();
-    for kind in ["counter!(", "gauge!(", "histogram!("] {
+    for kind in ["counter!(", "gauge!(", "histogram!(", "page.gauge(", "page.histogram("] {
         for call in text.split(kind).skip(1) {
             let name = call.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
             counted.extend(name.map(str::to_string));
@@ -82,7 +82,7 @@ fn what_is_deployed() {
     let listed: BTreeSet<String> = coordinator().chain(agent()).map(|(name, _)| name.to_string()).collect();
     for file in ["deploy/grafana.json", "deploy/alerts.yml"] {
         for name in names(&read(file)) {
-            let base = name.strip_suffix("_bucket").unwrap_or(&name);
+            let base = ["_bucket", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
             assert!(listed.contains(base), "{file} asks for {name}, which nobody counts");
         }
     }

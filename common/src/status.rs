@@ -94,6 +94,9 @@ pub enum Priority {
 shouted!(Priority { VeryHigh => "VERY_HIGH", High => "HIGH", Normal => "NORMAL", Low => "LOW" });
 
 impl Priority {
+    /// The most urgent first.
+    pub const ALL: [Priority; 4] = [Priority::VeryHigh, Priority::High, Priority::Normal, Priority::Low];
+
     /// One step more urgent.
     pub fn up(self) -> Priority {
         match self {

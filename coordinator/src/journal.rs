@@ -2,12 +2,12 @@
 //!
 //! In: a change, with the world as it was last published. Out: lines and counters. It must never decide anything.
 
-use stele_common::{Evidence, TaskType};
+use stele_common::{Evidence, TaskType, Tick};
 use stele_coordinator_rules::world::{Outcome, Task, Work};
 use stele_coordinator_rules::{Change, Reason, World};
 
 /// The log line and the counter of a change, if it is one that people want to read of. `world` does not show it yet.
-pub fn recorded(world: &World, change: &Change) {
+pub fn recorded(world: &World, change: &Change, at: Tick) {
     use Change::*;
     match change {
         Born { cluster } => tracing::info!(cluster = %cluster, "cluster born"),
@@ -133,7 +133,7 @@ pub fn recorded(world: &World, change: &Change) {
             };
             metrics::counter!("stele_tasks_ended_total", "outcome" => end).increment(1);
             if let Some(task) = world.tasks.get(tablet).filter(|running| running.id == *task) {
-                move_ended(task, end);
+                task_ended(task, end, reason, at);
             }
             tracing::info!(tablet = %tablet, task = %task, outcome = end, reason, "task ended");
         }
@@ -189,13 +189,23 @@ pub fn recorded(world: &World, change: &Change) {
     }
 }
 
-/// The last word of a move for evenness: its copy has ended.
-fn move_ended(task: &Task, end: &'static str) {
-    if let (TaskType::Balance, Work::Clone { .. }) = (task.task_type, &task.work) {
+/// How long it took, what it copied, and why it failed.
+fn task_ended(task: &Task, end: &'static str, reason: Option<&'static str>, at: Tick) {
+    let (kind, class) = match (&task.work, task.task_type) {
+        (Work::Delete { .. }, _) => ("delete", None),
+        (Work::Clone { .. }, TaskType::Repair) => ("repair", Some("repair")),
+        (Work::Clone { .. }, TaskType::Balance) => ("balance", Some("balance")),
+    };
+    let took = at.since(task.started) as f64 / 1e3;
+    metrics::histogram!("stele_task_duration_seconds", "kind" => kind, "result" => end).record(took);
+    if let Some(reason) = reason {
+        metrics::counter!("stele_task_failures_total", "kind" => kind, "reason" => reason).increment(1);
+    }
+    if let Some(class) = class.filter(|_| reason.is_none()) {
+        metrics::counter!("stele_copy_bytes_total", "class" => class).increment(task.bytes_done);
+    }
+    if class == Some("balance") {
         metrics::counter!("stele_balance_moves_total", "outcome" => end).increment(1);
-        if end == "finished" {
-            metrics::counter!("stele_balance_bytes_total").increment(task.bytes_done);
-        }
     }
 }
 

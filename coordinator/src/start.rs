@@ -42,7 +42,7 @@ struct Ports {
 
 /// A coordinator until SIGTERM or SIGINT.
 pub fn run(config: CoordinatorConfig) -> anyhow::Result<()> {
-    telemetry::logs::start();
+    stele_logs::start();
     telemetry::end_on_panic();
     run_until(config, |_| {}, async {
         let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));

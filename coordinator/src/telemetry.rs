@@ -1,16 +1,14 @@
-//! What the coordinator says of itself: how log lines are written, the metrics with their doc sentences ([`list`]), and
-//! the panic hook. Which changes make a log line: [`crate::journal`].
+//! What the coordinator says of itself: the metrics with their doc sentences ([`list`]), and the panic hook. Which changes make a log line: [`crate::journal`].
 //!
 //! All metrics begin with `stele_`; labels are enums or stable codes, never ids. Figures of the world are set when
 //! somebody scrapes ([`crate::front::figures`]); counters are counted where things happen.
 
 pub mod list;
-pub mod logs;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::sync::OnceLock;
 use stele_common::{NodeId, OrderBody};
-use stele_coordinator_rules::{EventBody, Reason};
+use stele_coordinator_rules::{EventBody, Proposal, Reason};
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -19,6 +17,10 @@ pub fn metrics_handle() -> PrometheusHandle {
     let make = || {
         let seconds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
         let builder = PrometheusBuilder::new().set_buckets(&seconds).expect("the list of buckets is not empty");
+        // Copies take from moments to hours.
+        let long = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
+        let tasks = Matcher::Full("stele_task_duration_seconds".to_string());
+        let builder = builder.set_buckets_for_metric(tasks, &long).expect("the list of buckets is not empty");
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         // A process that hosts something else may have a recorder of its own; then ours shows nothing.
@@ -76,6 +78,17 @@ pub fn order_given(node: NodeId, order: &OrderBody) {
     };
     metrics::counter!("stele_orders_total", "kind" => kind).increment(1);
     tracing::debug!(node = %node, order = ?order, "ordered");
+}
+
+/// One word a proposal, for counting.
+pub fn proposal_kind(proposal: &Proposal) -> &'static str {
+    match proposal {
+        Proposal::Clone { .. } => "repair",
+        Proposal::Move { .. } => "balance",
+        Proposal::Turn(_) => "primary",
+        Proposal::Delete { .. } => "delete",
+        Proposal::Cancel { .. } => "cancel",
+    }
 }
 
 /// One word an event, for counting.

@@ -5,7 +5,7 @@ use crate::disk::DiskDir;
 use crate::fanout::Connect;
 use crate::load_stream::{self, BODY_QUEUE, Body, LoadError};
 use crate::net::problem::Problem;
-use crate::net::{files, peers, slow};
+use crate::net::{files, logs, peers, slow};
 use crate::shelf::OpenDisk;
 use crate::telemetry;
 use crate::wiring::Shared;
@@ -63,6 +63,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics_page))
         .route("/v1/disks", web::get().to(disks))
+        .route("/v1/log-level", web::get().to(logs::show))
+        .route("/v1/log-level", web::put().to(logs::set))
         .route("/v1/loads/{load}/tablets/{tablet}", web::put().to(load))
         .route("/v1/replicas/{replica}/manifest", web::get().to(files::manifest))
         .route("/v1/replicas/{replica}/files/{path:.*}", web::get().to(files::file))

@@ -5,6 +5,7 @@ pub mod hello;
 pub mod host;
 pub mod http;
 pub mod link;
+pub mod logs;
 pub mod peer_client;
 pub mod peer_line;
 pub mod peer_server;

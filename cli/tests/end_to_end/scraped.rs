@@ -33,9 +33,22 @@ fn metrics_and_logs() {
     cluster.ok(&["load", "d.t", source.to_str().expect("utf-8")]);
     cluster.until_whole(3);
     let text = scrape(&cluster.http);
-    for line in ["stele_leader 1", "stele_fault_margin{domain=\"hosts\"} 2", "stele_tablets{status=\"HEALTHY\"} 2"] {
+    for line in [
+        "stele_coordinator_leader 1",
+        "stele_fault_margin{domain=\"hosts\",table_class=\"HDD\"} 2",
+        "stele_tablets{health=\"HEALTHY\"} 2",
+        "stele_hosts{state=\"ALIVE\"} 3",
+        "stele_tablet_copies{count=\"3\"} 2",
+        "stele_queue_length{class=\"HIGH\"} 0",
+    ] {
         assert!(text.lines().any(|found| found == line), "no {line} in {text}");
     }
+    let (inflight, heard) = (",kind=\"inflight\"} 0", "stele_agent_heartbeat_age_seconds{host=\"host-2\",");
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("stele_disk_bytes{") && line.ends_with(inflight)).count(),
+        3
+    );
+    assert_eq!(text.lines().filter(|line| line.starts_with(heard)).count(), 1, "{text}");
     check(&text);
     check(&scrape(&cluster.agents[0].http));
 
@@ -43,4 +56,9 @@ fn metrics_and_logs() {
     assert!(cluster.ok(&["log-level", "-o", "json"]).contains("\"info,stele_coordinator=debug\""));
     let refused = cluster.stele(&["log-level", "info,=x=y"]);
     assert!(!refused.status.success(), "{refused:?}");
+    assert_eq!(cluster.ok(&["log-level", "--node", "host-2"]).trim(), "info,actix_server=warn");
+    let finer = "info,stele_agent=debug";
+    assert_eq!(cluster.ok(&["log-level", "--node", "host-2", finer]).trim(), finer);
+    assert_eq!(cluster.ok(&["log-level", "--node", "host-2"]).trim(), finer);
+    assert_ne!(cluster.ok(&["log-level", "--node", "host-1"]).trim(), finer, "the others stay as they were");
 }

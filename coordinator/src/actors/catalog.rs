@@ -186,7 +186,7 @@ impl Catalog {
 
     fn record(&mut self, change: Change, batch: &mut Batch) {
         self.dirty.note(&self.before, &change);
-        journal::recorded(&self.before, &change);
+        journal::recorded(&self.before, &change, self.clock.tick());
         batch.is_news = true;
         if let Change::TaskStarted { task } = &change {
             batch.started.push(task.clone());

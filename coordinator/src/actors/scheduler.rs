@@ -12,10 +12,10 @@ use crate::clock::Clock;
 use crate::published::{Published, Snapshots};
 use crate::telemetry;
 use actix::prelude::*;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stele_common::{TabletId, api};
+use stele_common::{Priority, TabletId, api};
 use stele_coordinator_rules::balance::moves::Scope;
 use stele_coordinator_rules::schedule::{Desk, DeskAction, DeskEvent};
 use stele_coordinator_rules::{Answer, EventBody, Proposal, Reason, explain};
@@ -92,7 +92,7 @@ impl Scheduler {
     fn propose(&mut self, ctx: &mut Context<Self>) {
         while self.in_flight < IN_FLIGHT_MAX {
             let Some(proposal) = self.waiting.pop_front() else { return };
-            let tablet = proposal.tablet();
+            let (tablet, kind) = (proposal.tablet(), telemetry::proposal_kind(&proposal));
             self.in_flight += 1;
             let (answer, answered) = oneshot::channel();
             let sent = self.catalog.send(Happened { body: EventBody::Propose(proposal), answer });
@@ -101,13 +101,13 @@ impl Scheduler {
                 scheduler.in_flight -= 1;
                 // No answer: the Catalog has ended, and the process with it.
                 if let Some(answer) = answer {
-                    scheduler.answered(tablet, answer, ctx);
+                    scheduler.answered(tablet, kind, answer, ctx);
                 }
             }));
         }
     }
 
-    fn answered(&mut self, tablet: TabletId, answer: Answer, ctx: &mut Context<Self>) {
+    fn answered(&mut self, tablet: TabletId, kind: &'static str, answer: Answer, ctx: &mut Context<Self>) {
         let answer: Result<_, Reason> = match answer {
             Answer::Started(task) => Ok(task),
             Answer::Refused(reason) => Err(reason),
@@ -125,8 +125,8 @@ impl Scheduler {
                 return self.propose(ctx);
             }
         };
-        let word = if answer.is_ok() { "started" } else { "refused" };
-        metrics::counter!("stele_proposals_total", "answer" => word).increment(1);
+        let (result, reason) = answer.as_ref().map_or_else(|reason| ("refused", reason.code()), |_| ("started", ""));
+        metrics::counter!("stele_decisions_total", "kind" => kind, "result" => result, "reason" => reason).increment(1);
         self.step(DeskEvent::Answered { tablet, answer }, ctx);
         self.round_soon(ctx);
     }
@@ -213,7 +213,12 @@ impl Handler<SumPending> for Scheduler {
 
     fn handle(&mut self, _: SumPending, _: &mut Context<Self>) -> Self::Result {
         let oldest = explain::oldest_sick(&self.desk, self.clock.tick());
-        MessageResult(Pending { tasks: self.desk.pending().count() as u64, oldest })
+        let mut by_priority: BTreeMap<Priority, u64> = BTreeMap::new();
+        self.desk.pending().for_each(|entry| *by_priority.entry(entry.urgency.now).or_default() += 1);
+        let (world, balancing) = (&self.snapshots.borrow().world, self.desk.balancing());
+        let is_busy = self.desk.moves_under_way(world) > 0 || balancing.waiting().next().is_some();
+        let idle = balancing.idle().filter(|_| !is_busy).map(Reason::code);
+        MessageResult(Pending { tasks: by_priority.values().sum(), by_priority, idle, oldest })
     }
 }
 

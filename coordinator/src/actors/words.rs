@@ -9,7 +9,7 @@ use actix::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stele_common::api::Sick;
-use stele_common::{BootId, NodeId, TabletId, ToAgent, api};
+use stele_common::{BootId, NodeId, Priority, TabletId, ToAgent, api};
 use stele_coordinator_rules::balance::moves::Scope;
 use stele_coordinator_rules::balance::selection::Selection;
 use stele_coordinator_rules::checkup::Verdict;
@@ -175,6 +175,9 @@ pub struct SumPending;
 #[derive(Clone, Debug)]
 pub struct Pending {
     pub tasks: u64,
+    pub by_priority: BTreeMap<Priority, u64>,
+    /// Why balance does nothing, if it does nothing.
+    pub idle: Option<&'static str>,
     /// The tablet that has been ill for longest.
     pub oldest: Option<Sick>,
 }

@@ -1,5 +1,7 @@
 //! Gauges of the world, set when somebody scrapes. In: a snapshot and its sums. Out: gauges of
-//! [`crate::telemetry::list`].
+//! [`crate::telemetry::list`]. Those whose series come and go are [`series`].
+
+pub mod series;
 
 use super::tally::Tally;
 use super::view;
@@ -12,20 +14,20 @@ use stele_common::{DiskState, Liveness, Medium, NodeId, TabletStatus, Tick};
 use stele_coordinator_rules::World;
 use stele_coordinator_rules::balance::spread::spreads;
 use stele_coordinator_rules::evacuation::progress;
-use stele_coordinator_rules::world::LeaseScope;
+use stele_coordinator_rules::world::{LeaseScope, Work};
 
 pub fn set(published: &Published, tally: &Tally, pending: &Pending, silences: &BTreeMap<NodeId, u64>, at: Tick) {
     let world = &*published.world;
     cluster(world, at);
     for status in TabletStatus::ALL {
         let tablets = tally.verdicts.get(&status).copied().unwrap_or(0);
-        metrics::gauge!("stele_tablets", "status" => status.as_str()).set(tablets as f64);
+        metrics::gauge!("stele_tablets", "health" => status.as_str()).set(tablets as f64);
     }
     // Numbers that no tablet has any more must not keep their last value.
     let most = tally.copies.keys().max().copied().unwrap_or(0).max(8);
     for copies in 0..=most {
         let tablets = tally.copies.get(&copies).copied().unwrap_or(0);
-        metrics::gauge!("stele_tablets_by_copies", "copies" => copies.to_string()).set(tablets as f64);
+        metrics::gauge!("stele_tablet_copies", "count" => copies.to_string()).set(tablets as f64);
     }
     metrics::gauge!("stele_tablets_inconsistent").set(tally.inconsistent as f64);
     metrics::gauge!("stele_tables").set(world.tables.len() as f64);
@@ -33,11 +35,8 @@ pub fn set(published: &Published, tally: &Tally, pending: &Pending, silences: &B
     metrics::gauge!("stele_tasks", "state" => "pending").set(pending.tasks as f64);
     metrics::gauge!("stele_tasks_history").set(world.history.len() as f64);
     for (medium, of) in spreads(world, at) {
-        let label = match medium {
-            Medium::Hdd => "HDD",
-            Medium::Ssd => "SSD",
-        };
-        metrics::gauge!("stele_balance_spread", "medium" => label).set(of.spread.width());
+        let label = name_of(medium);
+        metrics::gauge!("stele_balance_skew_ratio", "level" => "disk", "medium" => label).set(of.spread.width());
     }
     metrics::gauge!("stele_loads_open").set(view::loads_open(world) as f64);
     metrics::gauge!("stele_strays").set(world.strays.len() as f64);
@@ -45,25 +44,52 @@ pub fn set(published: &Published, tally: &Tally, pending: &Pending, silences: &B
     metrics::gauge!("stele_used_bytes").set(used as f64);
     metrics::gauge!("stele_capacity_bytes").set(total as f64);
     for state in PlanState::ALL {
-        let plans = world.plans.iter().filter(|plan| plan.state == state).count();
-        metrics::gauge!("stele_plans", "state" => state.as_str()).set(plans as f64);
+        let plans = || world.plans.iter().filter(|plan| plan.state == state);
+        metrics::gauge!("stele_plans", "state" => state.as_str()).set(plans().count() as f64);
+        let bytes: u64 = plans().map(|plan| plan.price.bytes).sum();
+        metrics::gauge!("stele_plan_bytes", "plan_state" => state.as_str()).set(bytes as f64);
     }
     drains(published, at);
     leases(world, at);
-    risk(world, tally, pending, silences);
+    limits(world);
+    risk(world, tally, pending, silences, at);
+}
+
+fn name_of(medium: Medium) -> &'static str {
+    match medium {
+        Medium::Hdd => "HDD",
+        Medium::Ssd => "SSD",
+    }
+}
+
+/// How fast copies may be; 0 = as fast as they can.
+fn limits(world: &World) {
+    let limits = world.knobs.copy_limits();
+    for (class, of) in [("repair", limits.repair), ("balance", limits.balance)] {
+        for (scope, rate) in [("disk", of.disk), ("host", of.node)] {
+            metrics::gauge!("stele_copy_rate_limit_bytes", "class" => class, "scope" => scope).set(rate as f64);
+        }
+    }
 }
 
 /// How near things are to going wrong.
-fn risk(world: &World, tally: &Tally, pending: &Pending, silences: &BTreeMap<NodeId, u64>) {
+fn risk(world: &World, tally: &Tally, pending: &Pending, silences: &BTreeMap<NodeId, u64>, at: Tick) {
     // The process that answers is the one that leads: there is no other yet.
-    metrics::gauge!("stele_leader").set(1.0);
-    if let Some(margin) = tally.margin.shown(world) {
-        metrics::gauge!("stele_fault_margin", "domain" => "hosts").set(f64::from(margin.hosts));
-        metrics::gauge!("stele_fault_margin", "domain" => "disks").set(f64::from(margin.disks));
-        if let Some(racks) = margin.racks {
-            metrics::gauge!("stele_fault_margin", "domain" => "racks").set(f64::from(racks));
-        }
+    metrics::gauge!("stele_coordinator_leader").set(1.0);
+    for (medium, margin) in &tally.margins {
+        let Some(margin) = margin.shown(world) else { continue };
+        let set = |domain: &'static str, more: u32| {
+            metrics::gauge!("stele_fault_margin", "domain" => domain, "table_class" => name_of(*medium))
+                .set(f64::from(more));
+        };
+        set("hosts", margin.hosts);
+        set("disks", margin.disks);
+        margin.racks.into_iter().for_each(|racks| set("racks", racks));
     }
+    let under = tally.under_copies_since.map_or(0, |since| at.since(since));
+    metrics::gauge!("stele_under_copies_oldest_seconds").set(under as f64 / 1000.0);
+    let held = world.tasks.values().filter(|task| matches!(task.work, Work::Delete { .. })).count();
+    metrics::gauge!("stele_deletes_held").set(held as f64);
     let oldest = pending.oldest.as_ref().map_or(0, |oldest| oldest.for_ms);
     metrics::gauge!("stele_ill_oldest_seconds").set(oldest as f64 / 1000.0);
     metrics::gauge!("stele_problems").set(tally.problems.len() as f64);
@@ -83,6 +109,16 @@ fn cluster(world: &World, at: Tick) {
     for liveness in [Liveness::Alive, Liveness::Silent, Liveness::Lost] {
         let nodes = world.nodes.values().filter(|node| node.liveness == liveness).count();
         metrics::gauge!("stele_nodes", "liveness" => liveness.as_str()).set(nodes as f64);
+    }
+    // A host with several agents counts as the best of them.
+    let mut hosts: BTreeMap<&str, Liveness> = BTreeMap::new();
+    for node in world.nodes.values() {
+        let known = hosts.entry(&node.host).or_insert(node.liveness);
+        *known = (*known).min(node.liveness);
+    }
+    for liveness in [Liveness::Alive, Liveness::Silent, Liveness::Lost] {
+        let hosts = hosts.values().filter(|state| **state == liveness).count();
+        metrics::gauge!("stele_hosts", "state" => liveness.as_str()).set(hosts as f64);
     }
     let states =
         [(DiskState::Online, "ONLINE"), (DiskState::Suspect, "SUSPECT"), (DiskState::Unavailable, "UNAVAILABLE")];

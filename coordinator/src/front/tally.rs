@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use stele_common::api::Problem;
-use stele_common::{ReplicaState, TableId, TabletStatus, Tick};
+use stele_common::{Medium, ReplicaState, TableId, TabletStatus, Tick};
 use stele_coordinator_rules::checkup::{self, verdict::verdict_on};
 use stele_coordinator_rules::explain::{Margin, Problems};
 use stele_coordinator_rules::world::Tablet;
@@ -24,7 +24,31 @@ pub struct Tally {
     /// Tablets whose replicas do not agree about a version, or differ from its record.
     pub inconsistent: u64,
     pub margin: Margin,
+    /// The same by the medium that tablets want.
+    pub margins: BTreeMap<Medium, Margin>,
+    /// Since when the tablet has been ill that has lacked complete copies for longest.
+    pub under_copies_since: Option<Tick>,
+    /// How long ago replicas were read in full, those that were.
+    pub read_ages: Ages,
     pub problems: Vec<Problem>,
+}
+
+/// Bounds of ages: an hour, a day, a week, two, four, twelve weeks.
+pub const AGES_S: [u64; 6] = [3_600, 86_400, 604_800, 1_209_600, 2_419_200, 7_257_600];
+
+/// Ages by the bound that they are not above; the last ones are above all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ages {
+    pub by_bound: [u64; AGES_S.len() + 1],
+    pub sum_s: u64,
+}
+
+impl Ages {
+    pub fn add(&mut self, age_s: u64) {
+        let place = AGES_S.iter().position(|bound| age_s <= *bound).unwrap_or(AGES_S.len());
+        self.by_bound[place] += 1;
+        self.sum_s = self.sum_s.saturating_add(age_s);
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +89,13 @@ impl Tally {
             let verdict = verdict_on(world, tablet, &counts, at);
             problems.add(world, tablet, &counts, verdict, at);
             tally.margin.add(world, tablet, &counts);
+            tally.margins.entry(tablet.medium).or_default().add(world, tablet, &counts);
+            if verdict.complete < tablet.wanted {
+                tally.under_copies_since = tablet.unhealthy_since.into_iter().chain(tally.under_copies_since).min();
+            }
+            for verified in tablet.replicas.iter().filter_map(|replica| replica.seen.as_ref()?.verified) {
+                tally.read_ages.add(at.since(verified) / 1_000);
+            }
             tally.inconsistent += u64::from(tablet.is_inconsistent());
             *tally.verdicts.entry(verdict.status).or_default() += 1;
             *tally.copies.entry(verdict.complete).or_default() += 1;

@@ -1,11 +1,11 @@
 //! `/v1/log-level`: how much this coordinator writes to its log, changed while it runs.
 
 use super::{Problem, body};
-use crate::telemetry::logs::{self, Stays};
 use actix_web::http::StatusCode;
 use actix_web::web::{Json, Payload};
 use actix_web::{get, put};
 use stele_common::api::LogLevel;
+use stele_logs::Stays;
 
 #[get("/v1/log-level")]
 pub async fn show() -> Result<Json<LogLevel>, Problem> {
@@ -15,12 +15,12 @@ pub async fn show() -> Result<Json<LogLevel>, Problem> {
 #[put("/v1/log-level")]
 pub async fn set(payload: Payload) -> Result<Json<LogLevel>, Problem> {
     let wish: LogLevel = body::read(payload).await?;
-    logs::set(&wish.filter).map_err(problem)?;
+    stele_logs::set(&wish.filter).map_err(problem)?;
     now()
 }
 
 fn now() -> Result<Json<LogLevel>, Problem> {
-    logs::filter().map(|filter| Json(LogLevel { filter })).ok_or_else(|| problem(Stays::NotOurs))
+    stele_logs::filter().map(|filter| Json(LogLevel { filter })).ok_or_else(|| problem(Stays::NotOurs))
 }
 
 fn problem(stays: Stays) -> Problem {

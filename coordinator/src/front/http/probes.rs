@@ -36,9 +36,11 @@ pub async fn readyz(front: Data<Front>) -> Result<Json<Value>, Problem> {
 pub async fn metrics(front: Data<Front>) -> Result<HttpResponse, Problem> {
     let (pending, silences) = (front.ask.pending().await?, front.ask.silences().await?);
     let published = front.ask.now();
-    figures::set(&published, &front.tally(&published), &pending, &silences, front.ask.clock().tick());
+    let (tally, at) = (front.tally(&published), front.ask.clock().tick());
+    figures::set(&published, &tally, &pending, &silences, at);
     let readers = events::SEATS - front.seats.available_permits();
     ::metrics::gauge!("stele_event_readers").set(readers as f64);
     front.metrics.run_upkeep();
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(front.metrics.render()))
+    let text = front.metrics.render() + &figures::series::text(&published, &tally, &pending, &silences, at);
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))
 }

@@ -91,7 +91,7 @@ fn disks_of_a_lost_node() {
     assert_eq!((shown.state, shown.cause), (DiskState::Unavailable, Some(format!("node {node} is lost"))));
     let world = std::sync::Arc::new(sample.world.clone());
     let published = Published { world, at: sample.at, wall_ms: 0, number: 1 };
-    let pending = Pending { tasks: 0, oldest: None };
+    let pending = Pending { tasks: 0, by_priority: BTreeMap::new(), idle: None, oldest: None };
     let counts = status(&published, &Tally::of(&published, sample.at), pending, sample.at).disks;
     assert_eq!((counts.online, counts.unavailable), (4, 2));
 }

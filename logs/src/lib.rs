@@ -1,8 +1,10 @@
-//! Log lines: how they are written, and how much is written, which may be changed while the process runs.
+//! Log lines of coordinator and agents: how they are written, and how much is written, which may be changed while the
+//! process runs.
 //!
 //! `RUST_LOG` says what is written at the start, `STELE_LOG_JSON=1` makes the lines JSON. In: a filter as text. Out: lines
 //! on stderr.
 
+use std::io::IsTerminal;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tracing_subscriber::EnvFilter;
 
@@ -42,7 +44,9 @@ pub fn start() {
         let set: Reload = Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()));
         lines.try_init().ok().map(|()| set)
     } else {
-        let lines = lines.with_ansi(false).with_filter_reloading();
+        // Colours are for people: not for files, and not for those who do not want them.
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let lines = lines.with_ansi(std::io::stderr().is_terminal() && !plain).with_filter_reloading();
         let handle = lines.reload_handle();
         let set: Reload = Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()));
         lines.try_init().ok().map(|()| set)
@@ -80,9 +84,9 @@ mod tests {
         start();
         // A test runner may have a log of its own.
         if filter().is_some() {
-            set("warn,stele_coordinator=debug").unwrap();
-            assert_eq!(filter().as_deref(), Some("warn,stele_coordinator=debug"));
-            assert!(tracing::enabled!(target: "stele_coordinator::actors", tracing::Level::DEBUG));
+            set("warn,stele_agent=debug").unwrap();
+            assert_eq!(filter().as_deref(), Some("warn,stele_agent=debug"));
+            assert!(tracing::enabled!(target: "stele_agent::actors", tracing::Level::DEBUG));
             assert!(!tracing::enabled!(target: "elsewhere", tracing::Level::INFO));
         }
     }
