@@ -20,6 +20,7 @@ mod group;
 mod help;
 mod info;
 pub(in crate::front) mod names;
+mod order;
 mod parse;
 mod proc;
 mod raw;

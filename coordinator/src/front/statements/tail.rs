@@ -3,6 +3,7 @@
 
 use super::compare::{Key, Pattern};
 use super::fault::Fault;
+use super::order::Sorting;
 use super::rows::{Cells, Column, Coming, Row, Sink, Table, Value};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -167,52 +168,28 @@ impl Tail {
     ) -> Result<(), Fault> {
         let Places { filter, order } = places;
         let mut fitting = Fitting::of(rows, filter);
-        if order.is_empty() {
-            let (mut over, mut left) = (self.offset, self.limit.unwrap_or(usize::MAX));
-            while left > 0
-                && let Some(cells) = fitting.next().await
-            {
-                if over > 0 {
-                    over -= 1;
-                } else {
-                    left -= 1;
-                    sink.row(picks.row(&*cells)).await?;
-                }
+        if !order.is_empty() {
+            let most = self.limit.map_or(usize::MAX, |limit| limit.saturating_add(self.offset));
+            let mut sorting = Sorting::by(order, most);
+            while let Some(cells) = fitting.next().await {
+                sorting.add(cells);
             }
-            return Ok(());
+            fitting = Fitting::of(Box::new(sorting.done()), None);
         }
-        for cells in self.sorted(fitting, &order).await {
-            sink.row(picks.row(&*cells)).await?;
+        let (mut over, mut left) = (self.offset, self.limit.unwrap_or(usize::MAX));
+        while left > 0
+            && let Some(cells) = fitting.next().await
+        {
+            if over > 0 {
+                over -= 1;
+            } else {
+                left -= 1;
+                sink.row(picks.row(&*cells)).await?;
+            }
         }
         Ok(())
     }
-
-    /// Of what fits, those that are asked for. No more are held than twice as many as come before the limit's end.
-    async fn sorted<'a>(&self, mut fitting: Fitting<'a>, order: &[(usize, bool)]) -> Vec<Box<dyn Cells + 'a>> {
-        const SOME: usize = 1_024;
-        let most = self.limit.map_or(usize::MAX, |limit| limit.saturating_add(self.offset));
-        let by = |a: &Keyed<'a>, b: &Keyed<'a>| {
-            let each = order.iter().zip(a.0.iter().zip(&b.0));
-            let each = each.map(|((_, descending), (a, b))| if *descending { b.cmp(a) } else { a.cmp(b) });
-            each.into_iter().find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
-        };
-        let mut kept: Vec<Keyed<'a>> = Vec::new();
-        while let Some(cells) = fitting.next().await {
-            let keys = order.iter().map(|(place, _)| Key::of(&cells.cell(*place))).collect();
-            kept.push((keys, cells));
-            if kept.len() >= most.saturating_mul(2).max(SOME) {
-                kept.sort_by(by);
-                kept.truncate(most);
-            }
-        }
-        kept.sort_by(by);
-        kept.truncate(most);
-        kept.into_iter().skip(self.offset).map(|(_, cells)| cells).collect()
-    }
 }
-
-/// A row, and what it is sorted by.
-type Keyed<'a> = (Vec<Key>, Box<dyn Cells + 'a>);
 
 pub fn place(columns: &[Column], name: &str) -> Result<usize, Fault> {
     let found = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
