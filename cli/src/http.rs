@@ -9,7 +9,7 @@ use crate::stop;
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{self, Read};
 use std::time::Duration;
-use stele_common::api::{ErrorBody, Tablets, Tasks};
+use stele_common::api::{ErrorBody, Nodes, Tables, Tablets, Tasks};
 use ureq::http::header::{AUTHORIZATION, HeaderValue};
 use ureq::http::{Request, Response};
 use ureq::middleware::{Middleware, MiddlewareNext};
@@ -41,6 +41,28 @@ impl Paged for Tablets {
 
     fn extend(&mut self, page: Tablets) {
         self.tablets.extend(page.tablets);
+        self.next = page.next;
+    }
+}
+
+impl Paged for Tables {
+    fn next(&self) -> Option<String> {
+        self.next.clone()
+    }
+
+    fn extend(&mut self, page: Tables) {
+        self.tables.extend(page.tables);
+        self.next = page.next;
+    }
+}
+
+impl Paged for Nodes {
+    fn next(&self) -> Option<String> {
+        self.next.map(|id| id.to_string())
+    }
+
+    fn extend(&mut self, page: Nodes) {
+        self.nodes.extend(page.nodes);
         self.next = page.next;
     }
 }

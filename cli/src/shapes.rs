@@ -320,10 +320,10 @@ mod tests {
             disks: vec![],
             host_figures: None,
         };
-        let text = render(&Nodes { nodes: vec![node] });
+        let text = render(&Nodes { nodes: vec![node], next: None });
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("ID"), "{text}");
         assert!(lines[1].contains("10001") && lines[1].contains("ALIVE") && lines[1].contains("40 ms"), "{text}");
-        assert!(render(&Nodes { nodes: vec![] }).contains("stele agent"));
+        assert!(render(&Nodes { nodes: vec![], next: None }).contains("stele agent"));
     }
 }

@@ -54,7 +54,7 @@ pub async fn start(
     let (own, thinkers, planner) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
 
     let catalog = Catalog::start_in_arbiter(&own.handle(), move |_| Catalog::new(clock, world, writer));
-    let balancer = Balancer::start_in_arbiter(&planner.handle(), |_| Balancer);
+    let balancer = Balancer::start_in_arbiter(&planner.handle(), |_| Balancer::default());
     let scheduler = {
         let balancer = balancer.clone().recipient();
         let (catalog, snapshots) = (catalog.clone().recipient(), snapshots.clone());

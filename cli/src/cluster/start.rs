@@ -141,7 +141,7 @@ fn wait_ready(layout: &Layout, parts: &mut [Running]) -> Result<Vec<NodeInfo>, F
             return Err(Failure::error(format!("{} ended while starting: {}", dead.name, dead.last_words()))
                 .next(format!("see {}", dead.log.display())));
         }
-        let nodes = face.get::<Nodes>("/v1/nodes", &[]).map(|nodes| nodes.nodes).unwrap_or_default();
+        let nodes = face.list::<Nodes>("/v1/nodes", &[]).map(|nodes| nodes.nodes).unwrap_or_default();
         let (alive, disks) = ready(layout, &nodes);
         progress.set_message(format!("{alive} of {} agents", layout.agents.len()));
         if alive == layout.agents.len() {

@@ -56,7 +56,7 @@ pub struct One {
 pub fn find(face: &Face, name: &str) -> Result<NodeId, Failure> {
     match name.parse() {
         Ok(id) => Ok(id),
-        Err(_) => Ok(named(face.get("/v1/nodes", &[])?, name)?.id),
+        Err(_) => Ok(named(face.list("/v1/nodes", &[])?, name)?.id),
     }
 }
 
@@ -67,7 +67,7 @@ pub fn run(global: &Global, verb: &NodeVerb) -> Outcome {
             printer.one(&face.get::<NodeReplicas>("/v1/nodes/replicas", &[])?, shapes::node_replicas)
         }),
         NodeVerb::List { replicas: false, watch } => {
-            watch.show(global, |printer| printer.list(&face.get::<Nodes>("/v1/nodes", &[])?))
+            watch.show(global, |printer| printer.list(&face.list::<Nodes>("/v1/nodes", &[])?))
         }
         NodeVerb::Show(One { node, watch }) => {
             let path = format!("/v1/nodes/{}", find(&face, node)?);

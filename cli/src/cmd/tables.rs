@@ -106,7 +106,7 @@ pub fn run(global: &Global, verb: &TableVerb) -> Outcome {
     let face = global.face();
     match verb {
         TableVerb::List(watch) => {
-            return watch.show(global, |printer| printer.list(&face.get::<Tables>("/v1/tables", &[])?));
+            return watch.show(global, |printer| printer.list(&face.list::<Tables>("/v1/tables", &[])?));
         }
         TableVerb::Show { table, watch } => {
             let table = whole(table)?;

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Nodes {
     pub nodes: Vec<NodeInfo>,
+    /// What to give as `after` for those that follow; not there at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NodeId>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

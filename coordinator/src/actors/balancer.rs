@@ -1,14 +1,28 @@
 //! Looks for moves that make hosts even. In: a snapshot and how many are wanted, from the Scheduler or a face. Out: the
 //! planner's answer.
 //!
-//! It owns nothing and decides nothing; it has an arbiter of its own, because a plan for a large house takes seconds.
+//! It decides nothing; it has an arbiter of its own, because a plan for a large house takes seconds. What a face was
+//! answered is kept for twenty times as long as it took, so that those who watch a large house hold up no balance.
 
-use super::words::SelectMoves;
+use super::words::{ForeseeMoves, SelectMoves};
 use actix::prelude::*;
-use std::time::Instant;
-use stele_coordinator_rules::balance::selection::select;
+use std::time::{Duration, Instant};
+use stele_coordinator_rules::balance::selection::{Selection, select};
 
-pub struct Balancer;
+#[derive(Default)]
+pub struct Balancer {
+    foreseen: Option<Foreseen>,
+}
+
+/// What a face was answered last.
+struct Foreseen {
+    limit: usize,
+    until: Instant,
+    answer: Selection,
+}
+
+/// Below this, every face is answered anew.
+const CHEAP: Duration = Duration::from_millis(20);
 
 impl Actor for Balancer {
     type Context = Context<Self>;
@@ -21,6 +35,25 @@ impl Handler<SelectMoves> for Balancer {
         let began = Instant::now();
         let answer = select(&published.world, &scope, limit);
         metrics::histogram!("stele_plan_seconds").record(began.elapsed().as_secs_f64());
+        MessageResult(answer)
+    }
+}
+
+impl Handler<ForeseeMoves> for Balancer {
+    type Result = MessageResult<ForeseeMoves>;
+
+    fn handle(&mut self, ForeseeMoves(select): ForeseeMoves, ctx: &mut Context<Self>) -> Self::Result {
+        let (began, limit) = (Instant::now(), select.limit);
+        if let Some(foreseen) = &self.foreseen
+            && foreseen.limit == limit
+            && began < foreseen.until
+        {
+            return MessageResult(foreseen.answer.clone());
+        }
+        let MessageResult(answer) = self.handle(select, ctx);
+        let took = began.elapsed();
+        let kept = Foreseen { limit, until: Instant::now() + took * 20, answer: answer.clone() };
+        self.foreseen = (took > CHEAP).then_some(kept);
         MessageResult(answer)
     }
 }

@@ -150,6 +150,11 @@ pub struct SelectMoves {
     pub limit: usize,
 }
 
+/// To the Balancer: the same for somebody who only looks, and may see what is some seconds old.
+#[derive(Message)]
+#[rtype(result = "Selection")]
+pub struct ForeseeMoves(pub SelectMoves);
+
 /// To the Scheduler: what balance is at.
 #[derive(Message)]
 #[rtype(result = "BalanceNow")]

@@ -4,8 +4,8 @@
 //! Requests under way at once are bounded here, because a mailbox's own bound does not hold across its senders.
 
 use crate::actors::words::{
-    BalanceNow, ExplainNode, ExplainTablet, Happened, ListBalance, ListTasks, Pending, SelectMoves, Silences,
-    SumPending, TaskFilter,
+    BalanceNow, ExplainNode, ExplainTablet, ForeseeMoves, Happened, ListBalance, ListTasks, Pending, SelectMoves,
+    Silences, SumPending, TaskFilter,
 };
 use crate::clock::Clock;
 use crate::front::near;
@@ -45,7 +45,7 @@ pub struct Ask {
     pending: Recipient<SumPending>,
     silences: Recipient<Silences>,
     balance: Recipient<ListBalance>,
-    moves: Recipient<SelectMoves>,
+    moves: Recipient<ForeseeMoves>,
     snapshots: Snapshots,
     clock: Clock,
     room: Arc<Semaphore>,
@@ -60,7 +60,7 @@ pub struct Doors {
     pub pending: Recipient<SumPending>,
     pub silences: Recipient<Silences>,
     pub balance: Recipient<ListBalance>,
-    pub moves: Recipient<SelectMoves>,
+    pub moves: Recipient<ForeseeMoves>,
 }
 
 impl Ask {
@@ -154,7 +154,7 @@ impl Ask {
 
     /// What would be moved for evenness, at most so many, whatever holds balance back now.
     pub async fn moves(&self, published: Arc<Published>, scope: Scope, limit: usize) -> Result<Selection, Sorry> {
-        self.moves.send(SelectMoves { published, scope, limit }).await.map_err(|_| Sorry::Ending)
+        self.moves.send(ForeseeMoves(SelectMoves { published, scope, limit })).await.map_err(|_| Sorry::Ending)
     }
 
     /// Milliseconds since each node's last beat; a node that was not heard in this epoch is not in it.

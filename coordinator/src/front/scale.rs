@@ -141,7 +141,7 @@ fn pages(town: &Town) -> Vec<(&'static str, Vec<String>)> {
         page("overview", &["nodes", "tasks?state=running&limit=200", "events/recent?limit=8"]),
         page("nodes", &["nodes", "balance"]),
         page("node", &[&format!("nodes/{node}"), &format!("nodes/{node}/explain")]),
-        page("tables", &["tables"]),
+        page("tables", &["tables?limit=200"]),
         page("tablets", &["tablets?limit=100", "nodes"]),
         page("tablets of a table", &["tablets?table=d.t&limit=100", "nodes", "tables/d/t"]),
         page("tablets of a node", &[&format!("tablets?node={node}&limit=100"), "nodes"]),

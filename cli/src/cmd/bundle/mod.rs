@@ -50,10 +50,10 @@ const ANSWER_MAX: u64 = 256 << 20;
 /// Names in the bundle, and what is asked of the coordinator for each.
 const ASKED: [(&str, &str); 19] = [
     ("status.json", "/v1/status"),
-    ("nodes.json", "/v1/nodes"),
+    ("nodes.json", "/v1/nodes?limit=10000"),
     ("node-replicas.json", "/v1/nodes/replicas"),
     ("disks.json", "/v1/disks"),
-    ("tables.json", "/v1/tables"),
+    ("tables.json", "/v1/tables?limit=10000"),
     ("groups.json", "/v1/groups"),
     ("tasks-running.json", "/v1/tasks?state=running&limit=1000"),
     ("tasks-pending.json", "/v1/tasks?state=pending&limit=1000"),
@@ -205,7 +205,7 @@ impl Gathered {
             self.ask(name, face, path);
         }
         self.sick(face);
-        match face.get::<Nodes>("/v1/nodes", &[]) {
+        match face.list::<Nodes>("/v1/nodes", &[]) {
             Ok(nodes) => {
                 for node in nodes.nodes {
                     let agent = face.agent_at(&node.http);

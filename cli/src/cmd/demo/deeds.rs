@@ -180,7 +180,7 @@ impl Stage {
             if gone.is_none() && is_gone() {
                 gone = Some(killed.elapsed());
             }
-            let nodes: Nodes = self.face.get("/v1/nodes", &[])?;
+            let nodes: Nodes = self.face.list("/v1/nodes", &[])?;
             let state = nodes.nodes.iter().find(|node| node.id == victim.node_id).map(|node| node.liveness);
             match state {
                 Some(state @ (Liveness::Silent | Liveness::Lost)) => {

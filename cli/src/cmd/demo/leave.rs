@@ -25,7 +25,7 @@ impl Stage {
         let progress = bar::spinner(&format!("{} comes back", agent.host));
         while began.elapsed() < STEP_WITHIN {
             stop::check()?;
-            let nodes: Nodes = self.face().get("/v1/nodes", &[])?;
+            let nodes: Nodes = self.face().list("/v1/nodes", &[])?;
             let is_back = nodes.nodes.iter().any(|node| node.id == agent.node_id && node.liveness == Liveness::Alive);
             let status: Status = self.face().get("/v1/status", &[])?;
             let is_healthy = status.verdicts.keys().all(|verdict| *verdict == TabletStatus::Healthy);

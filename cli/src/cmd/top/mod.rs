@@ -61,7 +61,7 @@ impl State {
         shown.extend(tasks("pending")?.tasks);
         Ok(State {
             status: face.get("/v1/status", &[])?,
-            nodes: face.get::<Nodes>("/v1/nodes", &[])?.nodes,
+            nodes: face.list::<Nodes>("/v1/nodes", &[])?.nodes,
             tasks: shown,
             events: events::lately(face, SHOWN_MAX)?.events,
         })

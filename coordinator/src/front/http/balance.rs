@@ -1,7 +1,7 @@
 //! `/v1/balance`: how even the hosts are, what moves, and why nothing does.
 
 use super::{Front, Problem};
-use crate::front::view::balance;
+use crate::front::view::balance::{self, Sums};
 use actix_web::get;
 use actix_web::web::{Data, Json};
 use stele_common::api::{BalanceHistory, BalanceStatus};
@@ -20,6 +20,9 @@ pub async fn history(front: Data<Front>) -> Json<BalanceHistory> {
 pub async fn show(front: Data<Front>) -> Result<Json<BalanceStatus>, Problem> {
     let now = front.ask.balance().await?;
     let published = front.ask.now();
-    let next = front.ask.moves(published.clone(), now.scope.clone(), NEXT_MAX).await?;
-    Ok(Json(balance::status(&published.world, &now, &next, front.ask.clock().tick())))
+    let at = front.ask.clock().tick();
+    // The planner looks on a thread of its own; meanwhile the sums are made on this one.
+    let next = front.ask.moves(published.clone(), now.scope.clone(), NEXT_MAX);
+    let (next, sums) = futures_util::join!(next, async { Sums::of(&published.world, at) });
+    Ok(Json(balance::status(&published.world, &now, &next?, sums)))
 }

@@ -1,6 +1,6 @@
 //! `/v1/status`, `/v1/nodes`, `/v1/disks`, `/v1/tasks`.
 
-use super::{Front, PAGE, Problem, body, drains};
+use super::{Front, PAGE, Page, Problem, body, drains, first};
 use crate::actors::words::TaskFilter;
 use crate::front::view::{self, Placements};
 use actix_web::web::{Data, Json, Path, Payload, Query};
@@ -21,16 +21,19 @@ pub async fn status(front: Data<Front>) -> Result<Json<api::Status>, Problem> {
 }
 
 #[get("/v1/nodes")]
-pub async fn nodes(front: Data<Front>) -> Result<Json<api::Nodes>, Problem> {
+pub async fn nodes(front: Data<Front>, page: Query<Page<NodeId>>) -> Result<Json<api::Nodes>, Problem> {
     let silences = front.ask.silences().await?;
     let published = front.ask.now();
     let world = &*published.world;
     let placements = Placements::of(world);
-    let nodes = world.nodes.values().map(|one| {
+    let found = world.nodes.values().filter(|one| page.after.is_none_or(|after| one.id > after));
+    let (found, is_more) = first(page.limit, found);
+    let next = found.last().filter(|_| is_more).map(|one| one.id);
+    let nodes = found.into_iter().map(|one| {
         let drain_progress = drains::at_a_glance(&front, world, Leaver::Node(one.id));
         api::NodeInfo { drain_progress, ..view::node(world, &placements, one, silences.get(&one.id).copied()) }
     });
-    Ok(Json(api::Nodes { nodes: nodes.collect() }))
+    Ok(Json(api::Nodes { nodes: nodes.collect(), next }))
 }
 
 /// Stands before [`node`]: no id is called so.

@@ -85,6 +85,12 @@ struct Page<T> {
     after: Option<T>,
 }
 
+/// The first of what was found, and whether more follow.
+fn first<T>(limit: Option<usize>, mut found: impl Iterator<Item = T>) -> (Vec<T>, bool) {
+    let page = found.by_ref().take(limit.unwrap_or(PAGE)).collect();
+    (page, found.next().is_some())
+}
+
 impl Front {
     /// Begins to keep the bulletin, too; it ends with the snapshots.
     pub fn new(ask: Ask, metrics: PrometheusHandle, users: Arc<Users>) -> Front {

@@ -1,9 +1,9 @@
 //! `/v1/tables`.
 
-use super::{Front, Problem, body};
+use super::{Front, Page, Problem, body, first};
 use crate::front::ask::Sorry;
 use crate::front::{near, view};
-use actix_web::web::{Data, Json, Path, Payload};
+use actix_web::web::{Data, Json, Path, Payload, Query};
 use actix_web::{delete, get, patch, post};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -15,12 +15,17 @@ use stele_coordinator_rules::{Answer, EventBody, World};
 const REPORTED_WITHIN: Duration = Duration::from_secs(10);
 
 #[get("/v1/tables")]
-pub async fn list(front: Data<Front>) -> Result<Json<api::Tables>, Problem> {
+pub async fn list(front: Data<Front>, page: Query<Page<String>>) -> Result<Json<api::Tables>, Problem> {
     let published = front.ask.now();
     let tally = front.tally(&published);
-    let mut tables: Vec<_> = published.world.tables.values().map(|table| view::table(table, &tally)).collect();
-    tables.sort_by(|a, b| (&a.db, &a.name).cmp(&(&b.db, &b.name)));
-    Ok(Json(api::Tables { tables }))
+    let after = page.after.as_deref().map(|after| after.split_once('.').unwrap_or((after, "")));
+    let mut found: Vec<_> = published.world.tables.values().map(|table| ((&*table.db, &*table.name), table)).collect();
+    found.retain(|(name, _)| after.is_none_or(|after| *name > after));
+    found.sort_unstable_by_key(|(name, _)| *name);
+    let (found, is_more) = first(page.limit, found.into_iter());
+    let next = found.last().filter(|_| is_more).map(|((db, name), _)| format!("{db}.{name}"));
+    let tables = found.into_iter().map(|(_, table)| view::table(table, &tally)).collect();
+    Ok(Json(api::Tables { tables, next }))
 }
 
 #[post("/v1/tables")]

@@ -1,12 +1,13 @@
 //! `/v1/tablets`.
 
-use super::{Front, PAGE, Problem, body, tables};
+use super::{Front, Problem, body, first, tables};
 use crate::front::view;
 use actix_web::web::{Data, Json, Path, Payload, Query};
 use actix_web::{get, post};
 use serde::Deserialize;
+use stele_common::near::{did_you_mean, nearest};
 use stele_common::{DiskId, NodeId, ReplicaId, TabletId, TabletStatus, Tick, api};
-use stele_coordinator_rules::world::{Replica, Tablet};
+use stele_coordinator_rules::world::{Partition, Replica, Table, Tablet};
 use stele_coordinator_rules::{EventBody, World, checkup, explain as law};
 
 /// Which tablets; what is not given does not restrict.
@@ -40,15 +41,15 @@ pub async fn list(front: Data<Front>, filter: Query<Filter>) -> Result<Json<api:
     let published = front.ask.now();
     let at = front.ask.clock().tick();
     let world = &*published.world;
-    let limit = filter.limit.unwrap_or(PAGE);
     let ids: Box<dyn Iterator<Item = TabletId>> = match &filter.table {
         Some(full) => {
             let (db, name) =
                 full.split_once('.').ok_or_else(|| Problem::bad_request("`table` is of the form db.table"))?;
             let table = view::find_table(world, db, name).ok_or_else(|| tables::absent(world, db, name))?;
-            let partitions = table.partitions.iter();
-            let partitions = partitions.filter(|p| filter.partition.as_ref().is_none_or(|name| *name == p.name));
-            let mut ids: Vec<TabletId> = partitions.flat_map(|partition| partition.tablets.iter().copied()).collect();
+            let mut ids: Vec<TabletId> = match &filter.partition {
+                Some(name) => partition(table, name)?.tablets.to_vec(),
+                None => table.partitions.iter().flat_map(|partition| partition.tablets.iter().copied()).collect(),
+            };
             ids.sort_unstable();
             Box::new(ids.into_iter().filter(|id| filter.after.is_none_or(|after| *id > after)))
         }
@@ -59,10 +60,19 @@ pub async fn list(front: Data<Front>, filter: Query<Filter>) -> Result<Json<api:
         }
     };
     let found = ids.filter_map(|id| world.tablets.get(id)).filter(|tablet| filter.fits(world, tablet, at));
-    let mut found = found.take(limit.saturating_add(1));
-    let tablets: Vec<_> = found.by_ref().take(limit).map(|tablet| law::tablet_info(world, tablet, at)).collect();
-    let next = found.next().and(tablets.last()).map(|last| last.id);
+    let (found, is_more) = first(filter.limit, found);
+    let next = found.last().filter(|_| is_more).map(|last| last.id);
+    let tablets = found.into_iter().map(|tablet| law::tablet_info(world, tablet, at)).collect();
     Ok(Json(api::Tablets { tablets, next }))
+}
+
+fn partition<'a>(table: &'a Table, name: &str) -> Result<&'a Partition, Problem> {
+    table.partitions.iter().find(|partition| partition.name == name).ok_or_else(|| {
+        let names: Vec<&str> = table.partitions.iter().map(|partition| &*partition.name).collect();
+        Problem::not_found("no_such_partition", format!("table {}.{} has no partition {name}", table.db, table.name))
+            .next(format!("it has {}", names.join(", ")))
+            .maybe_next(nearest(name, names).map(did_you_mean))
+    })
 }
 
 #[get("/v1/tablets/{id}")]

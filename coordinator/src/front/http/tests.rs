@@ -384,12 +384,32 @@ async fn pages() {
         let (_, last) = scene.get(&format!("/v1/tablets?limit=1&after={}{filter}", first["next"])).await;
         assert_eq!((&last["tablets"][0]["id"], last.get("next")), (&all["tablets"][1]["id"], None), "{last}");
     }
+    let (status, absent) = scene.get("/v1/tablets?table=d.t&partition=p1").await;
+    assert_eq!((status, &absent["code"]), (StatusCode::NOT_FOUND, &json!("no_such_partition")), "{absent}");
+    assert_eq!(absent["next"], "did you mean p0?", "{absent}");
+    let (_, absent) = scene.get("/v1/tablets?table=d.t&partition=NOPE").await;
+    assert_eq!(absent["next"], "it has p0", "{absent}");
     let node = scene.agents[0].node;
     let (_, here) = scene.get(&format!("/v1/tablets?node={node}&disk={}", scene.agents[0].disk)).await;
     assert_eq!(here["tablets"].as_array().map(Vec::len), Some(2), "{here}");
     let (_, nowhere) = scene.get(&format!("/v1/tablets?node={node}&disk={}", scene.agents[1].disk)).await;
     assert_eq!(nowhere, json!({"tablets": []}));
     assert_eq!(scene.get("/v1/tasks?state=history&limit=0").await.1, json!({"tasks": []}));
+    let another = json!({"db": "d", "name": "s", "replication": 3, "buckets": 1});
+    scene.tell(EventBody::CreateTable(serde_json::from_value(another).unwrap())).await;
+    for (list, next) in [("nodes", "id"), ("tables", "name")] {
+        let (_, all) = scene.get(&format!("/v1/{list}")).await;
+        let all = all[list].as_array().expect("a list").clone();
+        let (mut seen, mut after) = (Vec::new(), String::new());
+        loop {
+            let (_, page) = scene.get(&format!("/v1/{list}?limit=1{after}")).await;
+            seen.extend(page[list].as_array().expect("a list").clone());
+            let Some(last) = page.get("next") else { break };
+            assert!(last == &page[list][0][next] || last == "d.s", "{page}");
+            after = format!("&after={}", last.to_string().trim_matches('"'));
+        }
+        assert!(all.len() > 1 && seen == all, "{list}: {seen:?}");
+    }
     scene.house.close().await;
 }
 

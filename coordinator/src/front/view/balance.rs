@@ -14,7 +14,22 @@ use stele_coordinator_rules::balance::spread::{Of, spreads};
 use stele_coordinator_rules::world::Group;
 use stele_coordinator_rules::{Reason, World, colocation};
 
-pub fn status(world: &World, now: &BalanceNow, next: &Selection, at: Tick) -> BalanceStatus {
+/// What takes a look at everything, but no planner.
+pub struct Sums {
+    media: Vec<MediumSpread>,
+    nodes: Vec<NodeBalance>,
+    groups: Vec<GroupBalance>,
+}
+
+impl Sums {
+    pub fn of(world: &World, at: Tick) -> Sums {
+        let groups = world.groups.values().map(|group| group_balance(world, group, at)).collect();
+        Sums { media: media(world, at), nodes: nodes(world), groups }
+    }
+}
+
+pub fn status(world: &World, now: &BalanceNow, next: &Selection, sums: Sums) -> BalanceStatus {
+    let Sums { media, nodes, groups } = sums;
     let Operations { move_pri, copy_pri, copy_sec } = next.operations;
     BalanceStatus {
         operations: BalanceOperations { move_pri, copy_pri, copy_sec, total: move_pri + copy_pri + copy_sec },
@@ -23,11 +38,11 @@ pub fn status(world: &World, now: &BalanceNow, next: &Selection, at: Tick) -> Ba
         running: now.running,
         waiting: now.waiting,
         done: BalanceDone { moves: now.done.moves, bytes: now.done.bytes, failed: now.done.failed },
-        media: media(world, at),
-        nodes: nodes(world),
+        media,
+        nodes,
         next: next.moves.iter().map(|mv| move_info(world, mv)).collect(),
         next_none: next.idle.as_ref().map(Reason::refusal),
-        groups: world.groups.values().map(|group| group_balance(world, group, at)).collect(),
+        groups,
     }
 }
 

@@ -42,6 +42,18 @@ function newKey() {
 }
 
 export const get = (path, query) => ask("GET", path + queryOf(query));
+
+/// A list that comes in pages, all of it.
+export async function all(path) {
+  const list = await get(path);
+  while (list.next) {
+    const page = await get(path, { after: list.next });
+    list[path].push(...page[path]);
+    list.next = page.next;
+  }
+  return list;
+}
+
 export const post = (path, body) => ask("POST", path, body ?? {});
 export const put = (path, body) => ask("PUT", path, body);
 export const remove = (path) => ask("DELETE", path);

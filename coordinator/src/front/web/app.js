@@ -1,7 +1,7 @@
 // Which page is shown, and when it is drawn anew: on a new address, and when the stream says that something it shows
 // has changed. One load is under way at a time; what changes meanwhile is one more load.
 
-import { get } from "./api.js";
+import { all, get } from "./api.js";
 import { confirm } from "./dialog.js";
 import { h, show } from "./dom.js";
 import { lower, plural } from "./format.js";
@@ -145,7 +145,7 @@ async function jump(event) {
   place.blur();
   const [, db, name] = /^([^.\s]+)\.([^.\s]+)$/.exec(text) ?? [];
   if (db) return void (location.hash = `#/tables/${db}/${name}`);
-  const { nodes } = await get("nodes");
+  const { nodes } = await all("nodes");
   const known = nodes.find((one) => String(one.id) === text || one.host === text);
   location.hash = known ? `#/nodes/${known.id}` : /^\d+$/.test(text) ? `#/tablets/${text}` : `#/tables`;
 }

@@ -1,7 +1,7 @@
 // Nodes and their disks: how full, how busy, how they leave.
 
 import { drain as drainIt, maintain, undrain } from "../actions.js";
-import { get } from "../api.js";
+import { all, get } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, tail, time } from "../format.js";
 import { badge, body, empty, grow, head, klass, link, note, panel, state, table, tight, usage } from "../parts.js";
@@ -12,7 +12,7 @@ export const title = "Nodes";
 export const topics = ["nodes", "drains", "leases", "tablets"];
 
 export async function load() {
-  const [nodes, balance, status] = await Promise.all([get("nodes"), get("balance"), get("status")]);
+  const [nodes, balance, status] = await Promise.all([all("nodes"), get("balance"), get("status")]);
   const byHost = (a, b) => a.host.localeCompare(b.host, undefined, { numeric: true }) || a.id - b.id;
   return { nodes: nodes.nodes.sort(byHost), scores: balance.nodes, media: status.media };
 }

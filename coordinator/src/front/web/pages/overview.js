@@ -1,7 +1,7 @@
 // How the whole cluster is: what is wrong and what helps, what may still fail, what is under way.
 
 import { endLease, setLevel } from "../actions.js";
-import { get } from "../api.js";
+import { all, get } from "../api.js";
 import { h } from "../dom.js";
 import { ago, bytes, count, eta, lower, part, plural, rate, span, time } from "../format.js";
 import { badge, body, command, empty, grow, head, histogram, kindOf, link, note, panel, pairs, progress, state, table, tight, tile, usage } from "../parts.js";
@@ -12,7 +12,7 @@ export const topics = ["health", "nodes", "tables", "tablets", "tasks", "drains"
 
 export async function load() {
   const [status, nodes, tasks, events] = await Promise.all([
-    get("status"), get("nodes"), get("tasks", { state: "running", limit: 200 }), get("events/recent", { limit: 8 }),
+    get("status"), all("nodes"), get("tasks", { state: "running", limit: 200 }), get("events/recent", { limit: 8 }),
   ]);
   return { status, nodes: nodes.nodes, running: tasks, events: events.events };
 }

@@ -2,16 +2,20 @@
 
 import { repairFirst, verify } from "../actions.js";
 import { get } from "../api.js";
+import { h } from "../dom.js";
 import { bytes, count, plural } from "../format.js";
-import { badge, grow, head, link, measure, note, pairs, panel, table, tight } from "../parts.js";
+import { badge, grow, head, link, measure, note, pager, pairs, panel, table, tight } from "../parts.js";
 import { deed } from "../session.js";
 
 export const title = "Tables";
 export const topics = ["tables", "tablets", "health"];
 
-export const load = () => get("tables");
+const PAGE = 200;
 
-export function view({ tables }) {
+export const load = ({ params }) => get("tables", { limit: PAGE, after: params.get("after") });
+
+export function view({ tables, next }, { params }) {
+  const to = (after) => `#/tables${after === null ? "" : `?after=${encodeURIComponent(after)}`}`;
   const ill = (one) => one.tablets - one.healthy;
   const columns = [
     ["Table", (one) => link(`tables/${one.db}/${one.name}`, `${one.db}.${one.name}`)],
@@ -25,7 +29,7 @@ export function view({ tables }) {
     ["Bytes, one copy", (one) => bytes(one.bytes), "num"],
     ["", (one) => deeds(one)],
   ];
-  return [head("Tables"), panel("All tables", tight(table(columns, tables, (one) => one.id, "There is no table yet. Make one: stele table create shop.orders --replication 3 --buckets 16")), grow(), note(plural(tables.length, "table")))];
+  return [head("Tables"), panel("All tables", h("div", null, tight(table(columns, tables, (one) => one.id, "There is no table yet. Make one: stele table create shop.orders --replication 3 --buckets 16")), pager(tables.length, "tables", params, next, to)), grow(), note(next || params.get("after") ? "" : plural(tables.length, "table")))];
 }
 
 export function deeds(one) {

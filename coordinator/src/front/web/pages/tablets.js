@@ -1,6 +1,6 @@
 // Tablets of a table, a node or a disk: the matrix of their copies, coloured by state, page by page.
 
-import { get } from "../api.js";
+import { all, get } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, lower, plural } from "../format.js";
 import { badge, empty, grow, head, link, note, pager, pairs, panel, state, table, tight, body } from "../parts.js";
@@ -18,7 +18,7 @@ export async function load({ db, name, params }) {
   const query = Object.fromEntries(["partition", "status", "node", "disk", "after"].map((key) => [key, params.get(key)]));
   const [tablets, nodes, of] = await Promise.all([
     get("tablets", { ...named, ...query, limit: PAGE }),
-    get("nodes"),
+    all("nodes"),
     db ? get(`tables/${encodeURIComponent(db)}/${encodeURIComponent(name)}`) : null,
   ]);
   return { tablets, nodes: nodes.nodes, of };
