@@ -237,6 +237,15 @@ fn stock_clients_run_the_usual_statements() {
     assert!(manifest["files"].is_array(), "{url}: {manifest}");
     let count = ask("SELECT COUNT(*) FROM information_schema.tablets WHERE STATUS != 'HEALTHY'");
     assert_eq!(count["rows"][0][0], "4");
+    let tables =
+        ask("SELECT TABLE_NAME, TABLE_ROWS, ENGINE FROM information_schema.TABLES t WHERE t.TABLE_SCHEMA = 'd'");
+    assert_eq!(tables["rows"], serde_json::json!([["t", "12", "Stele"]]));
+    let status = ask("SHOW TABLE STATUS LIKE 't%'");
+    assert_eq!((cell(&status, 0, "Name"), cell(&status, 0, "Rows")), ("t".into(), "12".into()), "{status}");
+    let columns =
+        ask("SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.columns WHERE TABLE_NAME = 'schemata' LIMIT 2");
+    assert_eq!(columns["rows"], serde_json::json!([["CATALOG_NAME", "text"], ["SCHEMA_NAME", "text"]]));
+    assert_eq!(cell(&ask("SHOW CREATE DATABASE d"), 0, "Create Database"), "CREATE DATABASE `d`;");
     let states = ask("SELECT STATUS, COUNT(*) AS n FROM information_schema.replicas GROUP BY STATUS ORDER BY n DESC");
     let rows: Vec<_> = (0..2).map(|row| (cell(&states, row, "STATUS"), cell(&states, row, "n"))).collect();
     assert_eq!(rows, [("OK".to_string(), "8".to_string()), ("DEAD".into(), "4".into())], "{states}");

@@ -308,6 +308,18 @@ async fn statements(town: &Town) -> Vec<Cost> {
         "SELECT * FROM information_schema.decisions".into(),
         "SELECT * FROM information_schema.tables".into(),
         "SELECT * FROM information_schema.schemata".into(),
+        "SELECT * FROM information_schema.columns".into(),
+        "SHOW TABLE STATUS FROM d".into(),
+        "SHOW FULL TABLES FROM d".into(),
+        "SHOW FULL COLUMNS FROM d.t".into(),
+        "SHOW INDEX FROM d.t".into(),
+        "SHOW CREATE DATABASE d".into(),
+        "SHOW TRIGGERS FROM d".into(),
+        "SHOW PROCEDURE STATUS WHERE Db = 'd'".into(),
+        "SHOW VARIABLES WHERE Variable_name = 'language' OR Variable_name = 'wait_timeout'".into(),
+        "SHOW SESSION STATUS LIKE 'Ssl_version'".into(),
+        "SELECT @@session.auto_increment_increment AS a, @@character_set_client, @@init_connect, @@time_zone".into(),
+        "SELECT DATABASE(), USER(), CURRENT_USER, VERSION() FROM DUAL LIMIT 1".into(),
     ];
     let mut costs = Vec::new();
     for what in texts {

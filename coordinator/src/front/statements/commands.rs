@@ -3,7 +3,7 @@
 //! In: words. Out: what is wanted; nothing is looked up, and nothing is done here.
 
 use super::fault::Fault;
-use super::parse::part;
+use super::parse::{self, part};
 use super::reader::Reader;
 use super::stmt::{Admin, CreateTable, Ddl, Pairs, System};
 use sqlparser::tokenizer::Token;
@@ -40,6 +40,9 @@ pub fn system(reader: &mut Reader) -> Result<System, Fault> {
         return addresses(reader).map(System::CancelDecommission);
     }
     reader.needs("ALTER SYSTEM")?;
+    if reader.sees("CANCEL") {
+        return system(reader);
+    }
     if reader.takes("ADD") {
         backend(reader)?;
         return addresses(reader).map(System::Add);
@@ -151,8 +154,7 @@ fn alter_table(reader: &mut Reader) -> Result<Ddl, Fault> {
     reader.takes("MODIFY");
     let mut partitions = Vec::new();
     if reader.takes("PARTITION") {
-        let one = |reader: &mut Reader| reader.scalar("the name of a partition");
-        partitions = if reader.sees_token(&Token::LParen) { reader.list(one)? } else { vec![one(reader)?] };
+        partitions = parse::partitions(reader)?;
     }
     if !reader.takes("SET") {
         return reader.expected("SET, PARTITION, ADD PARTITION or DROP PARTITION");

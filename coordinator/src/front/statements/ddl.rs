@@ -204,6 +204,12 @@ pub fn show_create<'a>(moment: &Moment, session: &Session, name: &TableName) -> 
     Ok(Listed::of(&["Table", "Create Table"], vec![row]))
 }
 
+pub fn show_create_database<'a>(moment: &Moment, name: &str) -> Result<Listed<'a>, Fault> {
+    let db = names::database(moment.world(), name)?;
+    let made = format!("CREATE DATABASE `{db}`;");
+    Ok(Listed::of(&["Database", "Create Database"], vec![row![db, made]]))
+}
+
 fn statement(table: &Table) -> String {
     let mut text = format!("CREATE TABLE `{}`", table.name);
     if !table.columns.is_empty() {

@@ -51,12 +51,20 @@ impl Fault {
 
     pub fn unknown_table(world: &World, db: &str, name: &str) -> Fault {
         let full = format!("{db}.{name}");
-        let views: Vec<String> = info::names().map(|view| format!("{INFORMATION_SCHEMA}.{view}")).collect();
-        let elsewhere = || views.iter().find(|view| view.ends_with(&format!(".{}", name.to_lowercase())));
-        let view = nearest(&full, views.iter().map(String::as_str)).or_else(|| elsewhere().map(String::as_str));
-        let next = near::table(world, &full).or(view.map(did_you_mean));
+        let view = match db == INFORMATION_SCHEMA {
+            true => nearest(name, info::names()),
+            false => info::names().find(|view| view.eq_ignore_ascii_case(name)),
+        };
+        let view = view.map(|view| did_you_mean(format_args!("{INFORMATION_SCHEMA}.{view}")));
+        let next = view.or_else(|| near::table(world, &full));
         let next = next.unwrap_or_else(|| format!("see SHOW TABLES FROM `{db}`"));
         fault(1146, "42S02", format!("table '{db}.{name}' does not exist: {next}"))
+    }
+
+    /// What is asked is about tables of files.
+    pub fn view(name: &str) -> Fault {
+        let full = format!("{INFORMATION_SCHEMA}.{}", name.to_lowercase());
+        fault(1347, "HY000", format!("'{full}' is a read-only view: say DESCRIBE {full}, or SELECT from it"))
     }
 
     pub fn unknown_column<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Fault {

@@ -4,6 +4,7 @@
 use super::compare::Pattern;
 use super::fault::Fault;
 use super::format::time;
+use super::names::{COLLATION, ENGINE, INFORMATION_SCHEMA};
 use super::replica::{self, OneReplica};
 use super::rows::{Col, Column, Kind, Table as Listed, Value, col, row};
 use super::{Engine, Moment, proc};
@@ -13,13 +14,14 @@ use crate::front::view::{self, Placements};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use stele_common::api::{DiskInfo, NodeInfo, TaskInfo, TaskKind, TaskState};
-use stele_common::{DatabaseId, Digest, DiskState};
+use stele_common::{Digest, DiskState};
 use stele_coordinator_rules::checkup::{self, Verdict, count::record_of, verdict};
 use stele_coordinator_rules::evacuation::name_of;
 use stele_coordinator_rules::explain;
 use stele_coordinator_rules::world::{Node, Partition, Table, Tablet};
 
-const NAMES: [&str; 8] = ["decisions", "disks", "nodes", "replicas", "schemata", "tables", "tablets", "tasks"];
+const NAMES: [&str; 9] =
+    ["columns", "decisions", "disks", "nodes", "replicas", "schemata", "tables", "tablets", "tasks"];
 
 /// The names of the tables.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -31,6 +33,7 @@ fn columns(name: &str) -> Option<Vec<Column>> {
         Some(columns.into_iter().map(|col| col.column).collect())
     }
     match name.to_lowercase().as_str() {
+        "columns" => heads(columns_of_all()),
         "decisions" => heads(decisions()),
         "disks" => heads(disks()),
         "nodes" => heads(nodes()),
@@ -43,18 +46,23 @@ fn columns(name: &str) -> Option<Vec<Column>> {
     }
 }
 
+pub fn is_there(name: &str) -> bool {
+    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn type_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "text",
+        Kind::Whole => "bigint",
+        Kind::Real => "double",
+    }
+}
+
 /// DESCRIBE and SHOW COLUMNS.
 pub fn describe<'a>(name: &str, like: Option<&str>) -> Option<Listed<'a>> {
     let pattern = like.map(Pattern::of);
     let known = columns(name)?.into_iter().filter(|c| pattern.as_ref().is_none_or(|like| like.fits(&c.name)));
-    let rows = known.map(|column| {
-        let kind = match column.kind {
-            Kind::Text => "text",
-            Kind::Whole => "bigint",
-            Kind::Real => "double",
-        };
-        row![column.name.into_owned(), kind, "YES", "", Value::Null, ""]
-    });
+    let rows = known.map(|column| row![column.name.into_owned(), type_of(column.kind), "YES", "", Value::Null, ""]);
     Some(Listed::of(&["Field", "Type", "Null", "Key", "Default", "Extra"], rows.collect()))
 }
 
@@ -62,6 +70,16 @@ pub fn describe<'a>(name: &str, like: Option<&str>) -> Option<Listed<'a>> {
 pub async fn table<'a>(engine: &Engine, moment: &'a Moment, name: &str) -> Result<Option<Listed<'a>>, Fault> {
     let world = moment.world();
     Ok(Some(match name.to_lowercase().as_str() {
+        "columns" => {
+            let of_view = |view| {
+                columns(view).into_iter().flatten().zip(1..).map(move |(column, place)| OneColumn {
+                    view,
+                    place,
+                    column,
+                })
+            };
+            Listed::lazy(columns_of_all(), names().flat_map(of_view))
+        }
         "decisions" => Listed::lazy(decisions(), explain::history_tasks(world, moment.wall_ms)),
         "disks" => {
             let placements = Placements::of(world);
@@ -76,12 +94,18 @@ pub async fn table<'a>(engine: &Engine, moment: &'a Moment, name: &str) -> Resul
             let tablets = world.tablets.iter();
             Listed::lazy(replicas(), tablets.flat_map(|tablet| replica::of_tablet(moment, tablet)))
         }
-        "schemata" => Listed::lazy(schemata(), world.databases.iter()),
+        "schemata" => {
+            let names = std::iter::once(INFORMATION_SCHEMA).chain(world.databases.keys().map(String::as_str));
+            Listed::lazy(schemata(), names)
+        }
         "tables" => {
             let sums = &moment.tally().tables;
-            let one =
-                |table: &'a Arc<Table>| OneTable { table, sums: sums.get(&table.id).copied().unwrap_or_default() };
-            Listed::lazy(tables(), world.tables.values().map(one))
+            let view = |name| OneTable { db: INFORMATION_SCHEMA, name, of: None };
+            let one = |table: &'a Arc<Table>| {
+                let sums = sums.get(&table.id).copied().unwrap_or_default();
+                OneTable { db: &table.db, name: &table.name, of: Some((table, sums)) }
+            };
+            Listed::lazy(tables(), world.tables.values().map(one).chain(names().map(view)))
         }
         "tablets" => Listed::lazy(tablets(), world.tablets.iter().map(|tablet| OneTablet::of(moment, tablet))),
         "tasks" => Listed::lazy(tasks(), engine.ask.tasks(TaskFilter::Open).await?.into_iter()),
@@ -262,23 +286,63 @@ fn decisions() -> Vec<Col<TaskInfo>> {
 }
 
 struct OneTable<'a> {
-    table: &'a Table,
-    sums: TableTally,
+    db: &'a str,
+    name: &'a str,
+    /// None: it is one of these here.
+    of: Option<(&'a Table, TableTally)>,
 }
 
 fn tables<'a>() -> Vec<Col<OneTable<'a>>> {
     vec![
-        col("TABLE_SCHEMA", |one| one.table.db.as_str().into()),
-        col("TABLE_NAME", |one| one.table.name.as_str().into()),
-        col("TABLE_TYPE", |_| "BASE TABLE".into()),
-        col("#TABLE_ID", |one| one.table.id.0.into()),
-        col("#TABLET_NUM", |one| one.sums.tablets.into()),
-        col("#DATA_SIZE", |one| one.sums.bytes.into()),
+        col("TABLE_SCHEMA", |one| one.db.into()),
+        col("TABLE_NAME", |one| one.name.into()),
+        col("TABLE_TYPE", |one| if one.of.is_some() { "BASE TABLE" } else { "SYSTEM VIEW" }.into()),
+        col("#TABLE_ID", |one| or_null(one.of.map(|(table, _)| table.id.0))),
+        col("#TABLET_NUM", |one| or_null(one.of.map(|(_, sums)| sums.tablets))),
+        col("#DATA_SIZE", |one| or_null(one.of.map(|(_, sums)| sums.bytes))),
+        // What clients that browse look at.
+        col("TABLE_CATALOG", |_| "def".into()),
+        col("ENGINE", |one| or_null(one.of.map(|_| ENGINE))),
+        col("#TABLE_ROWS", |one| or_null(one.of.map(|(_, sums)| sums.files))),
+        col("#DATA_LENGTH", |one| or_null(one.of.map(|(_, sums)| sums.bytes))),
+        col("CREATE_TIME", |_| Value::Null),
+        col("TABLE_COLLATION", |_| COLLATION.into()),
+        col("TABLE_COMMENT", |one| one.of.map_or("", |(table, _)| table.columns.as_str()).into()),
     ]
 }
 
-fn schemata<'a>() -> Vec<Col<(&'a String, &'a DatabaseId)>> {
-    vec![col("CATALOG_NAME", |_| "def".into()), col("SCHEMA_NAME", |(name, _)| name.as_str().into())]
+fn schemata<'a>() -> Vec<Col<&'a str>> {
+    vec![
+        col("CATALOG_NAME", |_| "def".into()),
+        col("SCHEMA_NAME", |name| (*name).into()),
+        col("DEFAULT_CHARACTER_SET_NAME", |_| "utf8mb4".into()),
+        col("DEFAULT_COLLATION_NAME", |_| COLLATION.into()),
+        col("SQL_PATH", |_| Value::Null),
+    ]
+}
+
+/// A column of one of these tables; tables of files have none.
+struct OneColumn {
+    view: &'static str,
+    place: u64,
+    column: Column,
+}
+
+fn columns_of_all() -> Vec<Col<OneColumn>> {
+    vec![
+        col("TABLE_CATALOG", |_| "def".into()),
+        col("TABLE_SCHEMA", |_| INFORMATION_SCHEMA.into()),
+        col("TABLE_NAME", |one| one.view.into()),
+        col("COLUMN_NAME", |one| one.column.name.as_ref().into()),
+        col("#ORDINAL_POSITION", |one| one.place.into()),
+        col("COLUMN_DEFAULT", |_| Value::Null),
+        col("IS_NULLABLE", |_| "YES".into()),
+        col("DATA_TYPE", |one| type_of(one.column.kind).into()),
+        col("COLUMN_TYPE", |one| type_of(one.column.kind).into()),
+        col("COLUMN_KEY", |_| "".into()),
+        col("EXTRA", |_| "".into()),
+        col("COLUMN_COMMENT", |_| "".into()),
+    ]
 }
 
 #[cfg(test)]

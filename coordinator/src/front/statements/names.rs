@@ -2,11 +2,51 @@
 
 use super::compare::Pattern;
 use super::fault::Fault;
-use super::rows::{Column, Kind, Row, Table as Listed, row};
+use super::rows::{Column, Kind, Row, Table as Listed, Value, row};
 use super::stmt::TableName;
-use super::{Session, info};
+use super::{Moment, Session, info};
 use stele_coordinator_rules::World;
 use stele_coordinator_rules::world::Table;
+
+/// What clients are told that tables are made by, and how texts are compared.
+pub const ENGINE: &str = "Stele";
+pub const COLLATION: &str = "utf8mb4_general_ci";
+
+const TABLE_STATUS: &[&str] = &[
+    "Name",
+    "Engine",
+    "Version",
+    "Row_format",
+    "Rows",
+    "Avg_row_length",
+    "Data_length",
+    "Max_data_length",
+    "Index_length",
+    "Data_free",
+    "Auto_increment",
+    "Create_time",
+    "Update_time",
+    "Check_time",
+    "Collation",
+    "Checksum",
+    "Create_options",
+    "Comment",
+];
+const INDEXES: &[&str] = &[
+    "Table",
+    "Non_unique",
+    "Key_name",
+    "Seq_in_index",
+    "Column_name",
+    "Collation",
+    "Cardinality",
+    "Sub_part",
+    "Packed",
+    "Null",
+    "Index_type",
+    "Comment",
+    "Index_comment",
+];
 
 /// The read-only database of what is known about everything.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
@@ -36,6 +76,9 @@ pub fn database_of(world: &World, session: &Session, named: Option<&str>) -> Res
 /// The table that is meant.
 pub fn table<'a>(world: &'a World, session: &Session, name: &TableName) -> Result<&'a Table, Fault> {
     let db = database_of(world, session, name.db.as_deref())?;
+    if db == INFORMATION_SCHEMA && info::is_there(&name.name) {
+        return Err(Fault::view(&name.name));
+    }
     let found = world.tables.values().find(|table| table.db == db && table.name == name.name);
     found.map(|table| &**table).ok_or_else(|| Fault::unknown_table(world, &db, &name.name))
 }
@@ -66,6 +109,51 @@ pub fn tables<'a>(
         rows.iter_mut().for_each(|row| row.push(kind.into()));
     }
     Ok(Listed::whole(columns, rows.into_iter()))
+}
+
+/// As far as it means something here: `Rows` are files.
+pub fn table_status<'a>(
+    moment: &Moment,
+    session: &Session,
+    db: Option<&str>,
+    like: Option<&str>,
+) -> Result<Listed<'a>, Fault> {
+    let db = database_of(moment.world(), session, db)?;
+    let pattern = like.map(Pattern::of);
+    let fits = |table: &Table| table.db == db && pattern.as_ref().is_none_or(|pattern| pattern.fits(&table.name));
+    let mut tables: Vec<&Table> = moment.world().tables.values().map(|table| &**table).filter(|t| fits(t)).collect();
+    tables.sort_unstable_by_key(|table| &table.name);
+    let rows = tables.into_iter().map(|table| {
+        let sums = moment.tally().tables.get(&table.id).copied().unwrap_or_default();
+        let none = || Value::Null;
+        row![
+            table.name.as_str(),
+            ENGINE,
+            none(),
+            none(),
+            sums.files,
+            none(),
+            sums.bytes,
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+            COLLATION,
+            none(),
+            "",
+            table.columns.as_str(),
+        ]
+    });
+    Ok(Listed::of(TABLE_STATUS, rows.collect()))
+}
+
+/// There are none.
+pub fn indexes<'a>(world: &World, session: &Session, name: &TableName) -> Result<Listed<'a>, Fault> {
+    columns(world, session, name, None)?;
+    Ok(Listed::of(INDEXES, vec![]))
 }
 
 /// Those of `information_schema`; tables of files have none.

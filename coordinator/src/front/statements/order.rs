@@ -105,7 +105,7 @@ mod tests {
     use proptest::test_runner::{Config, RngSeed};
 
     proptest! {
-        #![proptest_config(Config { rng_seed: RngSeed::Fixed(1), cases: 60, ..Config::default() })]
+        #![proptest_config(Config { rng_seed: RngSeed::Fixed(1), cases: 16, ..Config::default() })]
 
         /// The same rows as a sort of all of them gives, which keeps what is alike in its order; and no more are held
         /// than are asked for, and a run.

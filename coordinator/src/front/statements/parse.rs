@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::group::Measure;
 use super::reader::Reader;
 use super::rows::Value;
-use super::stmt::{Fixed, Function, Item, Part, Select, Show, Stmt};
+use super::stmt::{Fixed, Function, Item, Part, Select, Show, Stmt, TableName};
 use super::tail::Tail;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -41,6 +41,10 @@ pub fn statement(tokens: Vec<TokenWithSpan>) -> Result<Stmt, Fault> {
     } else if ["BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK"].iter().any(|words| reader.takes(words)) {
         reader.rest();
         Stmt::Nothing
+    } else if ["INSERT", "REPLACE", "UPDATE", "DELETE", "TRUNCATE", "LOAD"].iter().any(|word| reader.sees(word)) {
+        return Err(Fault::syntax(
+            "tables hold files, not rows: `stele load db.table DIR` brings them in, `stele rm` takes them out",
+        ));
     } else if ["PREPARE", "EXECUTE", "DEALLOCATE"].iter().any(|word| reader.sees(word)) {
         return Err(Fault::syntax(
             "PREPARE, EXECUTE and DEALLOCATE are not typed here: drivers prepare statements by the protocol, people type \
@@ -66,6 +70,10 @@ fn show(reader: &mut Reader) -> Result<Show, Fault> {
     if reader.takes("CREATE TABLE") {
         return reader.table_name().map(Show::CreateTable);
     }
+    if reader.takes("CREATE DATABASE") || reader.takes("CREATE SCHEMA") {
+        reader.takes("IF NOT EXISTS");
+        return reader.name("the name of a database").map(Show::CreateDatabase);
+    }
     if reader.takes("PARTITIONS") {
         reader.needs("FROM")?;
         return reader.table_name().map(Show::Partitions);
@@ -76,22 +84,36 @@ fn show(reader: &mut Reader) -> Result<Show, Fault> {
     if reader.takes("DATABASES") || reader.takes("SCHEMAS") {
         return Ok(Show::Databases { like: like(reader)? });
     }
+    show_to_clients(reader)
+}
+
+/// What clients ask so that they can show a tree, or complete names.
+fn show_to_clients(reader: &mut Reader) -> Result<Show, Fault> {
+    reader.takes("EXTENDED");
     let full = reader.takes("FULL");
     if reader.takes("TABLES") {
-        let db = if reader.takes("FROM") || reader.takes("IN") {
-            Some(reader.name("the name of a database")?)
-        } else {
-            None
-        };
-        return Ok(Show::Tables { db, full, like: like(reader)? });
+        return Ok(Show::Tables { db: of_database(reader)?, full, like: like(reader)? });
+    }
+    if reader.takes("TABLE STATUS") {
+        return Ok(Show::TableStatus { db: of_database(reader)?, like: like(reader)? });
     }
     if reader.takes("COLUMNS") || reader.takes("FIELDS") {
-        reader.needs("FROM")?;
-        let mut table = reader.table_name()?;
-        if reader.takes("FROM") {
-            table.db = Some(reader.name("the name of a database")?);
+        return Ok(Show::Columns { table: of_table(reader)?, like: like(reader)? });
+    }
+    if ["INDEX", "INDEXES", "KEYS"].iter().any(|word| reader.takes(word)) {
+        return of_table(reader).map(Show::Indexes);
+    }
+    for (words, fixed) in [
+        ("TRIGGERS", Fixed::Triggers),
+        ("EVENTS", Fixed::Events),
+        ("PROCEDURE STATUS", Fixed::Routines),
+        ("FUNCTION STATUS", Fixed::Routines),
+    ] {
+        if reader.takes(words) {
+            of_database(reader)?;
+            like(reader)?;
+            return Ok(Show::Fixed(fixed));
         }
-        return Ok(Show::Columns { table, like: like(reader)? });
     }
     if reader.takes("PROCESSLIST") {
         return Ok(Show::ProcessList);
@@ -128,6 +150,21 @@ fn show(reader: &mut Reader) -> Result<Show, Fault> {
     reader.expected("what to show: PROC '...', TABLET, PARTITIONS, BACKENDS, DATABASES, TABLES, VARIABLES")
 }
 
+/// `[FROM db]`
+fn of_database(reader: &mut Reader) -> Result<Option<String>, Fault> {
+    let is_named = reader.takes("FROM") || reader.takes("IN");
+    if is_named { reader.name("the name of a database").map(Some) } else { Ok(None) }
+}
+
+/// `FROM t [FROM db]`
+fn of_table(reader: &mut Reader) -> Result<TableName, Fault> {
+    if !reader.takes("IN") {
+        reader.needs("FROM")?;
+    }
+    let table = reader.table_name()?;
+    Ok(TableName { db: of_database(reader)?.or(table.db), name: table.name })
+}
+
 fn like(reader: &mut Reader) -> Result<Option<String>, Fault> {
     if reader.takes("LIKE") { reader.text("a pattern in quotes").map(Some) } else { Ok(None) }
 }
@@ -151,9 +188,14 @@ fn admin_show(reader: &mut Reader) -> Result<Show, Fault> {
 pub(super) fn part(reader: &mut Reader) -> Result<Part, Fault> {
     let table = reader.table_name()?;
     let named = reader.takes("PARTITIONS") || reader.takes("PARTITION");
-    let one = |reader: &mut Reader| reader.scalar("the name of a partition");
-    let partitions = if named { reader.list(one)? } else { Vec::new() };
+    let partitions = if named { partitions(reader)? } else { Vec::new() };
     Ok(Part { table, partitions })
+}
+
+/// `p0` or `(p0, p1)`
+pub(super) fn partitions(reader: &mut Reader) -> Result<Vec<String>, Fault> {
+    let one = |reader: &mut Reader| reader.scalar("the name of a partition");
+    if reader.sees_token(&Token::LParen) { reader.list(one) } else { Ok(vec![one(reader)?]) }
 }
 
 fn select(reader: &mut Reader) -> Result<Select, Fault> {
@@ -162,7 +204,9 @@ fn select(reader: &mut Reader) -> Result<Select, Fault> {
     while reader.takes_token(&Token::Comma) {
         items.push(item(reader)?);
     }
-    let from = if reader.takes("FROM") { Some(reader.table_name()?) } else { None };
+    // From nowhere, as Oracle says it.
+    let is_from = !reader.takes("FROM DUAL") && reader.takes("FROM");
+    let from = if is_from { Some(reader.table_name()?) } else { None };
     if from.is_some() {
         // There is one table: whatever it is called, its columns are meant.
         alias(reader)?;
@@ -206,11 +250,22 @@ fn item(reader: &mut Reader) -> Result<Item, Fault> {
     if reader.sees_token(&Token::LParen) {
         return function(reader, &name);
     }
-    if name.eq_ignore_ascii_case("null") {
-        let alias = alias(reader)?.unwrap_or(name);
-        return Ok(Item::Literal { value: Value::Null, alias });
+    let literal = match name.to_uppercase().as_str() {
+        "NULL" => Some(Value::Null),
+        "TRUE" => Some(Value::Whole(1)),
+        "FALSE" => Some(Value::Whole(0)),
+        _ => None,
+    };
+    if let Some(value) = literal {
+        return Ok(Item::Literal { value, alias: alias(reader)?.unwrap_or(name) });
+    }
+    if name.eq_ignore_ascii_case("CURRENT_USER") {
+        return Ok(Item::Function { of: Function::User, alias: alias(reader)?.unwrap_or(name) });
     }
     while reader.takes_token(&Token::Period) {
+        if reader.takes_token(&Token::Mul) {
+            return Ok(Item::All);
+        }
         name = reader.name("a column")?;
     }
     Ok(Item::Column { name, alias: alias(reader)? })

@@ -45,6 +45,12 @@ pub enum Show {
     Tablet(u64),
     Partitions(TableName),
     CreateTable(TableName),
+    CreateDatabase(String),
+    TableStatus {
+        db: Option<String>,
+        like: Option<String>,
+    },
+    Indexes(TableName),
     Columns {
         table: TableName,
         like: Option<String>,
@@ -121,6 +127,9 @@ pub enum Fixed {
     CharacterSet,
     Plugins,
     Privileges,
+    Triggers,
+    Events,
+    Routines,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -38,6 +38,18 @@ fn as_people_write() {
     };
     assert_eq!((create.columns.as_str(), create.buckets), ("k int, v varchar (8)", Some(4)));
     assert_eq!(split("select 1; ; show tables;").unwrap().len(), 2);
+    for (sql, same) in [
+        ("ADMIN SHOW REPLICA STATUS FROM t PARTITION p0", "ADMIN SHOW REPLICA STATUS FROM t PARTITION (p0)"),
+        ("SHOW COLUMNS IN t IN d LIKE 'k%'", "SHOW FULL COLUMNS FROM d.t LIKE 'k%'"),
+        ("SHOW KEYS FROM t FROM d", "SHOW INDEX IN `d`.`t`"),
+        ("SHOW EXTENDED FULL TABLES IN d", "show full tables from d"),
+        ("SELECT DATABASE() FROM DUAL", "SELECT DATABASE()"),
+        ("SELECT v.*, v.a FROM d.v AS v", "SELECT *, a FROM d.v"),
+        ("SELECT -1, TRUE, NULL", "SELECT -1, 1 AS `TRUE`, null AS `NULL`"),
+        ("ALTER SYSTEM CANCEL DECOMMISSION BACKEND 'h:1'", "CANCEL DECOMMISSION BACKEND \"h:1\""),
+    ] {
+        assert_eq!(one(sql).unwrap(), one(same).unwrap(), "{sql}");
+    }
 }
 
 /// A fault says what was expected, what was found, and where.
@@ -53,6 +65,7 @@ fn faults_have_a_place() {
         ("SHOW BACKENDS 7", "the end of the statement, found '7'", "column 15"),
         ("DROP TABLE d.t.u", "found '.'", "column 15"),
         ("SHOW PROC '/a", "Unterminated", "column 11"),
+        ("INSERT INTO t VALUES (1)", "tables hold files", "stele load"),
         ("PREPARE s FROM 'SHOW TABLES'", "drivers prepare", "type the statement itself"),
     ] {
         let fault = one(sql).expect_err(sql);

@@ -83,6 +83,13 @@ pub fn fixed<'a>(fixed: Fixed) -> Table<'a> {
             vec![row!["utf8mb4", "UTF-8 Unicode", "utf8mb4_general_ci", 4u64]],
         ),
         Fixed::Plugins => Table::of(&["Name", "Status", "Type", "Library", "License"], vec![]),
+        Fixed::Triggers => {
+            Table::of(&["Trigger", "Event", "Table", "Statement", "Timing", "Created", "sql_mode", "Definer"], vec![])
+        }
+        Fixed::Events => Table::of(&["Db", "Name", "Definer", "Time zone", "Type", "Status"], vec![]),
+        Fixed::Routines => {
+            Table::of(&["Db", "Name", "Type", "Definer", "Modified", "Created", "Security_type", "Comment"], vec![])
+        }
         Fixed::Privileges => Table::of(&["Privilege", "Context", "Comment"], vec![]),
     }
 }
