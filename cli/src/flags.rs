@@ -8,7 +8,7 @@ use crate::table::Printer;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "Examples:
-  stele demo                                     see it lose a host, heal, and prove every byte
+  stele demo                                     see it lose a host and heal
   stele up --detach                              start a cluster on this machine
   stele table create d.t --replication 3 --buckets 16
   stele load d.t DIR && stele verify d.t

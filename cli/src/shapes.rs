@@ -265,12 +265,11 @@ fn done(task: &TaskInfo) -> String {
     }
 }
 
-pub fn place(node: Option<stele_common::NodeId>, disk: Option<stele_common::DiskId>) -> String {
-    match (node, disk) {
-        (Some(node), Some(disk)) => format!("{node}/{disk}"),
-        (Some(node), None) => node.to_string(),
-        (None, _) => "-".to_string(),
-    }
+/// A host with the disk there; a node that is not known any more is named by its id.
+pub fn place(host: Option<&String>, node: Option<stele_common::NodeId>, disk: Option<stele_common::DiskId>) -> String {
+    let Some(node) = node else { return "-".to_string() };
+    let host = host.cloned().unwrap_or_else(|| node.to_string());
+    disk.map_or(host.clone(), |disk| format!("{host}/{disk}"))
 }
 
 fn ago(seconds: u64) -> String {

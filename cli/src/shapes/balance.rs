@@ -46,8 +46,8 @@ rows!(Moves<'_>, "nothing", ["TABLET", "?TABLE", "??REPLICA", "FROM", "TO", ">BY
     mv.tablet.to_string(),
     mv.table.clone(),
     mv.replica.to_string(),
-    place(Some(mv.from_node), Some(mv.from_disk)),
-    place(Some(mv.to_node), Some(mv.to_disk)),
+    place(None, Some(mv.from_node), Some(mv.from_disk)),
+    place(None, Some(mv.to_node), Some(mv.to_disk)),
     size(mv.bytes),
     mv.why.clone(),
 ]);

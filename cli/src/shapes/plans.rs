@@ -33,7 +33,7 @@ struct Disks<'a>(&'a [DiskBytes]);
 rows!(
     Disks<'_>,
     "no disk gives or takes anything",
-    ["DISK", "HOST", "MEDIUM", ">IN", ">OUT", ">USED", ">AFTER", "PATH"],
+    ["?DISK", "HOST", "?MEDIUM", ">IN", ">OUT", ">USED", ">AFTER", "PATH"],
     0,
     |disk| [
         disk.disk.to_string(),

@@ -46,6 +46,11 @@ pub struct TaskInfo {
     pub src_disk: Option<DiskId>,
     pub dest_node: Option<NodeId>,
     pub dest_disk: Option<DiskId>,
+    /// Hosts of these nodes, as long as they are known.
+    #[serde(default)]
+    pub src_host: Option<String>,
+    #[serde(default)]
+    pub dest_host: Option<String>,
     pub replica: Option<ReplicaId>,
     pub bytes_done: u64,
     pub bytes_total: u64,

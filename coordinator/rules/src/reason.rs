@@ -174,7 +174,7 @@ pub enum Reason {
     BalanceTooEarly { in_ms: u64 },
     #[error("what held balance back is over, it looks again in {in_ms} ms")]
     BalanceLooks { in_ms: u64 },
-    #[error("repair first: {tablets} tablets are being copied or wait for it")]
+    #[error("repair first: tablets that are being copied or wait for it: {tablets}")]
     RepairsFirst { tablets: u32 },
     // balance of primaries
     #[error("primaries of every table are as even as may be")]

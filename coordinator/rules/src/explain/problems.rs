@@ -249,7 +249,7 @@ fn summary(status: TabletStatus, tablets: u64, first: &str) -> Problem {
     };
     Problem {
         code: format!("tablets_{}", status.as_str().to_lowercase()),
-        subject: format!("{tablets} tablets"),
+        subject: if tablets == 1 { "1 tablet".to_string() } else { format!("{tablets} tablets") },
         cause: format!("{status}, such as tablet {first}"),
         effect: effect.into(),
         next: format!("nothing, unless it lasts: `stele tablet explain {first}`"),

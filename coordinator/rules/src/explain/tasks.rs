@@ -43,6 +43,8 @@ pub fn pending_task(world: &World, entry: &Entry, at: Tick) -> TaskInfo {
         src_disk: None,
         dest_node: None,
         dest_disk: None,
+        src_host: None,
+        dest_host: None,
         replica: None,
         bytes_done: 0,
         bytes_total: 0,
@@ -161,6 +163,8 @@ fn task_info(world: &World, task: &Task) -> TaskInfo {
         src_disk: source.map(|(_, disk)| disk),
         dest_node: Some(node),
         dest_disk: disk,
+        src_host: source.and_then(|(node, _)| host_of(world, node)),
+        dest_host: host_of(world, node),
         replica: Some(replica),
         bytes_done: task.bytes_done,
         bytes_total: task.bytes_total,
@@ -173,6 +177,10 @@ fn task_info(world: &World, task: &Task) -> TaskInfo {
         ended: None,
         queue: None,
     }
+}
+
+fn host_of(world: &World, node: NodeId) -> Option<String> {
+    world.nodes.get(&node).map(|node| node.host.clone())
 }
 
 /// What is done first about such a verdict.

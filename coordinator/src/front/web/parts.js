@@ -65,6 +65,9 @@ function oneCommand(text) {
   return h("span", { class: "cmd" }, text, button("copy", copy, "plain", { "aria-label": `copy ${text}` }));
 }
 
+/// A text whose words in backticks are code.
+export const coded = (text) => h("span", null, text.split("`").map((piece, index) => (index % 2 ? h("code", null, piece) : piece)));
+
 const KIND = {
   HEALTHY: "ok", UNRECOVERABLE: "bad", FORCE_REDUNDANT: "bad", REPLICA_MISSING: "bad", VERSION_INCOMPLETE: "warn",
   NEED_FURTHER_REPAIR: "warn", ALIVE: "ok", SILENT: "warn", LOST: "bad", ONLINE: "ok", SUSPECT: "warn", UNAVAILABLE: "bad",
@@ -85,7 +88,7 @@ export function histogram(rows, total) {
 }
 
 /// Why something was refused, or waits.
-export const refusal = (why) => (why ? h("span", { title: why.code }, why.detail || lower(why.code)) : null);
+export const refusal = (why) => (why ? h("span", { title: why.code }, coded(why.detail || lower(why.code))) : null);
 
 /// `to(after)` makes the address of a page.
 export function pager(shown, what, params, next, to) {

@@ -28,7 +28,7 @@ function now(balance) {
   const busy = balance.running + balance.waiting > 0;
   return panel("Now", body(pairs([
     ["State", busy ? badge(`${count(balance.running)} running, ${count(balance.waiting)} waiting`, "info") : badge("idle")],
-    !busy && ["Because", balance.idle ? balance.idle.detail : "it has not looked yet"],
+    !busy && ["Because", balance.idle ? refusal(balance.idle) : "it has not looked yet"],
     ["Done in this epoch", `${plural(balance.done.moves, "move")}, ${bytes(balance.done.bytes)}; ${count(balance.done.failed)} failed`],
   ])));
 }

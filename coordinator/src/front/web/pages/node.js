@@ -2,7 +2,7 @@
 
 import { get, maybe } from "../api.js";
 import { h } from "../dom.js";
-import { bytes, count, eta, lower, plural, rate, span, tail, time } from "../format.js";
+import { bytes, count, eta, plural, rate, span, tail, time } from "../format.js";
 import { badge, body, command, empty, grow, head, link, note, pairs, panel, progress, refusal, state, table, tight, usage } from "../parts.js";
 import { deeds, diskDeeds } from "./nodes.js";
 import { taskColumns } from "./tasks.js";
@@ -48,13 +48,17 @@ function leaving(node, certificate) {
 }
 
 function about(node) {
-  const figures = node.host_figures;
-  const shown = figures ? Object.entries(figures).filter(([, value]) => typeof value !== "object") : [];
+  const of = node.host_figures;
+  const shown = of ? [
+    ["CPUs, load", `${of.cpus}, ${of.load_average_1m.toFixed(2)} over a minute`],
+    ["Memory free", `${bytes(of.memory_available)} of ${bytes(of.memory_total)}`],
+    ["Host is up for", span(of.uptime_s * 1000)],
+  ] : [];
   return panel("About", body(pairs([
     ["Id", node.id], ["Name", node.name], ["Rack, tag", `${node.rack || "no rack"}, ${node.tag}`], ["Replicas", h("a", { href: `#/tablets?node=${node.id}` }, count(node.replicas))],
     ["Last word", node.silent_ms === null ? "none since this coordinator began" : `${span(node.silent_ms)} ago`],
     ["Build", node.build], ["Peers reach it at", h("code", null, node.peer || "–")], ["Readers reach it at", h("code", null, node.http || "–")],
-    ...shown.map(([name, value]) => [lower(name), /bytes|memory/.test(name) ? bytes(value) : String(value)]),
+    ...shown,
   ])));
 }
 

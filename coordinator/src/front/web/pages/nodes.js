@@ -36,13 +36,13 @@ function list(nodes, scores) {
   const rows = nodes.flatMap((node) => [{ node }, ...node.disks.map((disk) => ({ node, disk, isSub: true }))]);
   const columns = [
     ["Node", ({ node, disk }) => (disk ? h("code", { title: disk.path }, tail(disk.path)) : h("b", null, link(`nodes/${node.id}`, node.host)))],
-    ["Id", ({ node, disk }) => (disk ?? node).id, "num"],
+    ["Id", ({ node, disk }) => (disk ?? node).id, "num minor"],
     ["State", ({ node, disk }) => (disk ? [state(disk.state), disk.drain ? [" ", state(disk.drain)] : null] : [state(node.liveness), node.drain ? [" ", state(node.drain)] : null, node.maintenance_until ? [" ", badge(`maintenance until ${time(node.maintenance_until)}`, "info")] : null])],
-    ["Rack, tag", ({ node, disk }) => (disk ? disk.medium : `${node.rack || "–"}, ${node.tag}`)],
+    ["Rack, tag", ({ node, disk }) => (disk ? disk.medium : `${node.rack || "–"}, ${node.tag}`), "minor"],
     ["Replicas", ({ node, disk }) => count((disk ?? node).replicas), "num"],
     ["Used", ({ node, disk }) => (disk ? usage(disk.used, disk.total) : usage(sum(node, "used"), sum(node, "total")))],
-    ["Slots", ({ disk }) => (disk ? `${disk.slots_used}/${disk.slots_total} + ${disk.balance_slots_used}/${disk.balance_slots_total}` : ""), "num"],
-    ["Score, class", ({ node, disk }) => (disk ? "" : scoreOf(scores, node))],
+    ["Slots", ({ disk }) => (disk ? `${disk.slots_used}/${disk.slots_total} + ${disk.balance_slots_used}/${disk.balance_slots_total}` : ""), "num minor"],
+    ["Score, class", ({ node, disk }) => (disk ? "" : scoreOf(scores, node)), "minor"],
     ["", ({ node, disk }) => (disk ? diskDeeds(node, disk) : deeds(node))],
   ];
   return panel("All nodes", tight(table(columns, rows, ({ node, disk }) => (disk ? `d${disk.id}` : `n${node.id}`), "No node has joined yet. Start an agent on a host, or a whole local cluster: stele up")),

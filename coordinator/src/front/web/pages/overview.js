@@ -4,7 +4,7 @@ import { endLease, setLevel } from "../actions.js";
 import { all, get } from "../api.js";
 import { h } from "../dom.js";
 import { ago, bytes, count, eta, lower, part, plural, rate, span, time } from "../format.js";
-import { badge, body, command, empty, grow, head, histogram, kindOf, link, note, panel, pairs, progress, state, table, tight, tile, usage } from "../parts.js";
+import { badge, body, command, empty, grow, head, histogram, kindOf, link, note, panel, pairs, progress, refusal, state, table, tight, tile, usage } from "../parts.js";
 import { deed } from "../session.js";
 
 export const title = "Overview";
@@ -90,7 +90,7 @@ function work(status, nodes, running) {
 function balance(line) {
   if (!line) return "has not looked yet";
   if (line.running + line.waiting > 0) return link("balance", `${count(line.running)} running, ${count(line.waiting)} waiting`);
-  return line.idle ? ["idle: ", line.idle.detail] : "idle";
+  return line.idle ? ["idle: ", refusal(line.idle)] : "idle";
 }
 
 const limit = (name, of) => `${name} ${of && (of.disk || of.node) ? `${of.disk ? `${bytes(of.disk)}/s a disk` : "no limit a disk"}, ${of.node ? `${bytes(of.node)}/s a node` : "no limit a node"}` : "without limit"}`;

@@ -21,7 +21,7 @@ export async function load({ db, name, params }) {
     all("nodes"),
     db ? get(`tables/${encodeURIComponent(db)}/${encodeURIComponent(name)}`) : null,
   ]);
-  return { tablets, nodes: nodes.nodes, of };
+  return { tablets, nodes: nodes.nodes.sort((a, b) => a.host.localeCompare(b.host, undefined, { numeric: true }) || a.id - b.id), of };
 }
 
 export function view({ tablets, nodes, of }, { db, name, params }) {
@@ -81,10 +81,10 @@ function matrix(tablets, nodes) {
   const hosts = wide ? nodes.map((node) => [node.host, (tablet) => onNode(tablet, node, known), "cell host"]) : [["Copies", (tablet) => listed(tablet, known), "wrap"]];
   const columns = [
     ["Tablet", (tablet) => link(`tablets/${tablet.id}`, tablet.id)],
-    ["Table", (tablet) => `${tablet.db}.${tablet.table}/${tablet.partition}`],
-    ["Bucket", (tablet) => tablet.bucket, "num"],
+    ["Table", (tablet) => `${tablet.db}.${tablet.table}/${tablet.partition}`, "minor"],
+    ["Bucket", (tablet) => tablet.bucket, "num minor"],
     ["Status", (tablet) => h("span", { title: tablet.reason }, state(tablet.status))],
-    ["Version", (tablet) => (tablet.visible_version === tablet.committed_version ? tablet.visible_version : `${tablet.visible_version} (${tablet.committed_version} committed)`), "num"],
+    ["Version", (tablet) => (tablet.visible_version === tablet.committed_version ? tablet.visible_version : `${tablet.visible_version} (${tablet.committed_version} committed)`), "num minor"],
     ...hosts,
   ];
   const shown = table(columns, tablets, (tablet) => tablet.id, "No tablet is like this.");

@@ -12,7 +12,7 @@ const TABS = [["running", "Running"], ["pending", "Pending"], ["history", "Ended
 
 export const load = ({ tab, params }) => get("tasks", { state: tab, limit: PAGE, after: params.get("after") });
 
-const place = (node, disk) => (node ? [link(`nodes/${node}`, node), disk ? `/${disk}` : ""] : "–");
+const place = (host, node, disk) => (node ? [link(`nodes/${node}`, host ?? node), disk ? `/${disk}` : ""] : "–");
 const end = (task) => {
   if (task.ended) return h("span", { title: time(task.ended) }, ago(task.ended));
   return task.state === "RUNNING" ? `${span(task.age_ms)}${task.timeout_ms ? ` of ${span(task.timeout_ms)}` : ""}` : span(task.age_ms);
@@ -26,16 +26,16 @@ function how(task) {
 
 export const taskColumns = [
   ["Tablet", (task) => link(`tablets/${task.tablet}`, task.tablet)],
-  ["Table", (task) => task.table],
+  ["Table", (task) => task.table, "minor"],
   ["Kind", (task) => [lower(task.kind) || "–", " ", task.type === "BALANCE" ? badge("balance", "info") : null]],
   ["State", (task) => state(task.state)],
   ["For", (task) => state(task.status)],
-  ["Priority", (task) => lower(task.priority)],
-  ["From", (task) => place(task.src_node, task.src_disk)],
-  ["To", (task) => place(task.dest_node, task.dest_disk)],
+  ["Priority", (task) => lower(task.priority), "minor"],
+  ["From", (task) => place(task.src_host, task.src_node, task.src_disk), "minor"],
+  ["To", (task) => place(task.dest_host, task.dest_node, task.dest_disk)],
   ["Progress", how],
   ["Age", end, "num"],
-  ["Tries failed", (task) => count(task.failures), "num"],
+  ["Tries failed", (task) => count(task.failures), "num minor"],
   ["Reason", (task) => refusal(task.reason) ?? "", "wrap"],
 ];
 
