@@ -114,6 +114,9 @@ fn create_table(reader: &mut Reader) -> Result<CreateTable, Fault> {
     let mut partitions = Vec::new();
     if reader.takes("PARTITION BY") {
         reader.takes("LIST");
+        if !reader.sees_token(&Token::LParen) {
+            return reader.expected("the names of the partitions, as (p0, p1)");
+        }
         partitions = reader.list(|reader| {
             reader.takes("PARTITION");
             reader.scalar("the name of a partition")

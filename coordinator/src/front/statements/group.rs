@@ -257,10 +257,7 @@ impl Named {
     fn of(items: &[Item]) -> Named {
         let one = |item: &Item| match item {
             Item::Column { name, alias } => (alias.clone().unwrap_or_else(|| name.clone()), name.clone()),
-            Item::Measure { measure, alias } => {
-                let name = measure.to_string();
-                (alias.clone().unwrap_or_else(|| name.clone()), name)
-            }
+            Item::Measure { measure, alias } => (alias.clone(), measure.to_string()),
             Item::All | Item::Variable { .. } | Item::Function { .. } | Item::Literal { .. } => Default::default(),
         };
         Named { items: items.iter().map(one).collect() }
@@ -346,12 +343,12 @@ mod tests {
         }
     }
 
-    /// What is counted is announced as what it is, under its alias or as it is written.
+    /// What is counted is announced as what it is, under its alias or as it was written.
     #[actix_rt::test]
     async fn announced() {
         let rows =
             asked("count( * ), sum(SIZE), AVG(SIZE), MAX(STATUS) AS m, SUM(SHARE), MIN(SIZE) FROM r").await.unwrap();
-        let columns = ["#COUNT(*)", "#SUM(SIZE)", "%AVG(SIZE)", "m", "%SUM(SHARE)", "#MIN(SIZE)"].map(Column::of);
+        let columns = ["#count(*)", "#sum(SIZE)", "%AVG(SIZE)", "m", "%SUM(SHARE)", "#MIN(SIZE)"].map(Column::of);
         assert_eq!(rows.columns, columns);
         for (name, of) in AGGREGATES {
             let measure = Measure::named(&format!("{name}(a)")).unwrap();

@@ -4,7 +4,7 @@
 use super::compare::Pattern;
 use super::fault::Fault;
 use super::format::time;
-use super::names::{COLLATION, ENGINE, INFORMATION_SCHEMA};
+use super::names::{COLLATION, ENGINE, FIELDS, FIELDS_IN_FULL, INFORMATION_SCHEMA};
 use super::replica::{self, OneReplica};
 use super::rows::{Col, Column, Kind, Table as Listed, Value, col, row};
 use super::{Engine, Moment, proc};
@@ -58,12 +58,18 @@ fn type_of(kind: Kind) -> &'static str {
     }
 }
 
-/// DESCRIBE and SHOW COLUMNS.
-pub fn describe<'a>(name: &str, like: Option<&str>) -> Option<Listed<'a>> {
+/// DESCRIBE and SHOW [FULL] COLUMNS.
+pub fn describe<'a>(name: &str, full: bool, like: Option<&str>) -> Option<Listed<'a>> {
     let pattern = like.map(Pattern::of);
     let known = columns(name)?.into_iter().filter(|c| pattern.as_ref().is_none_or(|like| like.fits(&c.name)));
-    let rows = known.map(|column| row![column.name.into_owned(), type_of(column.kind), "YES", "", Value::Null, ""]);
-    Some(Listed::of(&["Field", "Type", "Null", "Key", "Default", "Extra"], rows.collect()))
+    let rows = known.map(|Column { name, kind }| match full {
+        true => {
+            let collation = if kind == Kind::Text { COLLATION.into() } else { Value::Null };
+            row![name.into_owned(), type_of(kind), collation, "YES", "", Value::Null, "", "select", ""]
+        }
+        false => row![name.into_owned(), type_of(kind), "YES", "", Value::Null, ""],
+    });
+    Some(Listed::of(if full { FIELDS_IN_FULL } else { FIELDS }, rows.collect()))
 }
 
 /// The rows of a table; `Ok(None)`: there is no such table.
@@ -356,9 +362,14 @@ mod tests {
             let known = columns(name).unwrap();
             let distinct: std::collections::BTreeSet<_> = known.iter().map(|column| &column.name).collect();
             assert_eq!(distinct.len(), known.len(), "{name}");
-            assert_eq!(describe(name, None).unwrap().rows.count(), known.len());
+            for full in [false, true] {
+                let described = describe(name, full, None).unwrap();
+                let width = described.columns.len();
+                let last: Vec<Value> = described.rows.map(|row| row.cell(width - 1)).collect();
+                assert_eq!(last.len(), known.len(), "{name}");
+            }
         }
         assert!(columns("no_such").is_none());
-        assert_eq!(describe("NODES", Some("%ID")).unwrap().rows.count(), 1);
+        assert_eq!(describe("NODES", false, Some("%ID")).unwrap().rows.count(), 1);
     }
 }

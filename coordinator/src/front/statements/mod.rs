@@ -270,7 +270,9 @@ impl Engine {
             Show::CreateDatabase(name) => ddl::show_create_database(moment, name),
             Show::TableStatus { db, like } => names::table_status(moment, session, db.as_deref(), like.as_deref()),
             Show::Indexes(table) => names::indexes(moment.world(), session, table),
-            Show::Columns { table, like } => names::columns(moment.world(), session, table, like.as_deref()),
+            Show::Columns { table, full, like } => {
+                names::columns(moment.world(), session, table, *full, like.as_deref())
+            }
             Show::CreateTable(table) => ddl::show_create(moment, session, table),
             Show::FrontendConfig { like } => Ok(admin::config(moment, like.as_deref())),
             Show::Backends => Ok(backends::list(moment, self.ask.silences().await?)),

@@ -32,6 +32,10 @@ const TABLE_STATUS: &[&str] = &[
     "Create_options",
     "Comment",
 ];
+/// What is told of a column; with FULL, and without.
+pub const FIELDS_IN_FULL: &[&str] =
+    &["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"];
+pub const FIELDS: &[&str] = &["Field", "Type", "Null", "Key", "Default", "Extra"];
 const INDEXES: &[&str] = &[
     "Table",
     "Non_unique",
@@ -152,7 +156,7 @@ pub fn table_status<'a>(
 
 /// There are none.
 pub fn indexes<'a>(world: &World, session: &Session, name: &TableName) -> Result<Listed<'a>, Fault> {
-    columns(world, session, name, None)?;
+    columns(world, session, name, false, None)?;
     Ok(Listed::of(INDEXES, vec![]))
 }
 
@@ -161,14 +165,15 @@ pub fn columns<'a>(
     world: &World,
     session: &Session,
     name: &TableName,
+    full: bool,
     like: Option<&str>,
 ) -> Result<Listed<'a>, Fault> {
     let db = database_of(world, session, name.db.as_deref())?;
     if db == INFORMATION_SCHEMA {
-        return info::describe(&name.name, like).ok_or_else(|| Fault::unknown_table(world, &db, &name.name));
+        return info::describe(&name.name, full, like).ok_or_else(|| Fault::unknown_table(world, &db, &name.name));
     }
     table(world, session, name)?;
-    Ok(Listed::of(&["Field", "Type", "Null", "Key", "Default", "Extra"], vec![]))
+    Ok(Listed::of(if full { FIELDS_IN_FULL } else { FIELDS }, vec![]))
 }
 
 fn rows<'a>(names: impl Iterator<Item = &'a str>, like: Option<&str>) -> Vec<Row> {

@@ -17,7 +17,7 @@ pub fn statement(tokens: Vec<TokenWithSpan>) -> Result<Stmt, Fault> {
         return Ok(Stmt::Show(show, reader.tail()?));
     }
     if reader.takes("DESCRIBE") || reader.takes("DESC") {
-        let show = Show::Columns { table: reader.table_name()?, like: None };
+        let show = Show::Columns { table: reader.table_name()?, full: false, like: None };
         return Ok(Stmt::Show(show, reader.tail()?));
     }
     if reader.takes("ADMIN SHOW") {
@@ -98,7 +98,7 @@ fn show_to_clients(reader: &mut Reader) -> Result<Show, Fault> {
         return Ok(Show::TableStatus { db: of_database(reader)?, like: like(reader)? });
     }
     if reader.takes("COLUMNS") || reader.takes("FIELDS") {
-        return Ok(Show::Columns { table: of_table(reader)?, like: like(reader)? });
+        return Ok(Show::Columns { table: of_table(reader)?, full, like: like(reader)? });
     }
     if ["INDEX", "INDEXES", "KEYS"].iter().any(|word| reader.takes(word)) {
         return of_table(reader).map(Show::Indexes);
@@ -275,8 +275,7 @@ const FUNCTIONS: &str = "COUNT(*), COUNT, SUM, MIN, MAX or AVG of a column, or o
                          CONNECTION_ID NOW";
 
 fn function(reader: &mut Reader, name: &str) -> Result<Item, Fault> {
-    let shown = name.to_uppercase();
-    let of = match shown.as_str() {
+    let of = match name.to_uppercase().as_str() {
         "DATABASE" | "SCHEMA" => Function::Database,
         "USER" | "CURRENT_USER" | "SESSION_USER" => Function::User,
         "VERSION" => Function::Version,
@@ -284,16 +283,16 @@ fn function(reader: &mut Reader, name: &str) -> Result<Item, Fault> {
         "NOW" | "CURRENT_TIMESTAMP" => Function::Now,
         _ => {
             let place = reader.expected::<Item>(FUNCTIONS);
-            let measure = Measure::named(&format!("{shown}({})", reader.parenthesised()?));
-            return match measure {
-                Some(measure) => Ok(Item::Measure { measure, alias: alias(reader)? }),
+            let written = format!("{name}({})", reader.parenthesised()?);
+            return match Measure::named(&written) {
+                Some(measure) => Ok(Item::Measure { measure, alias: alias(reader)?.unwrap_or(written) }),
                 None => place,
             };
         }
     };
     reader.needs_token(&Token::LParen)?;
     reader.needs_token(&Token::RParen)?;
-    let alias = alias(reader)?.unwrap_or_else(|| format!("{shown}()"));
+    let alias = alias(reader)?.unwrap_or_else(|| format!("{name}()"));
     Ok(Item::Function { of, alias })
 }
 

@@ -61,10 +61,8 @@ fn picks(known: &[Column], items: &[Item]) -> Result<Picks, Fault> {
                 picks.push(Pick::Literal(value.clone()));
             }
             Item::Measure { measure, alias } => {
-                let name = measure.to_string();
-                let place = tail::place(known, &name)?;
-                let shown = alias.clone().unwrap_or(name);
-                columns.push(Column { name: shown.into(), kind: known[place].kind });
+                let place = tail::place(known, &measure.to_string())?;
+                columns.push(Column { name: alias.clone().into(), kind: known[place].kind });
                 picks.push(Pick::Place(place));
             }
             Item::Variable { .. } | Item::Function { .. } => {

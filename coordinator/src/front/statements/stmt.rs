@@ -53,6 +53,7 @@ pub enum Show {
     Indexes(TableName),
     Columns {
         table: TableName,
+        full: bool,
         like: Option<String>,
     },
     FrontendConfig {
@@ -153,7 +154,7 @@ pub enum Item {
     },
     Measure {
         measure: Measure,
-        alias: Option<String>,
+        alias: String,
     },
     /// `@@name`
     Variable {

@@ -40,7 +40,7 @@ fn as_people_write() {
     assert_eq!(split("select 1; ; show tables;").unwrap().len(), 2);
     for (sql, same) in [
         ("ADMIN SHOW REPLICA STATUS FROM t PARTITION p0", "ADMIN SHOW REPLICA STATUS FROM t PARTITION (p0)"),
-        ("SHOW COLUMNS IN t IN d LIKE 'k%'", "SHOW FULL COLUMNS FROM d.t LIKE 'k%'"),
+        ("SHOW COLUMNS IN t IN d LIKE 'k%'", "SHOW FIELDS FROM d.t LIKE 'k%'"),
         ("SHOW KEYS FROM t FROM d", "SHOW INDEX IN `d`.`t`"),
         ("SHOW EXTENDED FULL TABLES IN d", "show full tables from d"),
         ("SELECT DATABASE() FROM DUAL", "SELECT DATABASE()"),
@@ -65,6 +65,11 @@ fn faults_have_a_place() {
         ("SHOW BACKENDS 7", "the end of the statement, found '7'", "column 15"),
         ("DROP TABLE d.t.u", "found '.'", "column 15"),
         ("SHOW PROC '/a", "Unterminated", "column 11"),
+        (
+            "CREATE TABLE t PARTITION BY RANGE (a) ()",
+            "the names of the partitions, as (p0, p1), found 'RANGE'",
+            "column 29",
+        ),
         ("INSERT INTO t VALUES (1)", "tables hold files", "stele load"),
         ("PREPARE s FROM 'SHOW TABLES'", "drivers prepare", "type the statement itself"),
     ] {
