@@ -276,6 +276,9 @@ impl Face {
                 ureq::Error::Protocol(_) => {
                     "name its HTTP address with --coordinator; 'stele up' prints it, cluster.json keeps it"
                 }
+                ureq::Error::Io(error) if error.kind() != io::ErrorKind::ConnectionRefused => {
+                    "does it run, and is that its HTTP address? 'stele up' prints it, cluster.json keeps it"
+                }
                 _ => "is it running? start one with 'stele up', or name it with --coordinator",
             }),
             Role::Agent => failure.next("see 'stele node list'"),

@@ -105,7 +105,8 @@ fn law_books_are_pure() {
 #[test]
 fn neither_side_imports_the_other() {
     let mut found = naming(&sources("agent"), &["stele_coordinator"]);
-    found.extend(naming(&sources("coordinator"), &["stele_agent"]));
+    // A metric of agents that the coordinator shows is called by their name.
+    found.extend(naming(&sources("coordinator"), &["stele_agent::", "use stele_agent"]));
     for (manifest, other) in [
         ("agent/Cargo.toml", "stele-coordinator"),
         ("agent/rules/Cargo.toml", "stele-coordinator"),
