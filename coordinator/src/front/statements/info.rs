@@ -58,7 +58,7 @@ fn type_of(kind: Kind) -> &'static str {
     }
 }
 
-/// DESCRIBE and SHOW [FULL] COLUMNS.
+/// DESCRIBE and `SHOW [FULL] COLUMNS`.
 pub fn describe<'a>(name: &str, full: bool, like: Option<&str>) -> Option<Listed<'a>> {
     let pattern = like.map(Pattern::of);
     let known = columns(name)?.into_iter().filter(|c| pattern.as_ref().is_none_or(|like| like.fits(&c.name)));
