@@ -160,11 +160,10 @@ fn spreads(spreads: &std::collections::BTreeMap<stele_common::Medium, Spread>) -
 fn cost(plan: &PlanInfo) -> String {
     let price = &plan.price;
     let bound = price.bytes_lower_bound.map(|bound| match bound {
-        0 => "0: its bytes were even enough, counts are not".to_string(),
-        // The bound knows bytes; what is moved for counts comes on top.
+        0 => size(0),
         _ => {
             let above = (price.bytes as f64 / bound as f64 - 1.0) * 100.0;
-            format!("{} to even the bytes; {above:.1} % more are moved for them and for counts", size(bound))
+            format!("{}: no plan that ends as even moves less; this one moves {above:.1} % more", size(bound))
         }
     });
     let fullest =

@@ -13,8 +13,8 @@ use stele_coordinator_rules::worldfile::balance::{Balanced, balance};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The plan goes to the end: used parts of disks nearer than `balance_threshold` (10 %), counts of every table fair by
-capacity, or no move helps. `bytes_lower_bound` is the least that any plan must move to end with the same spread; what
-is moved for the sake of counts comes on top of it.
+capacity, or no move helps. `bytes_lower_bound` is the least that any plan must move to end with the same spread and with
+counts as fair, if no tablet moves twice.
 
 Examples:
   stele sim balance world.json.zst

@@ -8,7 +8,7 @@ use super::bound::Basin;
 
 /// The lower edge, for a band of `width`.
 pub fn lower_edge(basins: &[Basin], width: f64) -> f64 {
-    let means = basins.iter().filter(|basin| !basin.disks.is_empty()).map(Basin::mean);
+    let means = basins.iter().filter(|basin| basin.disks().next().is_some()).map(Basin::mean);
     let (least, most) = means.fold((f64::MAX, f64::MIN), |(least, most), mean| (least.min(mean), most.max(mean)));
     if least > most {
         return 0.0;
@@ -33,25 +33,27 @@ const STEPS: u32 = 80;
 impl Basin {
     /// Bytes above this used part.
     fn over(&self, part: f64) -> f64 {
-        self.disks.iter().map(|disk| (disk.used - part * disk.total).max(0.0)).sum()
+        self.disks().map(|disk| (disk.used - part * disk.total).max(0.0)).sum()
     }
 
     /// Bytes missing below it.
     fn under(&self, part: f64) -> f64 {
-        self.disks.iter().map(|disk| (part * disk.total - disk.used).max(0.0)).sum()
+        self.disks().map(|disk| (part * disk.total - disk.used).max(0.0)).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balance::bound::Before;
+    use crate::balance::bound::{Before, Shelf};
+    use crate::balance::dues::Dues;
 
     /// One empty disk beside two full ones: each gives half of what the empty one takes.
     #[test]
     fn the_edge_of_a_band() {
-        let disks = [60.0, 60.0, 0.0].map(|used| Before { used, total: 100.0 }).to_vec();
-        let basin = Basin { disks, grain: 1, smallest: 1 };
+        let disks = [60.0, 60.0, 0.0].map(|used| Before { used, total: 100.0, dues: Dues::NONE }).to_vec();
+        let shelves = vec![Shelf { disks, dues: Dues::NONE }];
+        let basin = Basin { shelves, ..Basin::default() };
         let low = lower_edge(&[basin], 0.1);
         assert!((low - 1.0 / 3.0).abs() < 1e-6, "{low}");
     }

@@ -1,14 +1,19 @@
-//! The least bytes that any plan must move to make disks as even as a given spread.
+//! The least bytes that any plan must move to make disks as even as a given spread, and counts as fair.
 //!
-//! In: disks with their bytes, by pool; the spread reached at the end. Out: bytes, never more than the truth.
+//! In: disks with their bytes, by pool and node; what they owe for the sake of counts ([`super::dues`]); the spread
+//! reached at the end. Out: bytes, never more than the truth.
 //!
-//! Whatever a plan does, at its end all used parts lie in some band `[low, low + spread]`. A disk above the band has
-//! given at least what it is above, one below has taken at least what it lacks, and nothing crosses from pool to pool.
-//! So for each `low` every pool moves at least the larger of the two sums; the bound is the least over all `low`. Whole
-//! tablets move: each amount is rounded up to a multiple of what divides all sizes of the pool, and to the smallest.
+//! Whatever a plan does, at its end all used parts lie in some band `[low, low + spread]`. A disk has given at least what
+//! it is above the band and whatever it has taken besides, and at least what it owes for counts; a node has given its
+//! disks' sum, or what it had to give to other nodes, if that is more. Taking is the mirror image. The same of groups of
+//! disks or nodes: the fuller ones have given what they are above the band together and whatever they have taken, the
+//! rest what it owes. Nothing crosses from pool to pool, so for each `low` every pool moves at least the largest of these
+//! sums; the bound is the least over all `low`. Whole tablets move: what bytes ask for is rounded up to a multiple of what divides all sizes of the pool, and
+//! to the smallest.
 //! The least is found by halving intervals of `low`, most promising first; of one that was not halved the bound is
 //! taken for all of it at once, so stopping early makes the answer smaller, never larger.
 
+use super::dues::{Dues, Split};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -17,12 +22,22 @@ use std::collections::BinaryHeap;
 pub struct Before {
     pub used: f64,
     pub total: f64,
+    pub dues: Dues,
+}
+
+/// A node's disks of the pool.
+#[derive(Clone, Debug, Default)]
+pub struct Shelf {
+    pub disks: Vec<Before>,
+    /// To and from other nodes.
+    pub dues: Dues,
 }
 
 /// Disks between which bytes may move.
 #[derive(Clone, Debug, Default)]
 pub struct Basin {
-    pub disks: Vec<Before>,
+    pub shelves: Vec<Shelf>,
+    pub splits: Vec<Split>,
     /// Divides all sizes that may move; 0: nothing may.
     pub grain: u64,
     /// The smallest of them.
@@ -63,7 +78,7 @@ impl Ord for Interval {
 
 /// The bound for all pools of a medium together.
 pub fn least_bytes(basins: &[Basin], spread: f64) -> u64 {
-    let means = basins.iter().filter(|basin| !basin.disks.is_empty()).map(Basin::mean);
+    let means = basins.iter().filter(|basin| basin.disks().next().is_some()).map(Basin::mean);
     let (least, most) = means.fold((f64::MAX, f64::MIN), |(least, most), mean| (least.min(mean), most.max(mean)));
     if least > most {
         return 0;
@@ -90,19 +105,46 @@ pub fn least_bytes(basins: &[Basin], spread: f64) -> u64 {
 }
 
 impl Basin {
+    pub fn disks(&self) -> impl Iterator<Item = &Before> {
+        self.shelves.iter().flat_map(|shelf| &shelf.disks)
+    }
+
     pub fn mean(&self) -> f64 {
-        let (used, total) = self.disks.iter().fold((0.0, 0.0), |(used, total), d| (used + d.used, total + d.total));
+        let (used, total) = self.disks().fold((0.0, 0.0), |(used, total), d| (used + d.used, total + d.total));
         if total == 0.0 { 0.0 } else { used / total }
     }
 
-    /// What disks above `part` must give.
+    /// What must be given so that nothing is above `part`.
     fn above(&self, part: f64) -> f64 {
-        self.disks.iter().map(|disk| self.whole(disk.used - (part + BLUR) * disk.total)).sum()
+        let part = part + BLUR;
+        let splits = self.splits.iter().map(|split| split.fuller.0 - part * split.fuller.1 + split.owed);
+        let each = self.each(|disk| disk.used - part * disk.total, |dues| (dues.gives, dues.takes));
+        splits.fold(each, f64::max)
     }
 
-    /// What disks below `part` must take.
+    /// What must be taken so that nothing is below `part`.
     fn below(&self, part: f64) -> f64 {
-        self.disks.iter().map(|disk| self.whole((part - BLUR) * disk.total - disk.used)).sum()
+        let part = part - BLUR;
+        let splits = self.splits.iter().map(|split| part * split.rest.1 - split.rest.0 + split.owed);
+        let each = self.each(|disk| part * disk.total - disk.used, |dues| (dues.takes, dues.gives));
+        splits.fold(each, f64::max)
+    }
+
+    /// Bytes that go one way: of each place at least what is `beyond` the band and what comes the other way for counts,
+    /// at least what counts ask for.
+    fn each(&self, beyond: impl Fn(&Before) -> f64, ways: impl Fn(Dues) -> (f64, f64)) -> f64 {
+        let least = |beyond: f64, dues: Dues| {
+            let (this, other) = ways(dues);
+            self.whole(beyond + other).max(this)
+        };
+        let shelves = self.shelves.iter().map(|shelf| {
+            let (disks, all) = shelf
+                .disks
+                .iter()
+                .fold((0.0, 0.0), |(disks, all), disk| (disks + least(beyond(disk), disk.dues), all + beyond(disk)));
+            least(all, shelf.dues).max(disks)
+        });
+        shelves.sum()
     }
 
     /// The least whole tablets that are so much.
@@ -124,9 +166,14 @@ pub fn common(a: u64, b: u64) -> u64 {
 mod tests {
     use super::*;
 
+    fn disk(used: f64, total: f64, gives: f64, takes: f64) -> Before {
+        Before { used, total, dues: Dues { gives, takes } }
+    }
+
+    /// One disk a node.
     fn basin(disks: &[(f64, f64)], grain: u64) -> Basin {
-        let disks = disks.iter().map(|(used, total)| Before { used: *used, total: *total }).collect();
-        Basin { disks, grain, smallest: grain }
+        let shelf = |(used, total): &(f64, f64)| Shelf { disks: vec![disk(*used, *total, 0.0, 0.0)], dues: Dues::NONE };
+        Basin { shelves: disks.iter().map(shelf).collect(), splits: Vec::new(), grain, smallest: grain }
     }
 
     /// Worked by hand.
@@ -150,6 +197,33 @@ mod tests {
         ];
         for (what, basins, spread, bytes) in cases {
             assert_eq!(least_bytes(&basins, spread), bytes, "{what}");
+        }
+    }
+    /// What counts ask for, of disks and of nodes, is not added to what bytes ask for but to what comes the other way.
+    #[test]
+    fn counts_ask_for_more() {
+        let house = |shelves: Vec<(Vec<Before>, Dues)>| {
+            let shelves = shelves.into_iter().map(|(disks, dues)| Shelf { disks, dues }).collect();
+            vec![Basin { shelves, splits: Vec::new(), grain: 1, smallest: 1 }]
+        };
+        let dues = |gives, takes| Dues { gives, takes };
+        let one = |used, gives, takes| (vec![disk(used, 100.0, gives, takes)], Dues::NONE);
+        let cases = [
+            ("even bytes, opposite skews", house(vec![one(50.0, 20.0, 20.0), one(50.0, 20.0, 20.0)]), 40),
+            ("bytes and counts the same way", house(vec![one(60.0, 20.0, 0.0), one(40.0, 0.0, 20.0)]), 30),
+            ("more for counts than for bytes", house(vec![one(60.0, 30.0, 0.0), one(50.0, 0.0, 20.0)]), 45),
+            ("what comes for counts must go for bytes", house(vec![one(60.0, 0.0, 5.0), one(40.0, 5.0, 0.0)]), 20),
+            (
+                "within a node, and between nodes",
+                house(vec![
+                    (vec![disk(50.0, 100.0, 7.0, 0.0), disk(50.0, 100.0, 0.0, 7.0)], dues(12.0, 0.0)),
+                    (vec![disk(50.0, 100.0, 0.0, 0.0), disk(50.0, 100.0, 0.0, 0.0)], dues(0.0, 12.0)),
+                ]),
+                26,
+            ),
+        ];
+        for (what, basins, bytes) in cases {
+            assert_eq!(least_bytes(&basins, 0.0), bytes, "{what}");
         }
     }
 }

@@ -15,7 +15,7 @@ use super::worth::{Peopled, count_gap, lowers_count};
 use std::collections::{BTreeSet, BinaryHeap};
 
 /// Keeps the used parts of a medium's disks in bounds.
-struct Guard<'a> {
+pub(super) struct Guard<'a> {
     seats: &'a [u32],
     width: f64,
     low: f64,
@@ -24,14 +24,20 @@ struct Guard<'a> {
     has_refused: bool,
 }
 
-impl Guard<'_> {
+impl<'a> Guard<'a> {
+    pub(super) fn of(picture: &Picture, seats: &'a [u32], width: f64) -> Guard<'a> {
+        let mut guard = Guard { seats, width, low: 0.0, high: 0.0, has_refused: false };
+        guard.look(picture);
+        guard
+    }
+
     fn look(&mut self, picture: &Picture) {
         let parts = self.seats.iter().map(|seat| picture.seats[*seat as usize].part());
         (self.low, self.high) = parts.fold((f64::MAX, 0.0f64), |(low, high), part| (low.min(part), high.max(part)));
     }
 
-    fn allows(&mut self, picture: &Picture, copy: u32, to: u32) -> bool {
-        let fits = |guard: &Guard| {
+    pub(super) fn allows(&mut self, picture: &Picture, copy: u32, to: u32) -> bool {
+        let fits = |guard: &Self| {
             let at = picture.copies[copy as usize];
             let (source, target) = (&picture.seats[at.seat as usize], &picture.seats[to as usize]);
             let source = part(source.used.saturating_sub(at.bytes), source.total);
@@ -51,7 +57,7 @@ impl Guard<'_> {
         allowed
     }
 
-    fn drawn(&mut self, picture: &Picture, from: u32, to: u32) {
+    pub(super) fn drawn(&mut self, picture: &Picture, from: u32, to: u32) {
         self.low = self.low.min(picture.seats[from as usize].part());
         self.high = self.high.max(picture.seats[to as usize].part());
     }
@@ -87,8 +93,7 @@ fn pass(picture: &mut Picture, width: f64) -> bool {
     let mut counts: Vec<u32> = vec![0; picture.seats.len()];
     for pool in 0..picture.pools.len() {
         let seats = picture.seats_of(picture.pools[pool].medium);
-        let mut guard = Guard { seats: &seats, width, low: 0.0, high: 0.0, has_refused: false };
-        guard.look(picture);
+        let mut guard = Guard::of(picture, &seats, width);
         for table in 0..picture.tables.len() {
             let touched = gather(picture, table, pool as u32, &mut here, &mut counts);
             if !touched.is_empty() {

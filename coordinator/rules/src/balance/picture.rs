@@ -93,6 +93,8 @@ enum May {
 pub struct Copy {
     pub piece: u32,
     pub seat: u32,
+    /// Its seat at the start.
+    pub start: u32,
     host: u32,
     pub bytes: u64,
     /// It stands there, and not only will.
@@ -248,7 +250,7 @@ impl<'a> Picture<'a> {
                     self.seats[seat as usize].copies += 1;
                 }
                 let moved = self.scope.resting.contains(&replica.id);
-                self.copies.push(Copy { piece, seat, host, bytes: bytes_of(replica), is_there, moved });
+                self.copies.push(Copy { piece, seat, start: seat, host, bytes: bytes_of(replica), is_there, moved });
             }
             let (len, size) = (self.copies.len() as u32 - first, size_of(tablet));
             self.pieces.push(Piece { id: tablet.id, table, first, len, size, may: May::Unasked, moves: 0 });

@@ -7,11 +7,13 @@
 //!
 //! It is a proposal about a world at rest. When a move's turn comes, [`super::moves::still_worth`] is asked again.
 
-use super::bound::{Basin, Before, common, least_bytes};
+use super::bound::{Basin, Before, Shelf, common, least_bytes};
 use super::chains::even_rest;
+use super::dues::{Dues, Owed};
 use super::fair::even_counts;
+use super::joint;
 use super::moves::{Move, Scope, Why};
-use super::picture::Picture;
+use super::picture::{Picture, Pool, Seat};
 use super::tally::Tally;
 use super::usage::even_usage;
 use crate::schedule::slots::Ledger;
@@ -31,7 +33,7 @@ pub struct Plan {
     pub bytes: u64,
     /// Of those that lower the bytes' potential.
     pub bytes_usage: u64,
-    /// The least that any plan must move to make the bytes as even as `after`.
+    /// The least that any plan must move to end as even as this one, in bytes and in counts.
     pub bytes_lower_bound: u64,
     pub method: Method,
     /// Why there are no moves.
@@ -97,20 +99,29 @@ pub fn plan_with(world: &World, scope: &Scope, ledger: &Ledger) -> Plan {
 struct Way {
     /// The band's width, as part of the threshold.
     width: f64,
-    counts_first: bool,
+    order: Order,
     moves_each: u8,
     /// Bytes are evened pair by pair from the beginning: which of few copies goes is then chosen by what comes of it, not
     /// by what fits a band.
     is_for_few: bool,
 }
 
+/// What is evened first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Bytes,
+    Counts,
+    Both,
+}
+
 /// Tried in this order.
-const WAYS: [Way; 5] = [
-    Way { width: 1.0, counts_first: false, moves_each: 1, is_for_few: false },
-    Way { width: 1.0, counts_first: true, moves_each: 1, is_for_few: false },
-    Way { width: 0.5, counts_first: false, moves_each: 1, is_for_few: false },
-    Way { width: 1.0, counts_first: false, moves_each: 1, is_for_few: true },
-    Way { width: 1.0, counts_first: false, moves_each: 2, is_for_few: false },
+const WAYS: [Way; 6] = [
+    Way { width: 1.0, order: Order::Bytes, moves_each: 1, is_for_few: false },
+    Way { width: 1.0, order: Order::Both, moves_each: 1, is_for_few: false },
+    Way { width: 1.0, order: Order::Counts, moves_each: 1, is_for_few: false },
+    Way { width: 0.5, order: Order::Bytes, moves_each: 1, is_for_few: false },
+    Way { width: 1.0, order: Order::Bytes, moves_each: 1, is_for_few: true },
+    Way { width: 1.0, order: Order::Bytes, moves_each: 2, is_for_few: false },
 ];
 /// Copies that are few.
 const FEW: usize = 1_000;
@@ -138,15 +149,13 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     fn is_near(&self) -> bool {
-        let usage = self.whys.iter().zip(&self.picture.drawn).filter(|(why, _)| **why == Why::Usage);
-        let usage: u64 = usage.map(|(_, drawn)| self.picture.copies[drawn.copy as usize].bytes).sum();
-        // Counts have a price of their own, which the bound does not know.
-        self.above <= 0.0 && (usage == 0 || self.bytes as f64 <= self.bound as f64 * NEAR)
+        self.above <= 0.0 && self.bytes as f64 <= self.bound as f64 * NEAR
     }
 
-    /// Less is better: even, without moving twice, cheap.
+    /// Less is better: even, without moving twice, cheap for what it reaches.
     fn rank(&self) -> (u64, bool, u64) {
-        ((self.above * 1e6).ceil() as u64, self.is_twice, self.bytes)
+        let gap = self.bytes as f64 / (self.bound as f64).max(1.0);
+        ((self.above * 1e6).ceil() as u64, self.is_twice, (gap * 1e6) as u64)
     }
 }
 
@@ -156,14 +165,26 @@ impl House {
         let mut whys = Vec::new();
         let mut method = Method::Greedy;
         let width = self.threshold - BLUR;
-        if way.counts_first {
-            even_counts(&mut picture, width);
-            whys.resize(picture.drawn.len(), Why::Count);
+        match way.order {
+            Order::Bytes => {}
+            Order::Counts => {
+                even_counts(&mut picture, width);
+                whys.resize(picture.drawn.len(), Why::Count);
+            }
+            Order::Both => {
+                for (_, seats) in &self.media {
+                    let mut aims = joint::aims(&mut picture, seats, width);
+                    joint::draw_lowering(&mut picture, &mut aims, seats, width);
+                    whys.resize(picture.drawn.len(), Why::Usage);
+                    joint::draw_fairer(&mut picture, &mut aims, seats, width);
+                    whys.resize(picture.drawn.len(), Why::Count);
+                }
+            }
         }
         let mut tally = Tally::of(&picture);
-        for (_, seats) in &self.media {
+        for (medium, seats) in &self.media {
             if picture.spread(seats) > width {
-                let basins = self.basins_now(&picture, seats);
+                let basins = self.basins_now(&picture, *medium);
                 if !way.is_for_few {
                     even_usage(&mut picture, &mut tally, seats, &basins, self.threshold * way.width - BLUR);
                 }
@@ -182,21 +203,26 @@ impl House {
         Draft { bytes: picture.bytes_drawn(), bound, above, is_twice, whys, method, picture }
     }
 
-    /// The bound for the spreads that were reached.
+    /// The bound for the spreads and counts that were reached.
     fn bound(&self, picture: &Picture) -> u64 {
-        let bounds = self.media.iter().map(|(medium, seats)| {
-            let pools = picture.pools.iter().zip(&self.basins).filter(|(pool, _)| pool.medium == *medium);
-            let basins: Vec<Basin> = pools.map(|(_, basin)| basin.clone()).collect();
+        let owed = Owed::of(picture);
+        let bound = |(medium, seats): &(Medium, Vec<u32>)| {
+            let mut basins = Vec::new();
+            for (index, pool) in picture.pools.iter().enumerate().filter(|(_, pool)| pool.medium == *medium) {
+                let shelves = shelves(picture, pool, |seat| seat.start, Some(&owed));
+                let Basin { grain, smallest, .. } = self.basins[index];
+                basins.push(Basin { shelves, splits: owed.splits[index].clone(), grain, smallest });
+            }
             least_bytes(&basins, picture.spread(seats))
-        });
-        bounds.sum()
+        };
+        self.media.iter().map(bound).sum()
     }
 
-    /// The pools of these seats, as they are in this picture.
-    fn basins_now(&self, picture: &Picture, seats: &[u32]) -> Vec<Basin> {
-        let medium = seats.first().map(|seat| picture.pools[picture.seats[*seat as usize].pool as usize].medium);
-        let pools = picture.pools.iter().zip(&self.basins).filter(|(pool, _)| Some(pool.medium) == medium);
-        pools.map(|(pool, basin)| Basin { disks: before(picture, &pool.seats), ..*basin }).collect()
+    /// The pools of a medium, as they are in this picture.
+    fn basins_now(&self, picture: &Picture, medium: Medium) -> Vec<Basin> {
+        let pools = picture.pools.iter().zip(&self.basins).filter(|(pool, _)| pool.medium == medium);
+        let now = |pool: &Pool| shelves(picture, pool, |seat| seat.used, None);
+        pools.map(|(pool, basin)| Basin { shelves: now(pool), splits: Vec::new(), ..*basin }).collect()
     }
 
     fn finish(self, best: Option<Draft>) -> Plan {
@@ -225,14 +251,26 @@ impl House {
     }
 }
 
-fn before(picture: &Picture, seats: &[u32]) -> Vec<Before> {
-    let seats = seats.iter().map(|seat| &picture.seats[*seat as usize]);
-    seats.map(|seat| Before { used: seat.used as f64, total: seat.total as f64 }).collect()
+/// The pool's disks by node, with these bytes on each, and with what they owe for counts.
+fn shelves(picture: &Picture, pool: &Pool, used: impl Fn(&Seat) -> u64, owed: Option<&Owed>) -> Vec<Shelf> {
+    let before = |index: &u32| {
+        let seat = &picture.seats[*index as usize];
+        let dues = owed.map_or(Dues::NONE, |owed| owed.seats[*index as usize]);
+        Before { used: used(seat) as f64, total: seat.total as f64, dues }
+    };
+    let shelf = |place: &u32| Shelf {
+        disks: picture.places[*place as usize].seats.iter().map(before).collect(),
+        dues: owed.map_or(Dues::NONE, |owed| owed.places[*place as usize]),
+    };
+    pool.nodes.iter().map(shelf).collect()
 }
 
 fn basins(picture: &Picture) -> Vec<Basin> {
-    let empty = |seats: &[u32]| Basin { disks: before(picture, seats), grain: 0, smallest: u64::MAX };
-    let mut basins: Vec<Basin> = picture.pools.iter().map(|pool| empty(&pool.seats)).collect();
+    let empty = |pool: &Pool| {
+        let shelves = shelves(picture, pool, |seat| seat.used, None);
+        Basin { shelves, splits: Vec::new(), grain: 0, smallest: u64::MAX }
+    };
+    let mut basins: Vec<Basin> = picture.pools.iter().map(empty).collect();
     for copy in picture.copies.iter().filter(|copy| copy.bytes > 0) {
         if let Some(seat) = picture.seats.get(copy.seat as usize) {
             let basin = &mut basins[seat.pool as usize];

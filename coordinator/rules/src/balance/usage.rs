@@ -35,6 +35,16 @@ pub fn even_usage(picture: &mut Picture, tally: &mut Tally, seats: &[u32], basin
 /// A table whose copies could be given: field order is the policy.
 type Rank = (i32, Reverse<u32>);
 
+/// A disk above the band.
+struct Giver {
+    seat: u32,
+    /// Bytes above the band at the beginning.
+    excess: f64,
+    /// What it could give, by table, smallest first.
+    by_table: BTreeMap<u32, Vec<u32>>,
+    ranks: BinaryHeap<Rank>,
+}
+
 impl Evening<'_, '_> {
     fn part(&self, seat: u32) -> f64 {
         self.picture.seats[seat as usize].part()
@@ -61,52 +71,77 @@ impl Evening<'_, '_> {
         seats
     }
 
-    /// Every disk above the band gives.
+    /// Every disk above the band gives, all side by side: of a tablet only one copy moves, so who came first would have the
+    /// choice and who came last the rest.
     fn give(&mut self) {
         let mut takers = self.outside(false);
-        for from in self.outside(true) {
-            self.give_from(from, &mut takers);
+        let mut givers: Vec<Giver> = self.outside(true).into_iter().map(|seat| self.giver(seat, &takers)).collect();
+        let turn = |left: f64, index: usize| ((left * 1e9) as u64, Reverse(index));
+        let mut turns: BinaryHeap<(u64, Reverse<usize>)> = (0..givers.len()).map(|index| turn(1.0, index)).collect();
+        while let Some((_, Reverse(index))) = turns.pop() {
+            let giver = &mut givers[index];
+            if self.give_one(giver, &mut takers) {
+                turns.push(turn(self.over(giver.seat, self.high) / giver.excess, index));
+            }
+        }
+        // Nothing that is left fits the rest: the smallest of them ends it.
+        for giver in givers {
+            let mut left: Vec<u32> = giver.by_table.into_values().flatten().collect();
+            left.sort_by_key(|copy| (self.picture.copies[*copy as usize].bytes, *copy));
+            for copy in left {
+                if self.over(giver.seat, self.high) <= 0.0 {
+                    break;
+                }
+                let bytes = self.picture.copies[copy as usize].bytes as f64;
+                if self.over(giver.seat, self.low) >= bytes && self.picture.may_leave(copy) {
+                    self.send(copy, &mut takers);
+                }
+            }
         }
     }
 
-    fn give_from(&mut self, from: u32, takers: &mut Vec<u32>) {
-        let mut by_table = self.by_table(from);
-        let mut heap: BinaryHeap<Rank> = by_table.keys().map(|table| self.rank(*table, from)).collect();
-        while let Some(rank) = heap.pop() {
+    fn giver(&self, seat: u32, takers: &[u32]) -> Giver {
+        let by_table = self.by_table(seat);
+        let ranks = by_table.keys().map(|table| self.rank(*table, seat, takers)).collect();
+        Giver { seat, excess: self.over(seat, self.high), by_table, ranks }
+    }
+
+    /// Returns whether there may be more to give.
+    fn give_one(&mut self, giver: &mut Giver, takers: &mut Vec<u32>) -> bool {
+        let from = giver.seat;
+        while let Some(rank) = giver.ranks.pop() {
             let excess = self.over(from, self.high);
             if excess <= 0.0 {
-                return;
+                return false;
             }
             let Reverse(table) = rank.1;
-            let Some(copies) = by_table.get_mut(&table) else { continue };
-            // Others of the table have left since it was ranked.
-            let now = self.rank(table, from);
+            let Some(copies) = giver.by_table.get_mut(&table) else { continue };
+            // Others of the table have moved since it was ranked.
+            let now = self.rank(table, from, takers);
             if now < rank {
-                heap.push(now);
+                giver.ranks.push(now);
                 continue;
             }
-            // With as many copies as it has too many, as many bytes as it has too many.
-            let wanted = excess / self.picture.copies_above(from).max(1.0);
+            let wanted = self.wanted(from, takers);
             // A table whose copies are all too large for the rest waits for the end.
             let Some(index) = self.picture.nearest(copies, wanted, excess) else { continue };
             let copy = copies.remove(index);
-            if self.picture.may_leave(copy) {
-                self.send(copy, takers);
-            }
-            heap.push(rank);
-        }
-        // Nothing that is left fits the rest: the smallest of them ends it.
-        let mut left: Vec<u32> = by_table.into_values().flatten().collect();
-        left.sort_by_key(|copy| (self.picture.copies[*copy as usize].bytes, *copy));
-        for copy in left {
-            if self.over(from, self.high) <= 0.0 {
-                return;
-            }
-            let bytes = self.picture.copies[copy as usize].bytes as f64;
-            if self.over(from, self.low) >= bytes && self.picture.may_leave(copy) {
-                self.send(copy, takers);
+            giver.ranks.push(rank);
+            if self.picture.may_leave(copy) && self.send(copy, takers) {
+                return true;
             }
         }
+        false
+    }
+
+    /// The size of which the seat gives as many copies as it has too many with as many bytes as it has too many, or of
+    /// which the takers lack as many, if that is more.
+    fn wanted(&self, from: u32, takers: &[u32]) -> f64 {
+        let (bytes, copies) = takers.iter().fold((0.0, 0.0), |(bytes, copies), taker| {
+            (bytes - self.over(*taker, self.low), copies - self.picture.copies_above(*taker))
+        });
+        let each = |bytes: f64, copies: f64| bytes / copies.max(1.0);
+        each(self.over(from, self.high), self.picture.copies_above(from)).max(each(bytes, copies))
     }
 
     /// Copies on a seat that have bytes, by table, smallest first.
@@ -124,9 +159,10 @@ impl Evening<'_, '_> {
         by_table
     }
 
-    /// Copies that the node has above its share of the table, whole ones.
-    fn rank(&self, table: u32, from: u32) -> Rank {
-        (self.urgency(table, from), Reverse(table))
+    /// Copies that the node has above its share of the table, and the neediest taker below it, whole ones.
+    fn rank(&self, table: u32, from: u32, takers: &[u32]) -> Rank {
+        let lacks = takers.iter().map(|taker| -self.urgency(table, *taker)).max().unwrap_or(0);
+        (self.urgency(table, from) + lacks, Reverse(table))
     }
 
     fn urgency(&self, table: u32, seat: u32) -> i32 {
