@@ -12,26 +12,46 @@ pub const BODY_MAX: usize = 8 << 20;
 /// A body must be whole within this time.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
+/// The same of whoever is nobody yet.
+pub const NOBODYS_MAX: usize = 4 << 10;
+const NOBODYS_DEADLINE: Duration = Duration::from_secs(2);
+
 /// The body as `T`.
 pub async fn read<T: DeserializeOwned>(payload: Payload) -> Result<T, Problem> {
-    serde_json::from_slice(&whole(payload).await?)
+    parsed(&whole(payload).await?)
+}
+
+/// The same of whoever is nobody yet: little, and soon.
+pub async fn read_of_nobody<T: DeserializeOwned>(payload: Payload) -> Result<T, Problem> {
+    parsed(&within(payload, NOBODYS_MAX, NOBODYS_DEADLINE).await?)
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes)
         .map_err(|error| Problem::bad_request(format!("the body is not what this path takes: {error}")))
 }
 
 /// All its bytes.
 pub async fn whole(payload: Payload) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_DEADLINE, gather(payload)).await {
+    within(payload, BODY_MAX, BODY_DEADLINE).await
+}
+
+async fn within(payload: Payload, max: usize, deadline: Duration) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(deadline, gather(payload, max)).await {
         Ok(bytes) => bytes.map(BytesMut::freeze),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took longer than 10 s")),
+        Err(_) => {
+            let detail = format!("the body took longer than {} s", deadline.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", detail))
+        }
     }
 }
 
-async fn gather(mut payload: Payload) -> Result<BytesMut, Problem> {
+async fn gather(mut payload: Payload, max: usize) -> Result<BytesMut, Problem> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
-        if bytes.len() + chunk.len() > BODY_MAX {
-            let detail = format!("a body may have {BODY_MAX} bytes at most");
+        if bytes.len() + chunk.len() > max {
+            let detail = format!("this body may have {max} bytes at most");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
         }
         bytes.extend_from_slice(&chunk);

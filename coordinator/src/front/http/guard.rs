@@ -24,7 +24,7 @@ pub async fn guard<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let user = match admit(&request) {
+    let user = match admit(&request).await {
         Ok(user) => user,
         // Whoever logs in is nobody yet.
         Err(_) if request.match_info().as_str() == SESSION => None,
@@ -56,7 +56,7 @@ const OPEN: [&str; 5] = ["/", "/livez", "/readyz", "/metrics", "/openapi.json"];
 /// Files of the page.
 const PAGE: &str = "/web/";
 /// Logging in.
-const SESSION: &str = "/v1/session";
+pub const SESSION: &str = "/v1/session";
 
 /// How somebody says who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub fn scheme(headers: &HeaderMap) -> Scheme<'_> {
 }
 
 /// `None`: it is open to all.
-fn admit(request: &ServiceRequest) -> Result<Option<User>, Problem> {
+async fn admit(request: &ServiceRequest) -> Result<Option<User>, Problem> {
     let (written, meant) = (request.path(), request.match_info().as_str());
     if OPEN.contains(&written) || meant.starts_with(PAGE) {
         return Ok(None);
@@ -93,7 +93,8 @@ fn admit(request: &ServiceRequest) -> Result<Option<User>, Problem> {
         };
     }
     let said = scheme(request.headers());
-    let user = whose(front, said).ok_or_else(|| unknown(said))?;
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let user = whose(front, said, peer).await?;
     let needed = needed(request.method(), meant);
     if user.role < needed {
         let (needed, has) = (needed.as_str(), user.role.as_str());
@@ -118,21 +119,28 @@ fn no_users() -> Problem {
 }
 
 /// The user that somebody proves to be.
-fn whose(front: &Front, said: Scheme) -> Option<User> {
+async fn whose(front: &Front, said: Scheme<'_>, peer: Option<IpAddr>) -> Result<User, Problem> {
     let users = &front.users;
     match said {
         Scheme::None => None,
+        // Long and random: nobody guesses one.
         Scheme::Bearer(token) => users.with_token(token).or_else(|| front.sessions.user(token, users, Instant::now())),
         Scheme::Basic(both) => {
-            let text = String::from_utf8(STANDARD.decode(both).ok()?).ok()?;
-            let (name, password) = text.split_once(':')?;
-            users.with_password(name, password)
+            let text = STANDARD.decode(both).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let (name, password) = text.as_deref().and_then(|text| text.split_once(':')).unwrap_or_default();
+            let turn = front.turns.begin()?;
+            let user = users.with_password(name, password);
+            if user.is_none() {
+                turn.lost(peer, name).await;
+            }
+            user
         }
     }
+    .ok_or_else(|| unknown(said))
 }
 
 /// Why that proves nothing.
-pub fn unknown(said: Scheme) -> Problem {
+pub fn unknown(said: Scheme<'_>) -> Problem {
     let (code, detail) = match said {
         Scheme::None => ("no_token", "a token, or a name and a password, is needed here"),
         Scheme::Bearer(_) => ("unknown_token", "this token is nobody's, or its session has ended"),

@@ -24,6 +24,7 @@ mod session;
 mod sql;
 mod tables;
 mod tablets;
+mod turns;
 mod verify;
 mod web;
 mod world;
@@ -68,6 +69,8 @@ pub struct Front {
     pub engine: Engine,
     pub users: Arc<Users>,
     sessions: Sessions,
+    /// At guessing passwords.
+    turns: turns::Turns,
     bulletins: Bulletins,
     /// Of those that listen to events.
     seats: Arc<Semaphore>,
@@ -105,6 +108,7 @@ impl Front {
             engine,
             users,
             sessions: Sessions::default(),
+            turns: turns::Turns::default(),
             bulletins,
             seats: events::seats(),
             repeats: repeats::Repeats::default(),

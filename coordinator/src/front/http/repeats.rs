@@ -5,11 +5,14 @@
 //!                   └─ its asker went away ─▶ unknown: nobody knows whether it was done, so it is not done again
 //! ```
 //!
-//! In: writes with a key. Out: the first answer. Memory is bounded in number, bytes and time; a coordinator's restart
-//! forgets all. Answers that say "not now" (5xx) are not kept: the same key may try again.
+//! In: writes with a key, of somebody who is known. Out: the first answer. Memory is bounded in number, bytes and time; a
+//! coordinator's restart forgets all. Answers that say "not now" (5xx) are not kept: the same key may try again. Logins
+//! are never kept: their answer is a secret.
 
+use super::guard::SESSION;
 use super::{Front, Problem, body};
 use crate::front::ask::Sorry;
+use crate::front::users::User;
 use actix_web::body::{BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
@@ -17,7 +20,7 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes, Data};
-use actix_web::{Error, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpResponse};
 use futures_util::Stream;
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -157,7 +160,9 @@ pub async fn once(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let Some(given) = request.headers().get("idempotency-key").filter(|_| !is_read).cloned() else {
+    // Whoever is nobody must not push out what is remembered for others, nor have a body read that nobody asked for.
+    let is_kept = !is_read && request.extensions().contains::<User>() && request.match_info().as_str() != SESSION;
+    let Some(given) = request.headers().get("idempotency-key").filter(|_| is_kept).cloned() else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
     let given = given.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= KEY_MAX);

@@ -27,18 +27,24 @@ pub async fn show(front: Data<Front>, user: Option<ReqData<User>>) -> Json<Sessi
 
 /// The proof is in the body: for a wrong one in `Authorization` a browser would open a window of its own.
 #[post("/v1/session")]
-pub async fn open(front: Data<Front>, payload: Payload) -> Result<HttpResponse, Problem> {
-    let ask: SessionAsk = body::read(payload).await?;
+pub async fn open(front: Data<Front>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+    let ask: SessionAsk = body::read_of_nobody(payload).await?;
     if front.users.is_open_house() {
         let problem = Problem::new(StatusCode::CONFLICT, "no_users", "nobody needs to log in: there are no users");
         return Err(problem.next("make one with `stele user add`"));
     }
-    let (user, said) = match &ask {
-        SessionAsk::Password { name, password } => (front.users.with_password(name, password), Scheme::Basic("")),
+    let turn = front.turns.begin()?;
+    let (user, name, said) = match &ask {
+        SessionAsk::Password { name, password } => {
+            (front.users.with_password(name, password), name.as_str(), Scheme::Basic(""))
+        }
         // A user's own: a session opens no other, or it would last for ever.
-        SessionAsk::Token { token } => (front.users.with_token(token), Scheme::Bearer("")),
+        SessionAsk::Token { token } => (front.users.with_token(token), "", Scheme::Bearer("")),
     };
-    let user = user.ok_or_else(|| guard::unknown(said))?;
+    let Some(user) = user else {
+        turn.lost(request.peer_addr().map(|peer| peer.ip()), name).await;
+        return Err(guard::unknown(said));
+    };
     let (name, role) = (user.name.clone(), user.role.as_str().to_string());
     let opened = front.sessions.open(user, Instant::now());
     let token = opened.map_err(|error| {

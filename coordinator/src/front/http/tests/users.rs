@@ -102,6 +102,44 @@ async fn sessions_of_the_page() {
     }
 }
 
+/// Whoever is nobody yet is read little of, and neither it nor a login is remembered under a key.
+#[actix_rt::test]
+async fn nobody_is_remembered() {
+    let scene = Scene::new(0).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("users.toml");
+    let digest = User::new("op", Role::Operator).with_token("secret").token.unwrap();
+    std::fs::write(&file, format!("[[user]]\nname = 'op'\nrole = 'operator'\ntoken = '{digest}'\n")).unwrap();
+    let users = Users::open(Some(file)).map(Arc::new).unwrap();
+    let front = Data::new(Front::new(scene.house.ask.clone(), crate::telemetry::metrics_handle(), users));
+    let app = init_service(app(front)).await;
+    let ask = async |path: &str, token: Option<&str>, body: String| {
+        let mut request = TestRequest::post().uri(path).insert_header(("Idempotency-Key", "k")).set_payload(body);
+        if let Some(token) = token {
+            request = request.insert_header(("Authorization", format!("Bearer {token}")));
+        }
+        let response = call_service(&app, request.to_request()).await;
+        let is_replayed = response.headers().contains_key("Idempotency-Replayed");
+        let status = response.status();
+        let answer: Value = actix_web::test::read_body_json(response).await;
+        (status, is_replayed, answer)
+    };
+    let login = json!({"token": "secret"}).to_string();
+    let (first, second) =
+        (ask("/v1/session", None, login.clone()).await, ask("/v1/session", None, login.clone()).await);
+    assert_eq!((first.0, second.0, second.1), (StatusCode::OK, StatusCode::OK, false));
+    assert_ne!(first.2["token"], second.2["token"], "a login is a new one each time");
+    let long = " ".repeat(body::NOBODYS_MAX) + &login;
+    let (status, _, problem) = ask("/v1/session", None, long).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("too_large")));
+    for is_replayed in [false, false] {
+        assert_eq!(ask("/livez", None, String::new()).await.1, is_replayed, "nobody's key");
+    }
+    for is_replayed in [false, true] {
+        assert_eq!(ask("/v1/leases", Some("secret"), "{}".into()).await.1, is_replayed, "a user's key");
+    }
+}
+
 /// Without users root needs no password, from this machine only.
 #[actix_rt::test]
 async fn an_open_house_is_open_to_this_machine() {
