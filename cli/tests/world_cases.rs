@@ -108,7 +108,7 @@ fn plans_end_even_and_cost_little() {
             assert!(spread < 0.1, "{place}: {medium} ends at {spread}");
         }
         let figure = |name: &str| plan[name].as_u64().expect("bytes") as f64;
-        let (bytes, bound) = (figure("bytes"), figure("bytes_lower_bound"));
+        let (bytes, bound) = (figure("bytes"), figure("bytes_lower_bound_fair"));
         assert!(bound <= bytes && bytes <= bound * 1.05, "{place}: {bytes} bytes, bound {bound}");
         assert_eq!(moves.is_empty(), plan["idle"].is_object(), "{place}: idle has a reason, and only idle has");
     }

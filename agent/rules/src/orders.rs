@@ -9,8 +9,8 @@ use crate::copies;
 use crate::event::{Action, Change, CopyStep, LoadStep, Op, Refused, ReplicaStep, TrashStep};
 use crate::next::begin;
 use stele_common::{
-    CloneOrder, DiskState, Evidence, LoadId, Order, OrderBody, ReplicaId, TabletId, TabletLabel, TaskId, Tick, Version,
-    VersionHash,
+    CloneOrder, DiskState, Evidence, LoadId, Order, OrderBody, ReplicaId, TabletId, TabletLabel, TaskFailure, TaskId,
+    Tick, Version, VersionHash,
 };
 
 type Followed = Result<Vec<Action>, Refused>;
@@ -26,7 +26,7 @@ pub(crate) fn decide(book: &Book, at: Tick, order: &Order) -> Vec<Action> {
     }
     let followed = match &order.body {
         OrderBody::Create { disk, label } if *disk == book.disk => create(book, label),
-        OrderBody::Clone(order) if order.disk == book.disk => clone(book, order),
+        OrderBody::Clone(order) if order.disk == book.disk => clone(book, at, order),
         OrderBody::Create { .. } | OrderBody::Clone(_) => Err(Refused::OtherDisk),
         OrderBody::CancelTask { task } => cancel(book, at, *task),
         OrderBody::Drop { tablet, replica, evidence } => drop(book, at, *tablet, *replica, evidence),
@@ -78,11 +78,31 @@ fn create(book: &Book, label: &TabletLabel) -> Followed {
     Ok(begin(Op::Create { label: label.clone() }))
 }
 
-fn clone(book: &Book, order: &CloneOrder) -> Followed {
-    writable(book)?;
+/// A copy is taken up or answered: what is refused in silence keeps the coordinator waiting until it calls it stalled.
+fn clone(book: &Book, at: Tick, order: &CloneOrder) -> Followed {
     if book.copies.contains_key(&order.task) || book.ended.contains_key(&order.task) {
         return Ok(Vec::new());
     }
+    let queued = Change::copy(order.task, CopyStep::Queued { order: Box::new(order.clone()) });
+    Ok(match taken_up(book, at, order) {
+        Ok(mut actions) => {
+            actions.push(queued);
+            actions
+        }
+        Err(refused) => {
+            let detail = refused.as_str().to_string();
+            let cause = match refused {
+                Refused::DiskNotOnline => TaskFailure::Disk { detail },
+                _ => TaskFailure::Refused { detail },
+            };
+            vec![queued, Change::copy(order.task, CopyStep::Failed { cause }), Action::Explain(refused)]
+        }
+    })
+}
+
+/// What comes before the copy: a newer task of a tablet takes the place of an older one, whose end was not heard here.
+fn taken_up(book: &Book, at: Tick, order: &CloneOrder) -> Followed {
+    writable(book)?;
     let (tablet, replica) = (order.label.tablet, order.label.replica);
     let mut actions = Vec::new();
     match held(book, tablet, replica) {
@@ -91,13 +111,16 @@ fn clone(book: &Book, order: &CloneOrder) -> Followed {
         Err(Refused::NoSuchReplica) if !book.trash.contains_key(&replica) => {}
         Err(refused) => return Err(refused),
     }
-    if book.copies.values().any(|copy| copy.order.label.tablet == tablet && !copy.cancelled) {
-        return Err(Refused::TabletBusy);
-    }
     if matches!(book.busy.get(&replica), Some(Op::Create { .. })) {
         return Err(Refused::TabletBusy);
     }
-    actions.push(Change::copy(order.task, CopyStep::Queued { order: Box::new(order.clone()) }));
+    let others = book.copies.iter().filter(|(_, copy)| copy.order.label.tablet == tablet && !copy.cancelled);
+    for (task, copy) in others {
+        if *task > order.task {
+            return Err(Refused::TabletBusy);
+        }
+        actions.extend(copies::cancel(at, *task, copy));
+    }
     Ok(actions)
 }
 

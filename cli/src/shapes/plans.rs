@@ -159,12 +159,10 @@ fn spreads(spreads: &std::collections::BTreeMap<stele_common::Medium, Spread>) -
 
 fn cost(plan: &PlanInfo) -> String {
     let price = &plan.price;
-    let bound = price.bytes_lower_bound.map(|bound| match bound {
-        0 => size(0),
-        _ => {
-            let above = (price.bytes as f64 / bound as f64 - 1.0) * 100.0;
-            format!("{}: no plan that ends as even moves less; this one moves {above:.1} % more", size(bound))
-        }
+    let bound = price.bytes_lower_bound_fair.filter(|bound| *bound > 0).map(|bound| {
+        let above = (price.bytes as f64 / bound as f64 - 1.0) * 100.0;
+        let spread = size(price.bytes_lower_bound.unwrap_or(0));
+        format!("{} to end as even ({spread} but for counts); this plan moves {above:.1} % more", size(bound))
     });
     let fullest =
         price.fullest.as_ref().map(|disk| format!("{}:{} at {:.1} %", disk.host, disk.path, disk.used_percent));

@@ -158,8 +158,11 @@ pub struct PlanPrice {
     /// Copies that are made.
     pub moves: u64,
     pub bytes: u64,
-    /// The least that any plan must move to be as even, in bytes and counts; null where evenness is not what it is for.
+    /// The least that any plan must move to end with the same spreads; null where evenness is not what it is for.
     pub bytes_lower_bound: Option<u64>,
+    /// The least that any plan must move to end with the same spreads and with counts as fair.
+    #[serde(default)]
+    pub bytes_lower_bound_fair: Option<u64>,
     /// By medium, of the disks that take part.
     pub before: BTreeMap<Medium, Spread>,
     pub after: BTreeMap<Medium, Spread>,

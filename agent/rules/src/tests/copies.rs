@@ -54,6 +54,22 @@ fn nothing_to_do() {
     assert_eq!(world.held(1).head, Version(6));
 }
 
+/// Whatever is ordered is taken up or answered: a newer task takes the place of an older one whose end was not heard, an
+/// older one that comes late is refused, and both are told.
+#[test]
+fn orders_are_answered() {
+    let mut world = World::new(vec![]);
+    world.order(clone_of(7, 8, 30, 2));
+    assert_eq!(world.order(clone_of(9, 11, 30, 2)), "", "it waits for the staging directory");
+    assert!(world.book.copies[&TaskId(7)].cancelled);
+    let ended = world.end(fetch(7, 8, 30, 2, false), OpResult::Failed(OpFailure::Copy(TaskFailure::Cancelled)));
+    assert_eq!(ended, "fetch 9");
+    assert_eq!(end_of(&world, 7), failed(TaskFailure::Cancelled));
+    assert_eq!(world.order(clone_of(5, 12, 30, 2)), "no tablet_busy");
+    assert_eq!(end_of(&world, 5), failed(TaskFailure::Refused { detail: "tablet_busy".into() }));
+    assert_eq!(world.order(clone_of(5, 12, 30, 2)), "", "it has its answer");
+}
+
 /// A good copy mends a bad replica, also at the same version and with the hash that was committed.
 #[test]
 fn mending() {

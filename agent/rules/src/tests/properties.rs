@@ -159,6 +159,11 @@ impl Shell {
         if let EventBody::Order(order) = &event.body {
             if order.epoch < before.epoch {
                 assert_eq!(self.book, before, "an old leadership changed something");
+            } else if let OrderBody::Clone(copy) = &order.body
+                && copy.disk == self.book.disk
+            {
+                let is_known = self.book.copies.contains_key(&copy.task) || self.book.ended.contains_key(&copy.task);
+                assert!(is_known, "nobody will be told what became of {copy:?}");
             }
             let once = self.book.clone();
             let again = handle(&mut self.book, &event);

@@ -13,8 +13,8 @@ use stele_coordinator_rules::worldfile::balance::{Balanced, balance};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The plan goes to the end: used parts of disks nearer than `balance_threshold` (10 %), counts of every table fair by
-capacity, or no move helps. `bytes_lower_bound` is the least that any plan must move to end with the same spread and with
-counts as fair, if no tablet moves twice.
+capacity, or no move helps. `bytes_lower_bound` is the least that any plan must move to end with the same spread,
+`bytes_lower_bound_fair` to end with counts as fair as well, if no tablet moves twice.
 
 Examples:
   stele sim balance world.json.zst
@@ -66,7 +66,7 @@ impl Told<'_> {
                 self.0.moves.len(),
                 table::size(self.0.bytes),
                 table::size(self.0.bytes.saturating_sub(self.0.bytes_usage)),
-                table::size(self.0.bytes_lower_bound),
+                table::size(self.0.bytes_lower_bound_fair),
             )),
         }
         lines

@@ -3,61 +3,80 @@
 //! In: a picture, then its moves. Out: what each seat has too many of, when nodes come first and then the disks of each;
 //! whether one move makes its table fairer.
 
-use super::picture::{NONE, Picture};
+use super::picture::{NONE, Picture, Pool};
 use super::worth::{Peopled, count_gap, lowers_count};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// By table and seat.
+/// By table and seat, node or pool.
 pub struct Census {
-    counts: BTreeMap<(u32, u32), u32>,
+    seats: BTreeMap<(u32, u32), u32>,
+    places: BTreeMap<(u32, u32), u32>,
+    pools: BTreeMap<(u32, u32), u32>,
+    /// By pool.
+    capacity: Vec<u64>,
 }
 
 impl Census {
     pub fn of(picture: &Picture) -> Census {
-        let mut counts = BTreeMap::new();
+        let capacity = |pool: &Pool| {
+            let places = pool.nodes.iter().map(|place| picture.places[*place as usize].capacity);
+            places.fold(0u64, u64::saturating_add)
+        };
+        let capacity = picture.pools.iter().map(capacity).collect();
+        let (seats, places, pools) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut census = Census { seats, places, pools, capacity };
         for copy in picture.copies.iter().filter(|copy| copy.seat != NONE) {
-            *counts.entry((picture.pieces[copy.piece as usize].table, copy.seat)).or_default() += 1;
+            let (table, seat) = (picture.pieces[copy.piece as usize].table, &picture.seats[copy.seat as usize]);
+            *census.seats.entry((table, copy.seat)).or_default() += 1;
+            *census.places.entry((table, seat.node)).or_default() += 1;
+            *census.pools.entry((table, seat.pool)).or_default() += 1;
         }
-        Census { counts }
+        census
     }
 
-    pub fn moved(&mut self, table: u32, from: u32, to: u32) {
-        let source = self.counts.entry((table, from)).or_default();
-        *source = source.saturating_sub(1);
-        *self.counts.entry((table, to)).or_default() += 1;
+    pub fn moved(&mut self, picture: &Picture, table: u32, from: u32, to: u32) {
+        let node = |seat: u32| picture.seats[seat as usize].node;
+        for (counts, from, to) in [(&mut self.seats, from, to), (&mut self.places, node(from), node(to))] {
+            let source = counts.entry((table, from)).or_default();
+            *source = source.saturating_sub(1);
+            *counts.entry((table, to)).or_default() += 1;
+        }
     }
 
-    fn peopled(&self, picture: &Picture, table: u32, seats: &[u32]) -> Peopled {
-        let nothing = Peopled { count: 0, capacity: 0 };
-        seats.iter().fold(nothing, |sum, seat| Peopled {
-            count: sum.count + u64::from(self.counts.get(&(table, *seat)).copied().unwrap_or(0)),
-            capacity: sum.capacity.saturating_add(picture.seats[*seat as usize].total),
-        })
+    fn on_seat(&self, picture: &Picture, table: u32, seat: u32) -> Peopled {
+        let count = self.seats.get(&(table, seat)).copied().unwrap_or(0);
+        Peopled { count: u64::from(count), capacity: picture.seats[seat as usize].total }
+    }
+
+    fn on_node(&self, picture: &Picture, table: u32, place: u32) -> Peopled {
+        let count = self.places.get(&(table, place)).copied().unwrap_or(0);
+        Peopled { count: u64::from(count), capacity: picture.places[place as usize].capacity }
     }
 
     /// Between nodes, or between disks of one node.
     pub fn is_fairer(&self, picture: &Picture, table: u32, from: u32, to: u32) -> bool {
         let (source, target) = (&picture.seats[from as usize], &picture.seats[to as usize]);
-        let of = |seats: &[u32]| self.peopled(picture, table, seats);
-        let node = |place: u32| of(&picture.places[place as usize].seats);
-        let (all, from, to) = match source.node == target.node {
-            true => (node(source.node), of(&[from]), of(&[to])),
-            false => (of(&picture.pools[source.pool as usize].seats), node(source.node), node(target.node)),
-        };
-        lowers_count(from, to, all.count, all.capacity)
+        let node = |place: u32| self.on_node(picture, table, place);
+        if source.node == target.node {
+            let all = node(source.node);
+            let disk = |seat: u32| self.on_seat(picture, table, seat);
+            return lowers_count(disk(from), disk(to), all.count, all.capacity);
+        }
+        let copies = self.pools.get(&(table, source.pool)).copied().unwrap_or(0);
+        lowers_count(node(source.node), node(target.node), u64::from(copies), self.capacity[source.pool as usize])
     }
 
     /// Copies that each seat of the pool has above the number that single moves would bring it to; below zero: lacks.
     pub fn excess(&self, picture: &Picture, table: u32, pool: u32) -> BTreeMap<u32, i64> {
-        let nodes = picture.pools[pool as usize].nodes.iter().map(|place| &picture.places[*place as usize].seats);
-        let nodes: Vec<&Vec<u32>> = nodes.collect();
-        let mut fair: Vec<Peopled> = nodes.iter().map(|seats| self.peopled(picture, table, seats)).collect();
+        let nodes = &picture.pools[pool as usize].nodes;
+        let mut fair: Vec<Peopled> = nodes.iter().map(|place| self.on_node(picture, table, *place)).collect();
         // No node has two copies of a tablet.
         let tablets = picture.tables[table as usize].len() as u64;
         even(&mut fair, f64::MAX, tablets);
         let mut excess = BTreeMap::new();
-        for (seats, node) in nodes.iter().zip(fair) {
-            let before = seats.iter().map(|seat| self.peopled(picture, table, &[*seat]));
+        for (place, node) in nodes.iter().zip(fair) {
+            let seats = &picture.places[*place as usize].seats;
+            let before = seats.iter().map(|seat| self.on_seat(picture, table, *seat));
             let mut disks: Vec<Peopled> = before.clone().collect();
             fill(&mut disks, node.count);
             even(&mut disks, f64::MAX, u64::MAX);
@@ -81,8 +100,15 @@ fn ranks(places: &[Peopled], copies: u64) -> BTreeSet<(i128, usize)> {
 /// The least number of single moves after which copies stand as fairly as `after`, beginning with these places: of each
 /// number of moves those from the place furthest above its share to the one furthest below bring the potential lowest.
 pub fn moves_to(mut before: Vec<Peopled>, after: &[Peopled]) -> u32 {
-    let far = potential(&before) - potential(after);
-    even(&mut before, far - 1e-6, u64::MAX)
+    let most = potential(&before);
+    let far = most - potential(after);
+    // Sums of squares of large counts are known to fewer digits.
+    even(&mut before, far - f64::max(1e-6, most * 1e-12), u64::MAX)
+}
+
+/// The number of single moves after which no other is fairer.
+pub fn moves_to_fair(mut places: Vec<Peopled>) -> u32 {
+    even(&mut places, f64::MAX, u64::MAX)
 }
 
 /// Σ (count - share)².

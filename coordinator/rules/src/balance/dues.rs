@@ -13,7 +13,7 @@
 //! by itself. That is asked of groups: the fuller places of a pool, in whatever they take, and the rest, in whatever they
 //! give.
 
-use super::census::moves_to;
+use super::census::{moves_to, moves_to_fair};
 use super::picture::{NONE, Picture, Pool};
 use super::worth::Peopled;
 
@@ -46,6 +46,8 @@ pub struct Owed {
     pub seats: Vec<Dues>,
     /// By pool.
     pub splits: Vec<Vec<Split>>,
+    /// Single moves between nodes after which counts would be as fair as they can be.
+    pub moves_left: u64,
 }
 
 /// Shares are fractions; a whole number that is missed by less is meant.
@@ -58,19 +60,20 @@ impl Owed {
         let seats = || picture.seats.iter();
         let mut nodes = Level::of(picture, seats().map(|seat| seat.node).collect(), picture.places.len());
         let mut disks = Level::of(picture, (0..picture.seats.len() as u32).collect(), picture.seats.len());
+        let mut moves_left = 0;
         let by_pool = |(index, pool): (u32, &Pool)| {
             let (mut by_node, mut by_disk) = (nodes.splits(&pool.nodes), disks.splits(&pool.seats));
             for pieces in &picture.tables {
                 let table = Table::of(picture, index, pieces);
                 if table.copies > 0 {
-                    table.add(&pool.nodes, &mut nodes, &mut by_node);
+                    moves_left += u64::from(table.add(&pool.nodes, &mut nodes, &mut by_node));
                     table.add(&pool.seats, &mut disks, &mut by_disk);
                 }
             }
             by_node.into_iter().chain(by_disk).map(|(_, split)| split).collect()
         };
         let splits = (0..).zip(&picture.pools).map(by_pool).collect();
-        Owed { places: nodes.dues, seats: disks.dues, splits }
+        Owed { places: nodes.dues, seats: disks.dues, splits, moves_left }
     }
 }
 
@@ -153,8 +156,8 @@ impl<'a, 'w> Table<'a, 'w> {
         here.map(|copy| (copy.bytes, copy.start, copy.seat))
     }
 
-    /// Adds what these places owe.
-    fn add(&self, places: &[u32], level: &mut Level, splits: &mut [(Vec<bool>, Split)]) {
+    /// Adds what these places owe. Returns how many single moves are left until the table is fair.
+    fn add(&self, places: &[u32], level: &mut Level, splits: &mut [(Vec<bool>, Split)]) -> u32 {
         let (mut before, mut after) = (vec![0u32; level.dues.len()], vec![0u32; level.dues.len()]);
         for (_, start, seat) in self.pieces.iter().flat_map(|(_, piece)| self.standing(*piece)) {
             before[level.at[start as usize] as usize] += 1;
@@ -174,12 +177,13 @@ impl<'a, 'w> Table<'a, 'w> {
             (gives[place], gives_most[place]) = (had.saturating_sub(most), had.saturating_sub(least));
             (takes[place], takes_most[place]) = (least.saturating_sub(had), most.saturating_sub(had));
         }
+        let capacity: Vec<u64> = places.iter().map(|place| level.capacity[*place as usize] as u64).collect();
         let peopled = |counts: &[u32]| -> Vec<Peopled> {
-            let one = |place: &u32| Peopled {
+            let one = |(place, capacity): (&u32, &u64)| Peopled {
                 count: u64::from(counts[*place as usize]),
-                capacity: level.capacity[*place as usize] as u64,
+                capacity: *capacity,
             };
-            places.iter().map(one).collect()
+            places.iter().zip(&capacity).map(one).collect()
         };
         let moves = moves_to(peopled(&before), &peopled(&after));
         for (is_fuller, split) in splits {
@@ -196,6 +200,7 @@ impl<'a, 'w> Table<'a, 'w> {
             level.dues[place as usize].takes += bytes as f64;
         }
         self.give(gives, level);
+        moves_to_fair(peopled(&after))
     }
 
     /// Of each place as many of its smallest as it must give.

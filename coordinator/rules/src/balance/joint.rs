@@ -61,7 +61,7 @@ pub fn draw_fairer(picture: &mut Picture, aims: &mut Vec<Aim>, seats: &[u32], wi
         let is_due = census.is_fairer(picture, table, aim.from, aim.to) && guard.allows(picture, aim.copy, aim.to);
         if is_due {
             picture.draw(aim.copy, aim.to);
-            census.moved(table, aim.from, aim.to);
+            census.moved(picture, table, aim.from, aim.to);
             guard.drawn(picture, aim.from, aim.to);
         }
         is_due

@@ -33,8 +33,10 @@ pub struct Plan {
     pub bytes: u64,
     /// Of those that lower the bytes' potential.
     pub bytes_usage: u64,
-    /// The least that any plan must move to end as even as this one, in bytes and in counts.
+    /// The least that any plan must move to end with the spreads of `after`.
     pub bytes_lower_bound: u64,
+    /// The least that any plan must move to end with these spreads and with counts as fair.
+    pub bytes_lower_bound_fair: u64,
     pub method: Method,
     /// Why there are no moves.
     pub idle: Option<Reason>,
@@ -140,6 +142,9 @@ struct Draft<'a> {
     whys: Vec<Why>,
     bytes: u64,
     bound: u64,
+    fair_bound: u64,
+    /// What single moves, as large as the mean copy, would still cost until all counts were fair.
+    unfair: u64,
     /// What the spreads of the media are above the threshold.
     above: f64,
     /// Whether tablets had to move twice.
@@ -149,13 +154,13 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     fn is_near(&self) -> bool {
-        self.above <= 0.0 && self.bytes as f64 <= self.bound as f64 * NEAR
+        self.above <= 0.0 && self.bytes as f64 <= self.fair_bound as f64 * NEAR
     }
 
-    /// Less is better: even, without moving twice, cheap for what it reaches.
+    /// Less is better: even, without moving twice, cheap. What it leaves unfair has its price, too: a plan that stops
+    /// early is none the better for it.
     fn rank(&self) -> (u64, bool, u64) {
-        let gap = self.bytes as f64 / (self.bound as f64).max(1.0);
-        ((self.above * 1e6).ceil() as u64, self.is_twice, (gap * 1e6) as u64)
+        ((self.above * 1e6).ceil() as u64, self.is_twice, self.bytes.saturating_add(self.unfair))
     }
 }
 
@@ -198,20 +203,23 @@ impl House {
         whys.resize(picture.drawn.len(), Why::Count);
         let spreads = || self.media.iter().map(|(_, seats)| picture.spread(seats));
         let above = spreads().map(|spread| (spread - width).max(0.0)).sum();
-        let bound = self.bound(&picture);
+        let owed = Owed::of(&picture);
+        let (bound, fair_bound) = (self.bound(&picture, None), self.bound(&picture, Some(&owed)));
+        let bytes: u64 = picture.copies.iter().fold(0, |sum, copy| sum.saturating_add(copy.bytes));
+        let unfair = bytes / (picture.copies.len() as u64).max(1) * owed.moves_left;
         let is_twice = way.moves_each > 1;
-        Draft { bytes: picture.bytes_drawn(), bound, above, is_twice, whys, method, picture }
+        Draft { bytes: picture.bytes_drawn(), bound, fair_bound, unfair, above, is_twice, whys, method, picture }
     }
 
-    /// The bound for the spreads and counts that were reached.
-    fn bound(&self, picture: &Picture) -> u64 {
-        let owed = Owed::of(picture);
+    /// The bound for the spreads that were reached; with what is owed, for the counts as well.
+    fn bound(&self, picture: &Picture, owed: Option<&Owed>) -> u64 {
         let bound = |(medium, seats): &(Medium, Vec<u32>)| {
             let mut basins = Vec::new();
             for (index, pool) in picture.pools.iter().enumerate().filter(|(_, pool)| pool.medium == *medium) {
-                let shelves = shelves(picture, pool, |seat| seat.start, Some(&owed));
+                let shelves = shelves(picture, pool, |seat| seat.start, owed);
+                let splits = owed.map_or(Vec::new(), |owed| owed.splits[index].clone());
                 let Basin { grain, smallest, .. } = self.basins[index];
-                basins.push(Basin { shelves, splits: owed.splits[index].clone(), grain, smallest });
+                basins.push(Basin { shelves, splits, grain, smallest });
             }
             least_bytes(&basins, picture.spread(seats))
         };
@@ -226,19 +234,27 @@ impl House {
     }
 
     fn finish(self, best: Option<Draft>) -> Plan {
-        let Some(draft) = best else {
-            let (idle, before) = (Some(self.idle()), self.before);
-            let (moves, after, method) = (Vec::new(), before.clone(), Method::Greedy);
-            return Plan { moves, before, after, bytes: 0, bytes_usage: 0, bytes_lower_bound: 0, method, idle };
+        let mut plan = Plan {
+            moves: Vec::new(),
+            before: self.before.clone(),
+            after: self.before.clone(),
+            bytes: 0,
+            bytes_usage: 0,
+            bytes_lower_bound: 0,
+            bytes_lower_bound_fair: 0,
+            method: Method::Greedy,
+            idle: None,
         };
-        let Draft { picture, whys, bytes, bound, method, .. } = draft;
-        let moves: Vec<Move> = picture.drawn.iter().zip(whys).map(|(drawn, why)| picture.told(*drawn, why)).collect();
-        let usage = moves.iter().filter(|mv| mv.why.is_for_bytes());
-        let bytes_usage = usage.fold(0u64, |sum, mv| sum.saturating_add(mv.bytes));
-        let idle = moves.is_empty().then(|| self.idle());
-        let after = self.media.iter().map(|(medium, seats)| (*medium, evenness(&picture, seats))).collect();
-        let before = self.before;
-        Plan { moves, before, after, bytes, bytes_usage, bytes_lower_bound: bound, method, idle }
+        if let Some(Draft { picture, whys, bytes, bound, fair_bound, method, .. }) = best {
+            plan.moves = picture.drawn.iter().zip(whys).map(|(drawn, why)| picture.told(*drawn, why)).collect();
+            let usage = plan.moves.iter().filter(|mv| mv.why.is_for_bytes());
+            plan.bytes_usage = usage.fold(0u64, |sum, mv| sum.saturating_add(mv.bytes));
+            (plan.bytes, plan.bytes_lower_bound, plan.bytes_lower_bound_fair) = (bytes, bound, fair_bound);
+            plan.after = self.media.iter().map(|(medium, seats)| (*medium, evenness(&picture, seats))).collect();
+            plan.method = method;
+        }
+        plan.idle = plan.moves.is_empty().then(|| self.idle());
+        plan
     }
 
     fn idle(&self) -> Reason {

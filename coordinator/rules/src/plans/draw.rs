@@ -27,7 +27,8 @@ pub struct Drawn {
     /// The world that the steps are taken in: with the new hosts or the new policy.
     pub world: World,
     pub steps: Vec<Step>,
-    pub bytes_lower_bound: Option<u64>,
+    /// For the same spreads, and for counts as fair as well.
+    pub bytes_lower_bounds: Option<(u64, u64)>,
     pub blocked: u64,
     pub blockers: Vec<Blocker>,
     /// All that stands on what is to be emptied.
@@ -67,8 +68,8 @@ fn balance(world: World, only: &[String], at: Tick) -> Result<Drawn, Reason> {
         return Err(reason);
     }
     let steps = plan.moves.iter().map(Step::of_move).collect();
-    let bytes_lower_bound = Some(plan.bytes_lower_bound);
-    Ok(Drawn { world, steps, bytes_lower_bound, blocked: 0, blockers: Vec::new(), held: BTreeSet::new() })
+    let bytes_lower_bounds = Some((plan.bytes_lower_bound, plan.bytes_lower_bound_fair));
+    Ok(Drawn { world, steps, bytes_lower_bounds, blocked: 0, blockers: Vec::new(), held: BTreeSet::new() })
 }
 
 /// What a drain's wish means now; `None`: not all of it is there.
@@ -92,7 +93,7 @@ fn emptied(world: &World, what: &PlanWhat, at: Tick) -> Result<Drawn, Reason> {
     let held = world.tablets.iter().filter(|tablet| tablet.replicas.iter().any(|replica| leaving.has(replica)));
     let held = held.map(|tablet| tablet.id).collect();
     let (blocked, blockers) = (answer.blocked, answer.blockers);
-    Ok(Drawn { world: world.clone(), steps, bytes_lower_bound: None, blocked, blockers, held })
+    Ok(Drawn { world: world.clone(), steps, bytes_lower_bounds: None, blocked, blockers, held })
 }
 
 fn filled(world: World, table: &str, at: Tick) -> Result<Drawn, Reason> {
@@ -102,7 +103,7 @@ fn filled(world: World, table: &str, at: Tick) -> Result<Drawn, Reason> {
     let mut steps = Vec::new();
     let (blocked, blockers) =
         refill(&world, tablets, at, |tablet, leaves, disk| steps.extend(step(&world, tablet, leaves, disk)));
-    Ok(Drawn { world, steps, bytes_lower_bound: None, blocked, blockers, held: BTreeSet::new() })
+    Ok(Drawn { world, steps, bytes_lower_bounds: None, blocked, blockers, held: BTreeSet::new() })
 }
 
 fn step(world: &World, tablet: &Tablet, leaves: Option<&Replica>, to: DiskId) -> Option<Step> {

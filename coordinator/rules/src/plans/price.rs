@@ -45,7 +45,8 @@ pub fn price(drawn: &Drawn, rates: &Rates, at: Tick) -> PlanPrice {
     let mut price = PlanPrice {
         moves: steps.len() as u64,
         bytes: steps.iter().fold(0, |sum: u64, step| sum.saturating_add(step.bytes)),
-        bytes_lower_bound: drawn.bytes_lower_bound,
+        bytes_lower_bound: drawn.bytes_lower_bounds.map(|(spread, _)| spread),
+        bytes_lower_bound_fair: drawn.bytes_lower_bounds.map(|(_, fair)| fair),
         before: evenness(world, at),
         after: evenness(&after, at),
         links: links(world, steps),

@@ -21,6 +21,7 @@ pub struct Balanced {
     pub after: BTreeMap<Medium, Spread>,
     pub bytes: u64,
     pub bytes_lower_bound: u64,
+    pub bytes_lower_bound_fair: u64,
     /// Of `bytes`, those that are moved to even bytes; the others even counts.
     pub bytes_usage: u64,
     pub method: Method,
@@ -89,6 +90,7 @@ pub fn balance(reading: &Reading) -> Balanced {
         after: plan.after,
         bytes: plan.bytes,
         bytes_lower_bound: plan.bytes_lower_bound,
+        bytes_lower_bound_fair: plan.bytes_lower_bound_fair,
         bytes_usage: plan.bytes_usage,
         method: plan.method,
         groups,

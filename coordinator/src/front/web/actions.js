@@ -152,7 +152,7 @@ export const makePlan = (what, name) =>
 
 export function price(plan) {
   const { price } = plan;
-  const bound = price.bytes_lower_bound;
+  const bound = price.bytes_lower_bound_fair;
   return pairs([
     ["Moves", `${count(price.moves)}, ${bytes(price.bytes)}`],
     bound !== null && bound !== undefined && ["Least possible", bytes(bound)],

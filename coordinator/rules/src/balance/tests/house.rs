@@ -186,7 +186,8 @@ impl<'a> Inspector<'a> {
             assert!((after.width() - self.spread(*medium)).abs() < 1e-9);
         }
         assert_eq!(plan.bytes, plan.moves.iter().map(|mv| mv.bytes).sum::<u64>());
-        assert!(plan.bytes_lower_bound <= plan.bytes, "{} is no bound of {}", plan.bytes_lower_bound, plan.bytes);
+        let bounds = [plan.bytes_lower_bound, plan.bytes_lower_bound_fair, plan.bytes];
+        assert!(bounds.is_sorted(), "{bounds:?}");
         assert_eq!(plan.idle.is_some(), plan.moves.is_empty());
     }
 }

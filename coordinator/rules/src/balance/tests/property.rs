@@ -186,6 +186,9 @@ proptest! {
         let reached = Placement::of(&house, &after);
         let as_even = Placement::all(&house).filter(|other| other.is_as_even_as(&reached));
         let least = as_even.map(|other| other.bytes).min().expect("the plan's is one");
+        prop_assert!(plan.bytes_lower_bound_fair <= least, "bound {} > {least}", plan.bytes_lower_bound_fair);
+        let as_even = Placement::all(&house).filter(|other| other.spread <= reached.spread + 1e-9);
+        let least = as_even.map(|other| other.bytes).min().expect("the plan's is one");
         prop_assert!(plan.bytes_lower_bound <= least, "bound {} > {least}", plan.bytes_lower_bound);
     }
 }
