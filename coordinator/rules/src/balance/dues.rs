@@ -163,6 +163,18 @@ impl<'a, 'w> Table<'a, 'w> {
             before[level.at[start as usize] as usize] += 1;
             after[level.at[seat as usize] as usize] += 1;
         }
+        let capacity: Vec<u64> = places.iter().map(|place| level.capacity[*place as usize] as u64).collect();
+        let peopled = |counts: &[u32]| -> Vec<Peopled> {
+            let one = |(place, capacity): (&u32, &u64)| Peopled {
+                count: u64::from(counts[*place as usize]),
+                capacity: *capacity,
+            };
+            places.iter().zip(&capacity).map(one).collect()
+        };
+        let left = moves_to_fair(peopled(&after));
+        if before == after {
+            return left;
+        }
         let room: f64 = places.iter().map(|place| level.capacity[*place as usize]).sum();
         let share = |place: u32| f64::from(self.copies) * level.capacity[place as usize] / room.max(1.0);
         let beyond = places.iter().map(|place| f64::from(after[*place as usize]) - share(*place));
@@ -177,14 +189,6 @@ impl<'a, 'w> Table<'a, 'w> {
             (gives[place], gives_most[place]) = (had.saturating_sub(most), had.saturating_sub(least));
             (takes[place], takes_most[place]) = (least.saturating_sub(had), most.saturating_sub(had));
         }
-        let capacity: Vec<u64> = places.iter().map(|place| level.capacity[*place as usize] as u64).collect();
-        let peopled = |counts: &[u32]| -> Vec<Peopled> {
-            let one = |(place, capacity): (&u32, &u64)| Peopled {
-                count: u64::from(counts[*place as usize]),
-                capacity: *capacity,
-            };
-            places.iter().zip(&capacity).map(one).collect()
-        };
         let moves = moves_to(peopled(&before), &peopled(&after));
         for (is_fuller, split) in splits {
             let of = |side: bool, counts: &[u32]| -> u32 {
@@ -200,7 +204,7 @@ impl<'a, 'w> Table<'a, 'w> {
             level.dues[place as usize].takes += bytes as f64;
         }
         self.give(gives, level);
-        moves_to_fair(peopled(&after))
+        left
     }
 
     /// Of each place as many of its smallest as it must give.

@@ -22,12 +22,17 @@ pub struct Evening<'a, 'w> {
     pub seats: &'a [u32],
     pub low: f64,
     pub high: f64,
+    /// Seats below the band.
+    takers: Vec<u32>,
+    /// By table: what the neediest taker lacks, as far as it was asked.
+    lacks: BTreeMap<u32, i32>,
 }
 
 /// Draws moves until the spread of these seats is at most `width`, or nothing helps.
 pub fn even_usage(picture: &mut Picture, tally: &mut Tally, seats: &[u32], basins: &[Basin], width: f64) {
     let low = lower_edge(basins, width);
-    let mut evening = Evening { picture, tally, seats, low, high: low + width };
+    let (takers, lacks) = (Vec::new(), BTreeMap::new());
+    let mut evening = Evening { picture, tally, seats, low, high: low + width, takers, lacks };
     evening.give();
     evening.take();
 }
@@ -74,13 +79,13 @@ impl Evening<'_, '_> {
     /// Every disk above the band gives, all side by side: of a tablet only one copy moves, so who came first would have the
     /// choice and who came last the rest.
     fn give(&mut self) {
-        let mut takers = self.outside(false);
-        let mut givers: Vec<Giver> = self.outside(true).into_iter().map(|seat| self.giver(seat, &takers)).collect();
+        self.takers = self.outside(false);
+        let mut givers: Vec<Giver> = self.outside(true).into_iter().map(|seat| self.giver(seat)).collect();
         let turn = |left: f64, index: usize| ((left * 1e9) as u64, Reverse(index));
         let mut turns: BinaryHeap<(u64, Reverse<usize>)> = (0..givers.len()).map(|index| turn(1.0, index)).collect();
         while let Some((_, Reverse(index))) = turns.pop() {
             let giver = &mut givers[index];
-            if self.give_one(giver, &mut takers) {
+            if self.give_one(giver) {
                 turns.push(turn(self.over(giver.seat, self.high) / giver.excess, index));
             }
         }
@@ -94,20 +99,20 @@ impl Evening<'_, '_> {
                 }
                 let bytes = self.picture.copies[copy as usize].bytes as f64;
                 if self.over(giver.seat, self.low) >= bytes && self.picture.may_leave(copy) {
-                    self.send(copy, &mut takers);
+                    self.send(copy);
                 }
             }
         }
     }
 
-    fn giver(&self, seat: u32, takers: &[u32]) -> Giver {
+    fn giver(&mut self, seat: u32) -> Giver {
         let by_table = self.by_table(seat);
-        let ranks = by_table.keys().map(|table| self.rank(*table, seat, takers)).collect();
+        let ranks = by_table.keys().map(|table| self.rank(*table, seat)).collect();
         Giver { seat, excess: self.over(seat, self.high), by_table, ranks }
     }
 
     /// Returns whether there may be more to give.
-    fn give_one(&mut self, giver: &mut Giver, takers: &mut Vec<u32>) -> bool {
+    fn give_one(&mut self, giver: &mut Giver) -> bool {
         let from = giver.seat;
         while let Some(rank) = giver.ranks.pop() {
             let excess = self.over(from, self.high);
@@ -117,17 +122,17 @@ impl Evening<'_, '_> {
             let Reverse(table) = rank.1;
             let Some(copies) = giver.by_table.get_mut(&table) else { continue };
             // Others of the table have moved since it was ranked.
-            let now = self.rank(table, from, takers);
+            let now = self.rank(table, from);
             if now < rank {
                 giver.ranks.push(now);
                 continue;
             }
-            let wanted = self.wanted(from, takers);
+            let wanted = self.wanted(from);
             // A table whose copies are all too large for the rest waits for the end.
             let Some(index) = self.picture.nearest(copies, wanted, excess) else { continue };
             let copy = copies.remove(index);
             giver.ranks.push(rank);
-            if self.picture.may_leave(copy) && self.send(copy, takers) {
+            if self.picture.may_leave(copy) && self.send(copy) {
                 return true;
             }
         }
@@ -136,8 +141,8 @@ impl Evening<'_, '_> {
 
     /// The size of which the seat gives as many copies as it has too many with as many bytes as it has too many, or of
     /// which the takers lack as many, if that is more.
-    fn wanted(&self, from: u32, takers: &[u32]) -> f64 {
-        let (bytes, copies) = takers.iter().fold((0.0, 0.0), |(bytes, copies), taker| {
+    fn wanted(&self, from: u32) -> f64 {
+        let (bytes, copies) = self.takers.iter().fold((0.0, 0.0), |(bytes, copies), taker| {
             (bytes - self.over(*taker, self.low), copies - self.picture.copies_above(*taker))
         });
         let each = |bytes: f64, copies: f64| bytes / copies.max(1.0);
@@ -160,8 +165,13 @@ impl Evening<'_, '_> {
     }
 
     /// Copies that the node has above its share of the table, and the neediest taker below it, whole ones.
-    fn rank(&self, table: u32, from: u32, takers: &[u32]) -> Rank {
-        let lacks = takers.iter().map(|taker| -self.urgency(table, *taker)).max().unwrap_or(0);
+    fn rank(&mut self, table: u32, from: u32) -> Rank {
+        let known = self.lacks.get(&table).copied();
+        let lacks = known.unwrap_or_else(|| {
+            let lacks = self.takers.iter().map(|taker| -self.urgency(table, *taker)).max().unwrap_or(0);
+            self.lacks.insert(table, lacks);
+            lacks
+        });
         (self.urgency(table, from) + lacks, Reverse(table))
     }
 
@@ -171,12 +181,15 @@ impl Evening<'_, '_> {
     }
 
     /// To the best taker below the band, else to any disk that stays within it.
-    fn send(&mut self, copy: u32, takers: &mut Vec<u32>) -> bool {
-        let to = self.best_taker(copy, takers).or_else(|| self.best_taker(copy, self.seats));
+    fn send(&mut self, copy: u32) -> bool {
+        let to = self.best_taker(copy, &self.takers).or_else(|| self.best_taker(copy, self.seats));
         let Some(to) = to else { return false };
         self.draw(copy, to);
-        if self.over(to, self.low) >= 0.0 {
-            takers.retain(|seat| *seat != to);
+        if self.over(to, self.low) >= 0.0
+            && let Some(index) = self.takers.iter().position(|seat| *seat == to)
+        {
+            self.takers.remove(index);
+            self.lacks.clear();
         }
         true
     }
@@ -205,6 +218,7 @@ impl Evening<'_, '_> {
         let (from_place, to_place) = (self.picture.seats[at.seat as usize].node, self.picture.seats[to as usize].node);
         self.picture.draw(copy, to);
         self.tally.moved(table, from_place, to_place);
+        self.lacks.remove(&table);
     }
 
     /// Every disk still below the band takes, from the fullest that have something for it.
