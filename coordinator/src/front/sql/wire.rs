@@ -81,7 +81,7 @@ pub fn put_error(out: &mut BytesMut, fault: &Fault) {
 pub fn put_prepared(out: &mut BytesMut, statement: u32, columns: usize, parameters: usize) {
     out.put_u8(0);
     out.put_u32_le(statement);
-    // Both are bounded by the words of a statement.
+    // Columns are capped where `*` is expanded; without FROM, and for parameters, the cap on words is below 2^16.
     out.put_u16_le(columns as u16);
     out.put_u16_le(parameters as u16);
     out.put_u8(0);

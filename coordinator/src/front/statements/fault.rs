@@ -78,6 +78,10 @@ impl Fault {
         fault(1055, "42000", format!("column '{name}' is neither in GROUP BY nor inside COUNT, SUM, MIN, MAX or AVG"))
     }
 
+    pub fn too_many_columns(most: usize) -> Fault {
+        fault(1117, "HY000", format!("too many columns: an answer has {most} at most, name those that you need"))
+    }
+
     pub fn unknown_variable(name: &str) -> Fault {
         fault(1193, "HY000", format!("unknown system variable '{name}'"))
     }

@@ -157,7 +157,7 @@ impl Grouping {
         let named = Named::of(&select.items);
         let mut keys: Vec<String> = select.group.iter().map(|name| named.meant(name)).collect();
         if select.is_distinct && keys.is_empty() {
-            keys = select.items.iter().flat_map(|item| shown_of(known, item)).collect();
+            keys = select.items.iter().filter_map(shown_of).map(str::to_string).collect();
         }
         for key in keys {
             let at = place(known, &key)?;
@@ -194,15 +194,11 @@ impl Grouping {
 
     /// What is shown of a group must be the same for all of its rows.
     fn item(&mut self, known: &[Column], item: &Item) -> Result<(), Fault> {
-        let all_of = |shown: &[Column]| {
-            let loose = shown.iter().find(|column| !self.columns.contains(column));
-            loose.map_or(Ok(()), |column| Err(Fault::not_grouped(&column.name)))
-        };
         match item {
-            Item::All => all_of(known),
-            Item::Column { name, .. } => all_of(std::slice::from_ref(&known[place(known, name)?])),
+            Item::Column { name, .. } if self.keys.contains(&place(known, name)?) => Ok(()),
+            Item::Column { name, .. } => Err(Fault::not_grouped(&known[place(known, name)?].name)),
             Item::Measure { measure, .. } => self.measure(known, measure.clone()),
-            Item::Literal { .. } | Item::Variable { .. } | Item::Function { .. } => Ok(()),
+            Item::All | Item::Literal { .. } | Item::Variable { .. } | Item::Function { .. } => Ok(()),
         }
     }
 
@@ -270,12 +266,11 @@ impl Named {
     }
 }
 
-/// The columns that an item shows.
-fn shown_of(known: &[Column], item: &Item) -> Vec<String> {
+/// The column that an item shows.
+fn shown_of(item: &Item) -> Option<&str> {
     match item {
-        Item::All => known.iter().map(|column| column.name.to_string()).collect(),
-        Item::Column { name, .. } => vec![name.clone()],
-        Item::Measure { .. } | Item::Literal { .. } | Item::Variable { .. } | Item::Function { .. } => Vec::new(),
+        Item::Column { name, .. } => Some(name),
+        Item::All | Item::Measure { .. } | Item::Literal { .. } | Item::Variable { .. } | Item::Function { .. } => None,
     }
 }
 
@@ -337,10 +332,14 @@ mod tests {
             ("SUM(*) FROM r", 1064, "SUM, MIN, MAX or AVG of a column"),
             ("MEDIAN(SIZE) FROM r", 1064, "found '(' at line 1, column 14"),
             ("SUM(SIZE + 1) FROM r", 1064, "found '('"),
+            (&format!("{}* FROM r", "*,".repeat(1_024)), 1117, "4096 at most"),
+            (&format!("DISTINCT {}* FROM r", "*,".repeat(1_024)), 1117, "4096 at most"),
         ] {
             let fault = asked(sql).await.expect_err(sql);
             assert!(fault.code == code && fault.text.contains(text), "{sql}: {fault:?}");
         }
+        let wide = asked(&format!("{}* FROM r LIMIT 1", "*,".repeat(1_023))).await.unwrap();
+        assert_eq!((wide.columns.len(), wide.rows[0].len()), (4_096, 4_096));
     }
 
     /// What is counted is announced as what it is, under its alias or as it was written.

@@ -27,6 +27,7 @@ pub async fn select(engine: &Engine, session: &Session, mut select: Select, sink
 
 /// What is asked of a table: rows as they are, or groups of them. All that can be wrong is told before the columns are.
 pub async fn answer(table: Table<'_>, mut select: Select, sink: &mut impl Sink) -> Result<(), Fault> {
+    select.items = expanded(&table.columns, select.items)?;
     if !group::is_asked(&select) {
         let picks = picks(&table.columns, &select.items)?;
         return select.tail.pour(table, picks, sink).await;
@@ -41,15 +42,30 @@ pub async fn answer(table: Table<'_>, mut select: Select, sink: &mut impl Sink) 
     tail.send(groups, places, &picks, sink).await
 }
 
+/// As many columns as MySQL has: a `*` is short, a row of ten thousand of them is not.
+const COLUMNS_MAX: usize = 4_096;
+
+/// Each `*` as the columns that it stands for.
+fn expanded(known: &[Column], items: Vec<Item>) -> Result<Vec<Item>, Fault> {
+    let mut expanded = Vec::new();
+    for item in items {
+        match item {
+            Item::All => expanded
+                .extend(known.iter().map(|column| Item::Column { name: column.name.clone().into(), alias: None })),
+            item => expanded.push(item),
+        }
+        if expanded.len() > COLUMNS_MAX {
+            return Err(Fault::too_many_columns(COLUMNS_MAX));
+        }
+    }
+    Ok(expanded)
+}
+
 /// The columns that are asked for, and where each comes from.
 fn picks(known: &[Column], items: &[Item]) -> Result<Picks, Fault> {
     let (mut columns, mut picks) = (Vec::new(), Vec::new());
     for item in items {
         match item {
-            Item::All => {
-                columns.extend(known.iter().cloned());
-                picks.extend((0..known.len()).map(Pick::Place));
-            }
             Item::Column { name, alias } => {
                 let place = tail::place(known, name)?;
                 let shown = alias.clone().map_or_else(|| known[place].name.clone(), Into::into);
@@ -65,7 +81,7 @@ fn picks(known: &[Column], items: &[Item]) -> Result<Picks, Fault> {
                 columns.push(Column { name: alias.clone().into(), kind: known[place].kind });
                 picks.push(Pick::Place(place));
             }
-            Item::Variable { .. } | Item::Function { .. } => {
+            Item::All | Item::Variable { .. } | Item::Function { .. } => {
                 return Err(Fault::syntax("variables and functions are asked without FROM"));
             }
         }

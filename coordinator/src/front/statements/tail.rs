@@ -114,6 +114,8 @@ pub struct Fitting<'a> {
 
 /// Rows looked at in one turn: about a millisecond of them.
 const TURN: usize = 512;
+/// Cells made in one turn, where rows are wide.
+const CELLS_OF_TURN: usize = 64 * TURN;
 
 impl<'a> Fitting<'a> {
     pub fn of(rows: Coming<'a>, filter: Option<Placed>) -> Fitting<'a> {
@@ -151,9 +153,14 @@ impl Tail {
     /// Where it looks: whatever is wrong with it is told here.
     pub fn places(&self, columns: &[Column], picks: &Picks) -> Result<Places, Fault> {
         let filter = self.filter.as_ref().map(|filter| filter.on(columns)).transpose()?;
-        let mut order = Vec::new();
+        let mut order: Vec<(usize, bool)> = Vec::new();
         for Order { by, descending } in &self.order {
-            order.extend(picks.place(columns, by)?.map(|place| (place, *descending)));
+            // What is ordered by again is in order already: no row is held with it twice.
+            if let Some(at) = picks.place(columns, by)?
+                && order.iter().all(|(known, _)| *known != at)
+            {
+                order.push((at, *descending));
+            }
         }
         Ok(Places { filter, order })
     }
@@ -176,7 +183,7 @@ impl Tail {
             }
             fitting = Fitting::of(Box::new(sorting.done()), None);
         }
-        let (mut over, mut left) = (self.offset, self.limit.unwrap_or(usize::MAX));
+        let (mut over, mut left, mut made) = (self.offset, self.limit.unwrap_or(usize::MAX), 0);
         while left > 0
             && let Some(cells) = fitting.next().await
         {
@@ -185,6 +192,11 @@ impl Tail {
             } else {
                 left -= 1;
                 sink.row(picks.row(&*cells)).await?;
+                made += picks.columns.len();
+                if made >= CELLS_OF_TURN {
+                    made = 0;
+                    tokio::task::yield_now().await;
+                }
             }
         }
         Ok(())
@@ -334,6 +346,9 @@ mod tests {
         assert_eq!(ids(&order(by("name", true), Some(2))).await, ["N/A", "100"]);
         assert_eq!(ids(&order(by("1", false), Some(1))).await, ["9"]);
         assert_eq!(ids(&Tail { offset: 1, limit: Some(2), ..Tail::default() }).await, ["9", "100"]);
+        let again = Tail { order: [by("name", true), by("2", false), by("id", false)].concat(), ..Tail::default() };
+        let places = again.places(&table().columns, &Picks::all(&table().columns)).unwrap();
+        assert_eq!(places.order, [(1, true), (0, false)], "each place once, as it came first");
         let unknown = shown(&order(by("Size", false), None), table()).await.unwrap_err();
         assert!(unknown.text.contains("'Size'") && unknown.text.contains("Id, Name"), "{unknown}");
     }
