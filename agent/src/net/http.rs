@@ -10,7 +10,8 @@ use crate::shelf::OpenDisk;
 use crate::telemetry;
 use crate::wiring::Shared;
 use actix_web::dev::Server;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::error::JsonPayloadError;
+use actix_web::{App, HttpResponse, HttpServer, ResponseError as _, web};
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -36,6 +37,9 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 /// Files read at once for HTTP clients, per worker.
 const READERS: usize = 16;
 
+/// Bytes of a JSON body.
+const JSON_MAX: usize = 4 << 10;
+
 /// Starts the server on its own worker threads.
 pub fn start(listener: TcpListener, shared: Arc<Shared>) -> anyhow::Result<Server> {
     let connect = peers::connect(&shared);
@@ -58,7 +62,9 @@ pub fn start(listener: TcpListener, shared: Arc<Shared>) -> anyhow::Result<Serve
 }
 
 fn routes(config: &mut web::ServiceConfig) {
+    let bodies = web::JsonConfig::default().limit(JSON_MAX).error_handler(|error, _| bad_body(&error).into());
     config
+        .app_data(bodies)
         .route("/livez", web::get().to(livez))
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics_page))
@@ -70,6 +76,12 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/replicas/{replica}/files/{path:.*}", web::get().to(files::file))
         .route("/v1/replicas/{replica}/files/{path:.*}", web::head().to(files::file))
         .default_service(web::to(nothing_here));
+}
+
+fn bad_body(error: &JsonPayloadError) -> Problem {
+    let status = error.status_code().as_u16();
+    let code = if status == 413 { "too_large" } else { "bad_request" };
+    Problem::new(status, code, format!("the body is not what this path takes: {error}"))
 }
 
 async fn nothing_here() -> Result<HttpResponse, Problem> {
@@ -302,4 +314,26 @@ pub fn has_room(dir: &DiskDir, begin: &LoadBegin) -> Result<(), LoadError> {
         return Err(LoadError::Full(detail));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
+
+    /// A body that is not what is asked for, and one that is too long, are problems as every other.
+    #[actix_web::test]
+    async fn bad_bodies() {
+        let app = init_service(App::new().configure(routes)).await;
+        for (body, status, code) in
+            [("{", 400, "bad_request"), ("{}", 400, "bad_request"), (&" ".repeat(JSON_MAX + 1), 413, "too_large")]
+        {
+            let request = TestRequest::put().uri("/v1/log-level").insert_header(("Content-Type", "application/json"));
+            let response = call_service(&app, request.set_payload(body.to_string()).to_request()).await;
+            assert_eq!(response.headers().get("Content-Type").unwrap(), "application/problem+json");
+            assert_eq!(response.status().as_u16(), status);
+            let problem: api::ErrorBody = read_body_json(response).await;
+            assert_eq!(problem.code, code, "{}", problem.detail);
+        }
+    }
 }

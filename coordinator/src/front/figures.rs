@@ -8,12 +8,10 @@ use super::view;
 use crate::actors::words::Pending;
 use crate::published::Published;
 use std::collections::BTreeMap;
-use stele_common::api::{DrainState, PlanState};
+use stele_common::api::PlanState;
 use stele_common::status::Level;
-use stele_common::{DiskState, Liveness, Medium, NodeId, TabletStatus, Tick};
+use stele_common::{DiskState, Liveness, NodeId, TabletStatus, Tick};
 use stele_coordinator_rules::World;
-use stele_coordinator_rules::balance::spread::spreads;
-use stele_coordinator_rules::evacuation::progress;
 use stele_coordinator_rules::world::{LeaseScope, Work};
 
 pub fn set(published: &Published, tally: &Tally, pending: &Pending, silences: &BTreeMap<NodeId, u64>, at: Tick) {
@@ -34,10 +32,6 @@ pub fn set(published: &Published, tally: &Tally, pending: &Pending, silences: &B
     metrics::gauge!("stele_tasks", "state" => "running").set(world.tasks.len() as f64);
     metrics::gauge!("stele_tasks", "state" => "pending").set(pending.tasks as f64);
     metrics::gauge!("stele_tasks_history").set(world.history.len() as f64);
-    for (medium, of) in spreads(world, at) {
-        let label = name_of(medium);
-        metrics::gauge!("stele_balance_skew_ratio", "level" => "disk", "medium" => label).set(of.spread.width());
-    }
     metrics::gauge!("stele_loads_open").set(view::loads_open(world) as f64);
     metrics::gauge!("stele_strays").set(world.strays.len() as f64);
     let (used, total) = view::bytes(world);
@@ -49,17 +43,9 @@ pub fn set(published: &Published, tally: &Tally, pending: &Pending, silences: &B
         let bytes: u64 = plans().map(|plan| plan.price.bytes).sum();
         metrics::gauge!("stele_plan_bytes", "plan_state" => state.as_str()).set(bytes as f64);
     }
-    drains(published, at);
     leases(world, at);
     limits(world);
     risk(world, tally, pending, silences, at);
-}
-
-fn name_of(medium: Medium) -> &'static str {
-    match medium {
-        Medium::Hdd => "HDD",
-        Medium::Ssd => "SSD",
-    }
 }
 
 /// How fast copies may be; 0 = as fast as they can.
@@ -76,26 +62,24 @@ fn limits(world: &World) {
 fn risk(world: &World, tally: &Tally, pending: &Pending, silences: &BTreeMap<NodeId, u64>, at: Tick) {
     // The process that answers is the one that leads: there is no other yet.
     metrics::gauge!("stele_coordinator_leader").set(1.0);
-    for (medium, margin) in &tally.margins {
-        let Some(margin) = margin.shown(world) else { continue };
-        let set = |domain: &'static str, more: u32| {
-            metrics::gauge!("stele_fault_margin", "domain" => domain, "table_class" => name_of(*medium))
-                .set(f64::from(more));
-        };
-        set("hosts", margin.hosts);
-        set("disks", margin.disks);
-        margin.racks.into_iter().for_each(|racks| set("racks", racks));
-    }
     let under = tally.under_copies_since.map_or(0, |since| at.since(since));
     metrics::gauge!("stele_under_copies_oldest_seconds").set(under as f64 / 1000.0);
-    let held = world.tasks.values().filter(|task| matches!(task.work, Work::Delete { .. })).count();
-    metrics::gauge!("stele_deletes_held").set(held as f64);
+    metrics::gauge!("stele_scrub_overdue_replicas").set(tally.scrub_overdue as f64);
+    let (deletes, oldest) = deletes(world, at);
+    metrics::gauge!("stele_deletes_held").set(deletes as f64);
+    metrics::gauge!("stele_deletes_oldest_seconds").set(oldest as f64 / 1000.0);
     let oldest = pending.oldest.as_ref().map_or(0, |oldest| oldest.for_ms);
     metrics::gauge!("stele_ill_oldest_seconds").set(oldest as f64 / 1000.0);
     metrics::gauge!("stele_problems").set(tally.problems.len() as f64);
     let alive = world.nodes.values().filter(|node| node.liveness == Liveness::Alive);
     let silence = alive.filter_map(|node| silences.get(&node.id)).max().copied().unwrap_or(0);
     metrics::gauge!("stele_silence_seconds").set(silence as f64 / 1000.0);
+}
+
+/// Deletions under way, and for how long the oldest of them has been, in ms.
+fn deletes(world: &World, at: Tick) -> (u64, u64) {
+    let deletes = world.tasks.values().filter(|task| matches!(task.work, Work::Delete { .. }));
+    deletes.fold((0, 0), |(count, oldest), task| (count + 1, at.since(task.started).max(oldest)))
 }
 
 /// Who is there.
@@ -126,30 +110,6 @@ fn cluster(world: &World, at: Tick) {
         let disks = view::in_use(world).filter(|disk| disk.state == state).count();
         metrics::gauge!("stele_disks", "state" => label).set(disks as f64);
     }
-}
-
-/// What nodes and disks that are being emptied still hold, all of them together. `stele node show` tells them apart.
-fn drains(published: &Published, at: Tick) {
-    let world = &*published.world;
-    let (mut draining, mut drained) = (0_u64, 0_u64);
-    let (mut tablets, mut bytes, mut rate, mut copies) = (0, 0, 0, 0);
-    for drain in world.drains.values() {
-        let progress = progress::of(world, drain, at, published.wall_ms);
-        match progress.state {
-            DrainState::Draining => draining += 1,
-            DrainState::Drained => drained += 1,
-        }
-        tablets += progress.tablets_left();
-        bytes += progress.bytes_left();
-        rate += progress.bytes_per_s;
-        copies += progress.copies_running;
-    }
-    metrics::gauge!("stele_drains", "state" => "draining").set(draining as f64);
-    metrics::gauge!("stele_drains", "state" => "drained").set(drained as f64);
-    metrics::gauge!("stele_drain_tablets_left").set(tablets as f64);
-    metrics::gauge!("stele_drain_bytes_left").set(bytes as f64);
-    metrics::gauge!("stele_drain_bytes_per_second").set(rate as f64);
-    metrics::gauge!("stele_drain_copies_running").set(copies as f64);
 }
 
 fn leases(world: &World, at: Tick) {

@@ -30,6 +30,8 @@ pub struct Tally {
     pub under_copies_since: Option<Tick>,
     /// How long ago replicas were read in full, those that were.
     pub read_ages: Ages,
+    /// Replicas of which no full read is known that is young enough to prove anything.
+    pub scrub_overdue: u64,
     pub problems: Vec<Problem>,
 }
 
@@ -93,8 +95,14 @@ impl Tally {
             if verdict.complete < tablet.wanted {
                 tally.under_copies_since = tablet.unhealthy_since.into_iter().chain(tally.under_copies_since).min();
             }
-            for verified in tablet.replicas.iter().filter_map(|replica| replica.seen.as_ref()?.verified) {
-                tally.read_ages.add(at.since(verified) / 1_000);
+            for replica in &tablet.replicas {
+                let verified = replica.seen.as_ref().and_then(|seen| seen.verified);
+                if let Some(verified) = verified {
+                    tally.read_ages.add(at.since(verified) / 1_000);
+                }
+                let is_whole = replica.state != ReplicaState::Clone;
+                let overdue = is_whole && is_overdue(verified, at, world.knobs.scrub_period_ms);
+                tally.scrub_overdue += u64::from(overdue);
             }
             tally.inconsistent += u64::from(tablet.is_inconsistent());
             *tally.verdicts.entry(verdict.status).or_default() += 1;
@@ -115,6 +123,12 @@ impl Tally {
         tally.problems = problems.shown(world, at);
         tally
     }
+}
+
+/// Older than twice the period proves nothing. Of what came before this leadership nothing is known, so that none counts
+/// as overdue until it has lasted as long.
+fn is_overdue(verified: Option<Tick>, at: Tick, scrub_ms: u64) -> bool {
+    at.since(verified.unwrap_or_default()) > scrub_ms.saturating_mul(2)
 }
 
 /// Files and bytes of one copy: of a replica at the visible version, the one that keeps the least besides it.
@@ -152,5 +166,24 @@ impl TallyCell {
         *kept =
             Some(Kept { number: published.number, made: Instant::now(), took: began.elapsed(), tally: tally.clone() });
         tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever was never read counts, too, once there was time for it.
+    #[test]
+    fn overdue_reads() {
+        for (verified, at, expected) in [
+            (None, 200, false),
+            (None, 201, true),
+            (Some(Tick(0)), 201, true),
+            (Some(Tick(1)), 201, false),
+            (Some(Tick(150)), 351, true),
+        ] {
+            assert_eq!(is_overdue(verified, Tick(at), 100), expected, "{verified:?} {at}");
+        }
     }
 }

@@ -47,7 +47,11 @@ pub const GAUGES: &[(&str, &str)] = &[
         "stele_copy_rate_limit_bytes",
         "Bytes a second that copies may take, by class and for a disk or a host; 0 = no limit",
     ),
-    ("stele_deletes_held", "Deletions that wait for proof of the other copies"),
+    ("stele_deletes_held", "Deletions under way; each waits for proof of the other copies"),
+    (
+        "stele_deletes_oldest_seconds",
+        "Time for which the oldest deletion under way has waited for proof of the other copies",
+    ),
     (
         "stele_disk_bytes",
         "Bytes of a disk by host and path: used, free, reserved for what must not wait, on their way there",
@@ -80,6 +84,10 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("stele_problems", "Problems that `stele status` lists"),
     ("stele_proposals_waiting", "Proposals that have no answer yet"),
     ("stele_queue_length", "Repairs, moves and deletions that wait, by priority"),
+    (
+        "stele_scrub_overdue_replicas",
+        "Replicas not read in full for twice scrub_period_ms, unread ones since this leadership began among them",
+    ),
     ("stele_sessions", "Agents that are connected and welcome"),
     ("stele_silence_seconds", "Longest time for which a node that counts as alive has said nothing"),
     ("stele_sql_connections", "Open connections on the MySQL port"),

@@ -11,8 +11,9 @@ use crate::telemetry::list;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use stele_common::api::{DrainState, PlanState};
-use stele_common::{DiskId, NodeId, Priority, Tick};
+use stele_common::{DiskId, Medium, NodeId, Priority, Tick};
 use stele_coordinator_rules::World;
+use stele_coordinator_rules::balance::spread::spreads;
 use stele_coordinator_rules::evacuation::progress;
 use stele_coordinator_rules::plans;
 use stele_coordinator_rules::world::{LeaseScope, Leaver, PauseOn, Work};
@@ -77,6 +78,11 @@ pub fn text(
     let waiting = Priority::ALL.map(|class| (class, pending.by_priority.get(&class).copied().unwrap_or(0)));
     page.gauge("stele_queue_length", waiting.iter().map(|(class, n)| (vec![("class", class.as_str())], *n as f64)));
     page.gauge("stele_balance_idle_reason", pending.idle.map(|code| (vec![("reason", code)], 1.0)));
+    margins(&mut page, world, tally);
+    let spreads = spreads(world, at);
+    let skews =
+        spreads.iter().map(|(medium, of)| (vec![("level", "disk"), ("medium", name_of(*medium))], of.spread.width()));
+    page.gauge("stele_balance_skew_ratio", skews);
     operations(&mut page, published, at);
     pauses(&mut page, world, at);
     page.histogram("stele_scrub_age_seconds", &tally.read_ages);
@@ -108,13 +114,45 @@ fn disks(page: &mut Page, world: &World) {
     page.gauge("stele_disk_bytes", series);
 }
 
-/// Drains and plans that are under way.
+fn name_of(medium: Medium) -> &'static str {
+    match medium {
+        Medium::Hdd => "HDD",
+        Medium::Ssd => "SSD",
+    }
+}
+
+/// How near each medium's tablets are to being lost; none where there are none.
+fn margins(page: &mut Page, world: &World, tally: &Tally) {
+    let mut series = Vec::new();
+    for (medium, margin) in &tally.margins {
+        let Some(margin) = margin.shown(world) else { continue };
+        let domains = [("hosts", Some(margin.hosts)), ("disks", Some(margin.disks)), ("racks", margin.racks)];
+        for (domain, more) in domains {
+            let labels = vec![("domain", domain), ("table_class", name_of(*medium))];
+            series.extend(more.map(|more| (labels, f64::from(more))));
+        }
+    }
+    page.gauge("stele_fault_margin", series);
+}
+
+/// Drains and plans that are under way, and what drains still hold, all of them together. Each drain is reckoned once:
+/// it looks at every tablet there.
 fn operations(page: &mut Page, published: &Published, at: Tick) {
     let world = &*published.world;
     let ratio = |part: u64, of: u64| if of == 0 { 1.0 } else { part as f64 / of as f64 };
     let (mut done, mut left) = (Vec::new(), Vec::new());
+    let (mut draining, mut drained) = (0_u64, 0_u64);
+    let (mut tablets, mut bytes, mut rate, mut copies) = (0, 0, 0, 0);
     for drain in world.drains.values() {
         let progress = progress::of(world, drain, at, published.wall_ms);
+        match progress.state {
+            DrainState::Draining => draining += 1,
+            DrainState::Drained => drained += 1,
+        }
+        tablets += progress.tablets_left();
+        bytes += progress.bytes_left();
+        rate += progress.bytes_per_s;
+        copies += progress.copies_running;
         if progress.state == DrainState::Drained {
             continue;
         }
@@ -134,6 +172,12 @@ fn operations(page: &mut Page, published: &Published, at: Tick) {
         [("low", from), ("high", to)].map(|(bound, s)| (vec![("op", op.as_str()), ("bound", bound)], *s as f64))
     });
     page.gauge("stele_op_eta_seconds", bounds);
+    let states = [("draining", draining), ("drained", drained)];
+    page.gauge("stele_drains", states.map(|(state, drains)| (vec![("state", state)], drains as f64)));
+    page.gauge("stele_drain_tablets_left", [(vec![], tablets as f64)]);
+    page.gauge("stele_drain_bytes_left", [(vec![], bytes as f64)]);
+    page.gauge("stele_drain_bytes_per_second", [(vec![], rate as f64)]);
+    page.gauge("stele_drain_copies_running", [(vec![], copies as f64)]);
 }
 
 /// Pauses in force by where they hold, and when the next one ends.

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Everything that a reader was not told yet is one message, so a slow one costs no more than a quick one. One that
-//! takes nothing for a while loses its seat.
+//! takes nothing for a while loses its seat, and so does one whose user may not come in any more.
 
-use super::{Front, Page, Problem};
+use super::{Front, Page, Problem, guard};
 use crate::front::bulletin::{Bulletins, Mark, News};
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
@@ -42,7 +42,9 @@ pub async fn stream(front: Data<Front>, request: HttpRequest) -> Result<HttpResp
     };
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).map(mark);
     let (sender, receiver) = channel(UNDER_WAY);
-    actix_rt::spawn(tell(front.bulletins.clone(), last, sender, seat));
+    let (bulletins, headers) = (front.bulletins.clone(), request.headers().clone());
+    let may_hear = move || guard::is_still_in(&front, &headers);
+    actix_rt::spawn(tell(bulletins, last, sender, seat, may_hear));
     let messages = futures_util::stream::unfold(receiver, |mut receiver: Receiver<Bytes>| async move {
         receiver.recv().await.map(|bytes| (Ok::<_, Infallible>(bytes), receiver))
     });
@@ -61,8 +63,14 @@ fn mark(id: &str) -> Mark {
     Mark { epoch, revision }
 }
 
-/// Tells a reader what is new to it until it goes away, or takes nothing any more.
-async fn tell(mut bulletins: Bulletins, last: Option<Mark>, reader: Sender<Bytes>, _seat: OwnedSemaphorePermit) {
+/// Tells a reader what is new to it until it goes away, takes nothing any more, or may not hear it: its session is over.
+async fn tell(
+    mut bulletins: Bulletins,
+    last: Option<Mark>,
+    reader: Sender<Bytes>,
+    _seat: OwnedSemaphorePermit,
+    may_hear: impl Fn() -> bool,
+) {
     // Before the first snapshot has been looked at there is no epoch to be told.
     let Ok(Ok(first)) = timeout(STALL, bulletins.wait_for(|bulletin| bulletin.epoch > 0))
         .await
@@ -74,7 +82,7 @@ async fn tell(mut bulletins: Bulletins, last: Option<Mark>, reader: Sender<Bytes
     if last.is_none() && !is_sent(&reader, message("hello", &first.hello())).await {
         return;
     }
-    loop {
+    while may_hear() {
         let now = bulletins.borrow_and_update().clone();
         let (kind, news) = match now.since(at) {
             News::Nothing => (None, None),
@@ -125,6 +133,35 @@ pub fn seats() -> Arc<Semaphore> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::front::bulletin::Bulletin;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    /// Whose session is over is told nothing more: the stream ends.
+    #[actix_rt::test]
+    async fn told_while_it_lasts() {
+        let bulletin = |epoch| {
+            let mut bulletin = Bulletin::default();
+            bulletin.epoch = epoch;
+            Arc::new(bulletin)
+        };
+        let (told, bulletins) = tokio::sync::watch::channel(bulletin(1));
+        let (lasts, seat) = (Rc::new(Cell::new(true)), seats().try_acquire_owned().unwrap());
+        let (sender, mut reader) = channel(UNDER_WAY);
+        let may_hear = {
+            let lasts = lasts.clone();
+            move || lasts.get()
+        };
+        actix_rt::spawn(tell(bulletins, None, sender, seat, may_hear));
+        for (epoch, event) in [(1, "hello"), (2, "reset")] {
+            told.send_replace(bulletin(epoch));
+            let message = reader.recv().await.unwrap();
+            assert!(String::from_utf8_lossy(&message).contains(&format!("event: {event}")), "{message:?}");
+        }
+        lasts.set(false);
+        told.send_replace(bulletin(3));
+        assert_eq!(reader.recv().await, None);
+    }
 
     /// What we gave out comes back; anything else is a place that nobody is at.
     #[test]

@@ -26,8 +26,8 @@ pub async fn guard<B: MessageBody>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let user = match admit(&request).await {
         Ok(user) => user,
-        // Whoever logs in is nobody yet.
-        Err(_) if request.match_info().as_str() == SESSION => None,
+        // Whoever logs in is nobody yet; where there are no users, nobody can.
+        Err(problem) if request.match_info().as_str() == SESSION && problem.0.code != NO_USERS => None,
         Err(problem) => {
             let mut response = problem.error_response();
             if response.status() == StatusCode::UNAUTHORIZED {
@@ -57,6 +57,8 @@ const OPEN: [&str; 5] = ["/", "/livez", "/readyz", "/metrics", "/openapi.json"];
 const PAGE: &str = "/web/";
 /// Logging in.
 pub const SESSION: &str = "/v1/session";
+
+const NO_USERS: &str = "no_users";
 
 /// How somebody says who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,29 +116,44 @@ fn is_plain(host: &str) -> bool {
 
 fn no_users() -> Problem {
     let detail = "there are no users, so only this machine itself may come in, by address or as localhost";
-    Problem::new(StatusCode::UNAUTHORIZED, "no_users", detail)
+    Problem::new(StatusCode::UNAUTHORIZED, NO_USERS, detail)
         .next("make one with `stele user add` and name the file in `coordinator.users_file`")
 }
 
-/// The user that somebody proves to be.
+/// The user that somebody proves to be; whoever guesses passwords has to wait.
 async fn whose(front: &Front, said: Scheme<'_>, peer: Option<IpAddr>) -> Result<User, Problem> {
+    let turn = matches!(said, Scheme::Basic(_)).then(|| front.turns.begin()).transpose()?;
+    if let Some(user) = proven(front, said) {
+        return Ok(user);
+    }
+    if let (Some(turn), Scheme::Basic(both)) = (turn, said) {
+        let (name, _) = name_and_password(both).unwrap_or_default();
+        turn.lost(peer, &name).await;
+    }
+    Err(unknown(said))
+}
+
+fn proven(front: &Front, said: Scheme<'_>) -> Option<User> {
     let users = &front.users;
     match said {
         Scheme::None => None,
         // Long and random: nobody guesses one.
         Scheme::Bearer(token) => users.with_token(token).or_else(|| front.sessions.user(token, users, Instant::now())),
         Scheme::Basic(both) => {
-            let text = STANDARD.decode(both).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            let (name, password) = text.as_deref().and_then(|text| text.split_once(':')).unwrap_or_default();
-            let turn = front.turns.begin()?;
-            let user = users.with_password(name, password);
-            if user.is_none() {
-                turn.lost(peer, name).await;
-            }
-            user
+            let (name, password) = name_and_password(both)?;
+            users.with_password(&name, &password)
         }
     }
-    .ok_or_else(|| unknown(said))
+}
+
+fn name_and_password(both: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(STANDARD.decode(both).ok()?).ok()?;
+    text.split_once(':').map(|(name, password)| (name.to_string(), password.to_string()))
+}
+
+/// Whether somebody who was let in with these headers still would be.
+pub fn is_still_in(front: &Front, headers: &HeaderMap) -> bool {
+    front.users.is_open_house() || proven(front, scheme(headers)).is_some()
 }
 
 /// Why that proves nothing.

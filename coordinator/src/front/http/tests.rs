@@ -11,6 +11,7 @@ use stele_common::config::RepairKnobs;
 use stele_common::{BootId, Epoch, Version};
 use stele_coordinator_rules::{EventBody, World};
 
+mod scraped;
 mod users;
 
 struct Scene {

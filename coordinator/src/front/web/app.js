@@ -95,6 +95,7 @@ function broken(problem) {
 /// Until somebody is known there is nothing to be seen.
 function askWho() {
   forget();
+  hangUp();
   status = null;
   const drawForm = () => show(main, login.view(known, drawForm));
   drawForm();
@@ -111,7 +112,6 @@ function known() {
 
 async function leave() {
   await logout();
-  hangUp();
   askWho();
 }
 
@@ -199,8 +199,9 @@ const hangUp = listen(heard, (on) => {
 async function start() {
   try {
     (await begin()) ? turn() : askWho();
-  } catch {
-    show(main, h("p", { class: "banner", role: "alert" }, "The coordinator does not answer; it is asked again."));
+  } catch (problem) {
+    const why = problem.code ? [problem.message, problem.next ? `; ${problem.next}` : ""] : "The coordinator does not answer; it is asked again.";
+    show(main, h("p", { class: "banner", role: "alert" }, why));
     setTimeout(start, 1000);
   }
 }

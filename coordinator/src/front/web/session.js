@@ -13,10 +13,14 @@ export const session = () => now;
 /// A request without a token says so in our scheme: for the other one the browser would open a window of its own.
 export const headers = (more) => ({ ...more, Authorization: `Bearer ${localStorage.getItem(TOKEN) ?? "none"}` });
 
-/// True once somebody is known, or nobody needs to be.
+/// True once somebody is known, or nobody needs to be. Where nobody can be (no users, and not from this machine), an
+/// error says so, with its code and the next step.
 export async function begin() {
   const answer = await fetch("v1/session", { headers: headers() });
-  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  if (!answer.ok) {
+    const { detail, code, next } = await answer.json().catch(() => ({}));
+    throw Object.assign(new Error(detail ?? `status ${answer.status}`), { code, next });
+  }
   now = await answer.json();
   return now.role !== null;
 }

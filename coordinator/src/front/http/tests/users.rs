@@ -150,8 +150,14 @@ async fn an_open_house_is_open_to_this_machine() {
         ("127.0.0.1:9", "evil.example:7401", StatusCode::UNAUTHORIZED),
         ("192.0.2.7:9", "192.0.2.1:7401", StatusCode::UNAUTHORIZED),
     ] {
-        let request = TestRequest::with_uri("/v1/tables").peer_addr(peer.parse().unwrap());
-        let request = request.insert_header(("Host", host)).to_request();
-        assert_eq!(call_service(&app, request).await.status(), expected, "{peer} {host}");
+        // Where nobody can log in, the session says so, too.
+        for path in ["/v1/tables", "/v1/session"] {
+            let request = TestRequest::with_uri(path).peer_addr(peer.parse().unwrap());
+            let response = call_service(&app, request.insert_header(("Host", host)).to_request()).await;
+            assert_eq!(response.status(), expected, "{path} {peer} {host}");
+            let answer: Value = actix_web::test::read_body_json(response).await;
+            let code = (expected != StatusCode::OK).then_some("no_users");
+            assert_eq!(answer["code"].as_str(), code, "{path} {peer} {host}");
+        }
     }
 }
