@@ -8,7 +8,7 @@
 //! RESET id, CLOSE id ─▶ forgotten: its long values; all of it
 //! ```
 //!
-//! What one session keeps is bounded, in number and in bytes.
+//! What one session keeps is bounded, in number and in bytes: 1 MiB of texts and parameters, 16 MiB of long values.
 
 use super::codec::AFTER_LOGIN_MAX;
 use super::values::{self, Type, Unsound};
@@ -20,15 +20,21 @@ use std::collections::BTreeMap;
 
 /// Of one session. Connectors that keep statements keep some hundreds.
 const STATEMENTS_MAX: usize = 1_024;
-/// Texts and long values of one session: as much as one packet may bring.
-const BYTES_MAX: usize = AFTER_LOGIN_MAX;
+/// Texts of one session, with what is kept of each parameter.
+const TEXTS_MAX: usize = 1 << 20;
+/// Long values of one session that wait for their execution: as much as one packet may bring.
+const LONG_MAX: usize = AFTER_LOGIN_MAX;
+/// The type of a parameter, and the place of its long value.
+const PARAMETER_BYTES: usize = 32;
 
 #[derive(Debug, Default)]
 pub struct Prepared {
     statements: BTreeMap<u32, Statement>,
     last: u32,
-    /// Of all texts and long values.
-    bytes: usize,
+    /// Bytes of all texts and parameters.
+    texts: usize,
+    /// Bytes of all long values.
+    long: usize,
 }
 
 #[derive(Debug)]
@@ -44,6 +50,10 @@ struct Statement {
 }
 
 impl Statement {
+    fn kept_bytes(&self) -> usize {
+        cost(&self.text, self.parameters)
+    }
+
     fn long_bytes(&self) -> usize {
         self.long.values().map(Vec::len).sum()
     }
@@ -59,14 +69,14 @@ impl Prepared {
         if self.statements.len() >= STATEMENTS_MAX {
             return Err(Fault::too_many_prepared(STATEMENTS_MAX));
         }
-        if self.bytes + text.len() > BYTES_MAX {
-            return Err(Fault::too_much_prepared(BYTES_MAX));
+        if self.texts + cost(text, parameters) > TEXTS_MAX {
+            return Err(Fault::too_much_prepared(TEXTS_MAX));
         }
         self.last = self.last.wrapping_add(1);
         while self.last == 0 || self.statements.contains_key(&self.last) {
             self.last = self.last.wrapping_add(1);
         }
-        self.bytes += text.len();
+        self.texts += cost(text, parameters);
         let (text, types, long) = (text.to_string(), Vec::new(), BTreeMap::new());
         self.statements.insert(self.last, Statement { text, parameters, types, long, spoiled: None });
         Ok(self.last)
@@ -81,10 +91,10 @@ impl Prepared {
             let text =
                 format!("there is no value number {parameter}: the statement waits for {}", statement.parameters);
             statement.spoiled = Some(Fault::wrong_values(text));
-        } else if self.bytes + fields.0.len() > BYTES_MAX {
-            statement.spoiled = Some(Fault::too_much_prepared(BYTES_MAX));
+        } else if self.long + fields.0.len() > LONG_MAX {
+            statement.spoiled = Some(Fault::too_long_values(LONG_MAX));
         } else {
-            self.bytes += fields.0.len();
+            self.long += fields.0.len();
             statement.long.entry(parameter).or_default().extend_from_slice(fields.0);
         }
     }
@@ -93,7 +103,7 @@ impl Prepared {
     pub fn execute(&mut self, body: &[u8]) -> Result<Raw, Fault> {
         let mut fields = Fields(body);
         let statement = named(&mut self.statements, &mut fields)?;
-        self.bytes -= statement.long_bytes();
+        self.long -= statement.long_bytes();
         let (spoiled, long) = statement.forget_long();
         if let Some(fault) = spoiled {
             return Err(fault);
@@ -125,7 +135,7 @@ impl Prepared {
     /// COM_STMT_RESET.
     pub fn reset(&mut self, body: &[u8]) -> Result<(), Fault> {
         let statement = named(&mut self.statements, &mut Fields(body))?;
-        self.bytes -= statement.long_bytes();
+        self.long -= statement.long_bytes();
         statement.forget_long();
         Ok(())
     }
@@ -133,9 +143,14 @@ impl Prepared {
     /// COM_STMT_CLOSE.
     pub fn close(&mut self, body: &[u8]) {
         if let Some(statement) = Fields(body).u32().and_then(|id| self.statements.remove(&id)) {
-            self.bytes -= statement.text.len() + statement.long_bytes();
+            self.texts -= statement.kept_bytes();
+            self.long -= statement.long_bytes();
         }
     }
+}
+
+fn cost(text: &str, parameters: usize) -> usize {
+    text.len() + parameters * PARAMETER_BYTES
 }
 
 /// The only statement of a text.
@@ -206,7 +221,7 @@ mod tests {
         assert!(prepared.execute(&short).unwrap_err().text.contains("number 2"));
         assert!(prepared.execute(&short).is_ok(), "told once");
         prepared.close(&id.to_le_bytes());
-        assert_eq!((prepared.execute(&short).unwrap_err().code, prepared.bytes), (1243, 0));
+        assert_eq!((prepared.execute(&short).unwrap_err().code, prepared.texts, prepared.long), (1243, 0, 0));
         assert_eq!(prepared.reset(&id.to_le_bytes()).unwrap_err().code, 1243);
     }
 
@@ -220,13 +235,16 @@ mod tests {
         let id = prepared.keep(TEXT, 2).unwrap();
         assert!(!ids.contains(&id), "an id that was closed means nothing else soon");
         let piece = |length: usize| [&id.to_le_bytes()[..], &[0, 0], &vec![b'x'; length]].concat();
-        prepared.long_value(&piece(BYTES_MAX));
+        prepared.long_value(&piece(LONG_MAX + 1));
         assert!(prepared.execute(&execution(id, &[])).unwrap_err().text.contains("16 MiB"));
-        prepared.long_value(&piece(BYTES_MAX / 2));
-        prepared.long_value(&piece(BYTES_MAX / 2));
-        assert!(prepared.bytes <= BYTES_MAX);
+        prepared.long_value(&piece(LONG_MAX / 2));
+        prepared.long_value(&piece(LONG_MAX / 2));
+        assert!(prepared.long <= LONG_MAX);
+        let places = TEXTS_MAX / PARAMETER_BYTES;
+        prepared.close(&ids[8].to_le_bytes());
+        assert!(prepared.keep("?", places).unwrap_err().text.contains("1 MiB"), "what waits for values is counted");
         ids.iter().chain([&id]).for_each(|id| prepared.close(&id.to_le_bytes()));
-        assert_eq!((prepared.bytes, prepared.statements.len()), (0, 0));
+        assert_eq!((prepared.texts, prepared.long, prepared.statements.len()), (0, 0, 0));
         assert!(one("SELECT 1; SELECT 2").unwrap_err().text.contains("these are 2"));
         assert!(one("SELECT 1;").is_ok() && one("").is_err());
     }
@@ -249,7 +267,7 @@ mod tests {
                 }
             }
             prepared.close(&id.to_le_bytes());
-            prop_assert_eq!(prepared.bytes, 0);
+            prop_assert_eq!((prepared.texts, prepared.long), (0, 0));
         }
     }
 }

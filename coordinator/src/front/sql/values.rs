@@ -119,7 +119,7 @@ pub fn put_row(out: &mut BytesMut, columns: &[Column], row: &[Value]) {
     for (place, (column, value)) in columns.iter().zip(row).enumerate() {
         let is_there = match (column.kind, value) {
             (_, Value::Null) => None,
-            (Kind::Text, value) => {
+            (Kind::Text | Kind::Decimal, value) => {
                 wire::put_text(out, value.shown().as_bytes());
                 Some(())
             }
@@ -185,10 +185,19 @@ mod tests {
     /// A row's values stand as their columns were announced, and the map says which are NULL, or no number.
     #[test]
     fn rows() {
-        let columns: Vec<Column> = ["#a", "b", "%c", "#d", "#e", "f", "#g"].into_iter().map(Column::of).collect();
+        let mut columns: Vec<Column> = ["#a", "b", "%c", "#d", "#e", "f", "#g"].into_iter().map(Column::of).collect();
+        columns.push(Column { kind: Kind::Decimal, ..Column::of("h") });
         let text = Value::text;
-        let row =
-            [Value::Whole(-2), Value::Whole(7), Value::Whole(1), Value::Null, text("9"), Value::Null, text("N/A")];
+        let row = [
+            Value::Whole(-2),
+            Value::Whole(7),
+            Value::Whole(1),
+            Value::Null,
+            text("9"),
+            Value::Null,
+            text("N/A"),
+            Value::Whole(12),
+        ];
         let mut out = BytesMut::new();
         put_row(&mut out, &columns, &row);
         let mut expected = vec![0, 0b1010_0000, 0b0000_0001];
@@ -196,6 +205,7 @@ mod tests {
         expected.extend([1, b'7']);
         expected.extend(1f64.to_le_bytes());
         expected.extend(9i64.to_le_bytes());
+        expected.extend([2, b'1', b'2']);
         assert_eq!(&out[..], &expected[..]);
     }
 

@@ -93,9 +93,11 @@ pub fn put_column(out: &mut BytesMut, column: &Column) {
     const VAR_STRING: u8 = 0xfd;
     const LONGLONG: u8 = 0x08;
     const DOUBLE: u8 = 0x05;
+    const NEW_DECIMAL: u8 = 0xf6;
     let (kind, charset, length, decimals) = match column.kind {
         Kind::Text => (VAR_STRING, UTF8, 65_535, 0),
         Kind::Whole => (LONGLONG, BINARY, 21, 0),
+        Kind::Decimal => (NEW_DECIMAL, BINARY, 41, 0),
         Kind::Real => (DOUBLE, BINARY, 23, 31),
     };
     for text in ["def", "", "", "", &column.name, &column.name] {

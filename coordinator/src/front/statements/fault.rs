@@ -78,6 +78,20 @@ impl Fault {
         fault(1055, "42000", format!("column '{name}' is neither in GROUP BY nor inside COUNT, SUM, MIN, MAX or AVG"))
     }
 
+    /// What is grouped by is not among what is shown, and that is to be distinct.
+    pub fn hidden_group(name: &str) -> Fault {
+        fault(
+            3065,
+            "HY000",
+            format!("DISTINCT with GROUP BY: add '{name}' to what is selected, or leave one of both out"),
+        )
+    }
+
+    pub fn too_many_groups(most: usize) -> Fault {
+        let mib = most >> 20;
+        fault(1038, "HY001", format!("the groups take more than {mib} MiB: add a WHERE, or group by fewer columns"))
+    }
+
     pub fn too_many_columns(most: usize) -> Fault {
         fault(1117, "HY000", format!("too many columns: an answer has {most} at most, name those that you need"))
     }
@@ -133,7 +147,16 @@ impl Fault {
 
     pub fn too_much_prepared(most: usize) -> Fault {
         let mib = most >> 20;
-        fault(1105, "HY000", format!("prepared statements and their long values take more than {mib} MiB: close some"))
+        fault(1105, "HY000", format!("a session's prepared statements take more than {mib} MiB: close some"))
+    }
+
+    pub fn too_long_values(most: usize) -> Fault {
+        let mib = most >> 20;
+        fault(
+            1105,
+            "HY000",
+            format!("a session's long values take more than {mib} MiB: execute or reset their statements"),
+        )
     }
 
     /// What came with an execution is not what the statement waits for.

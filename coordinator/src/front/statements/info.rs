@@ -54,6 +54,7 @@ fn type_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => "text",
         Kind::Whole => "bigint",
+        Kind::Decimal => "decimal",
         Kind::Real => "double",
     }
 }

@@ -1,7 +1,8 @@
 //! Rows in an order. In: rows, one after the other. Out: the first of them, or all, in order.
 //!
 //! Others on the thread have their turns all the while: rows are sorted in runs, each as soon as it is full, and the runs
-//! are merged while somebody takes rows. Of rows that are sure not to be asked for none are held.
+//! are merged while somebody takes rows. Where at most half a run is asked for no more than one
+//! run is held; else all rows are, with what they are sorted by.
 
 use super::compare::Key;
 use super::rows::Cells;

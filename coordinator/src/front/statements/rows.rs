@@ -11,6 +11,8 @@ use std::rc::Rc;
 pub enum Kind {
     Text,
     Whole,
+    /// A whole number of any length, written as a text.
+    Decimal,
     Real,
 }
 

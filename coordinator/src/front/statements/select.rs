@@ -38,7 +38,7 @@ pub async fn answer(table: Table<'_>, mut select: Select, sink: &mut impl Sink) 
     let tail = Tail { filter: select.having, ..select.tail };
     let places = tail.places(grouping.columns(), &picks)?;
     sink.columns(&picks.columns).await?;
-    let groups = grouping.groups(Fitting::of(table.rows, filter)).await;
+    let groups = grouping.groups(&table.columns, Fitting::of(table.rows, filter)).await?;
     tail.send(groups, places, &picks, sink).await
 }
 
