@@ -91,10 +91,8 @@ fn clone(book: &Book, at: Tick, order: &CloneOrder) -> Followed {
         }
         Err(refused) => {
             let detail = refused.as_str().to_string();
-            let cause = match refused {
-                Refused::DiskNotOnline => TaskFailure::Disk { detail },
-                _ => TaskFailure::Refused { detail },
-            };
+            let is_of_disk = refused == Refused::DiskNotOnline;
+            let cause = if is_of_disk { TaskFailure::Disk { detail } } else { TaskFailure::Refused { detail } };
             vec![queued, Change::copy(order.task, CopyStep::Failed { cause }), Action::Explain(refused)]
         }
     })

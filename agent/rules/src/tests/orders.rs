@@ -128,6 +128,8 @@ fn disks_that_are_not_online() {
             let mut world = world();
             world.turn(turned(state, "EIO"));
             assert_eq!(world.order(body.clone()), expected, "{state:?} {body:?}");
+            let is_told = world.book.ended.contains_key(&stele_common::TaskId(9));
+            assert_eq!(is_told, matches!(body, OrderBody::Clone(_)), "{state:?} {body:?}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Balanced {
     pub bytes: u64,
     pub bytes_lower_bound: u64,
     pub bytes_lower_bound_fair: u64,
-    /// Of `bytes`, those that are moved to even bytes; the others even counts.
+    /// Of `bytes`, those that are moved while a spread is above the threshold; the others even counts.
     pub bytes_usage: u64,
     pub method: Method,
     /// Nodes that take others' places in the bucket sequences of colocation groups: their tablets follow by repair.
