@@ -14,6 +14,9 @@ const NAP: Duration = Duration::from_millis(100);
 /// A meter that stood still lets so much time's bytes pass at once, and no more.
 const BURST: Duration = Duration::from_millis(100);
 
+/// Pieces are not made smaller than this: below it they cost more than they even out.
+const PIECE_MIN: u64 = 64 * 1024;
+
 /// One stream of bytes held to a rate: the time at which all that has passed would have passed at that rate. (The
 /// generic cell rate algorithm, ITU-T I.371, with bytes for cells and the wait after the cell.)
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,6 +94,14 @@ impl Pacer {
         CopyLimit { disk: disk.load(Relaxed), node: node.load(Relaxed) }
     }
 
+    /// The most that may move in one piece: a sixteenth of a second's bytes where a limit is in force. The pieces of all copies
+    /// that share it pass one after the other, and none may wait so long that its peer takes it for silent.
+    pub fn piece(&self, purpose: TaskType) -> u64 {
+        let CopyLimit { disk, node } = self.limit(purpose);
+        let least = [disk, node].into_iter().filter(|rate| *rate > 0).min();
+        least.map_or(u64::MAX, |rate| (rate / 16).max(PIECE_MIN))
+    }
+
     /// Bytes of a copy have gone from or to this disk: sleeps until the next may follow.
     pub fn passed(&self, purpose: TaskType, way: Way, disk: DiskId, bytes: u64, cancelled: &AtomicBool) {
         let limit = self.limit(purpose);
@@ -141,6 +152,20 @@ mod tests {
         assert_eq!(meter.passed(ms(60_000), 1_000_000, 0), Duration::ZERO);
         assert_eq!(meter.passed(ms(60_001), 1_000, 1_000_000), ms(1) - ms(1));
         assert_eq!(meter.passed(ms(60_001), 1_000_000, 100_000), ms(10_000));
+    }
+
+    /// Without limits pieces are as large as they come; with them, many copies that share the lowest have one a few seconds.
+    #[test]
+    fn pieces_follow_the_lowest_limit() {
+        let pacer = Pacer::default();
+        let piece = |disk, node| {
+            pacer.set(CopyLimits { repair: CopyLimit { disk, node }, balance: CopyLimit::default() });
+            (pacer.piece(TaskType::Repair), pacer.piece(TaskType::Balance))
+        };
+        assert_eq!(piece(0, 0), (u64::MAX, u64::MAX));
+        assert_eq!(piece(64 << 20, 0), (4 << 20, u64::MAX));
+        assert_eq!(piece(64 << 20, 16 << 20), (1 << 20, u64::MAX));
+        assert_eq!(piece(1, 1), (PIECE_MIN, u64::MAX));
     }
 
     /// Repair and balance do not hold each other up; both ways of a disk share its meter.

@@ -239,12 +239,26 @@ impl RepairKnobs {
         limits.fold(self.task_rate_alive, u64::min)
     }
 
+    /// How long one of so many sources of a copy may say nothing before the next is asked, milliseconds. Between two bytes
+    /// each of them may be silent once, and the one that gave the last byte once more; that, and what the last one takes to
+    /// begin, must end before `task_stall_ms` ends the copy: 20 s of 60 with one source, 15 with two. Shorter than
+    /// [`SOURCE_PATIENCE_MIN_MS`] a source on a busy disk would be passed over: of more than ten that are all silent, not
+    /// all are asked.
+    pub fn source_patience_ms(&self, sources: usize) -> u64 {
+        let share = |shares: u64| (self.task_stall_ms / shares).max(1);
+        let least = SOURCE_PATIENCE_MIN_MS.min(share(3));
+        share((sources as u64).saturating_add(2)).max(least)
+    }
+
     /// How long a copy of `size` bytes may take, milliseconds: 1 GiB 204.8 s, 100 MiB the least, 100 GiB the most.
     pub fn task_timeout_ms(&self, size: u64) -> u64 {
         let by_rate = size.saturating_mul(1000) / self.task_rate_min.max(1);
         by_rate.clamp(self.task_timeout_min_ms, self.task_timeout_max_ms)
     }
 }
+
+/// A source is waited for at least so long, unless a third of `task_stall_ms` is less: as long as for a connection.
+const SOURCE_PATIENCE_MIN_MS: u64 = 5_000;
 
 /// Copies that may share one limit: disks of an agent times slots of a disk, and more.
 const LIMIT_SHARERS: u64 = 64;
@@ -374,5 +388,17 @@ mod tests {
         assert_eq!(knobs.task_timeout_ms(100 << 30), 7_200_000);
         assert_eq!(knobs.clone_reserve(1000 << 30) >> 30, 150);
         assert_eq!(knobs.clone_reserve(4000 << 30) >> 30, 200);
+    }
+    /// As long as the least patience allows it, all sources can be silent, one of them twice, before a copy counts as stalled.
+    #[test]
+    fn silent_sources_leave_time_for_others() {
+        let knobs = RepairKnobs::default();
+        let waits = [1, 2, 3, 10, 16].map(|sources| knobs.source_patience_ms(sources));
+        assert_eq!(waits, [20_000, 15_000, 12_000, 5_000, 5_000]);
+        for sources in 0..=10 {
+            assert!((sources as u64 + 1) * knobs.source_patience_ms(sources) < knobs.task_stall_ms, "{sources}");
+        }
+        let brief = |task_stall_ms| RepairKnobs { task_stall_ms, ..RepairKnobs::default() };
+        assert_eq!([1, 30, 9_000].map(|ms| brief(ms).source_patience_ms(2)), [1, 10, 3_000]);
     }
 }

@@ -142,7 +142,8 @@ pub struct CloneOrder {
     /// what the replica becomes; files that it lacks or gives damaged are asked from all others. Bad, stray and trashed replicas may be
     /// named, and replicas of the same node: each byte is held against its digest.
     pub sources: Vec<Source>,
-    /// Ends the copy when no byte moved for this long, milliseconds.
+    /// A source that brings nothing for this long is left for the next, milliseconds. It is a share of the time after which
+    /// the coordinator gives up a copy of which no byte moved, so that the others are asked before.
     pub stall_ms: u64,
     #[serde(default)]
     pub purpose: TaskType,

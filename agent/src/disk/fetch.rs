@@ -76,10 +76,37 @@ pub(crate) struct Copy<'a> {
     checked: BTreeMap<String, Digest>,
     copied: u64,
     reused: u64,
-    /// Bytes of the whole copy; what was told as done, and when.
+    progress: Progress<'a>,
+}
+
+/// What is told of a copy: bytes that were received or read for it, whether or not they were of use, for the coordinator ends
+/// a copy of which it sees no byte move. The sum never shrinks; what was in vain is brought again, so the whole grows by it.
+struct Progress<'a> {
+    tell: &'a dyn Fn(u64, u64),
+    moved: u64,
     total: u64,
-    told: u64,
-    told_at: Instant,
+    told: Instant,
+}
+
+impl Progress<'_> {
+    /// So many bytes more have moved.
+    fn moved(&mut self, bytes: u64) {
+        self.moved += bytes;
+        if self.told.elapsed() >= PROGRESS_EVERY {
+            self.tell();
+        }
+    }
+
+    /// So many bytes are still to move.
+    fn expect(&mut self, left: u64) {
+        self.total = self.moved + left;
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        self.told = Instant::now();
+        (self.tell)(self.moved, self.total.max(self.moved));
+    }
 }
 
 impl<'a> Copy<'a> {
@@ -97,8 +124,9 @@ impl<'a> Copy<'a> {
             own.doubted |= mend;
         }
         let checked = BTreeMap::new();
-        let (copied, reused, total, told, told_at) = (0, 0, 0, 0, Instant::now());
-        Ok(Copy { disk, order, ctx, tree, dir, own, resuming, checked, copied, reused, total, told, told_at })
+        let progress = Progress { tell: ctx.progress, moved: 0, total: 0, told: Instant::now() };
+        let (copied, reused) = (0, 0);
+        Ok(Copy { disk, order, ctx, tree, dir, own, resuming, checked, copied, reused, progress })
     }
 
     /// The whole version, from as many sources as it takes.
@@ -108,7 +136,7 @@ impl<'a> Copy<'a> {
             target.meta.installed_ms = self.ctx.now_wall_ms;
             target.meta_text = target.meta.encode();
             let done = self.gather(&target, givers, &mut missing).map_err(|setback| match setback {
-                Setback::Source(failure) => OpFailure::Copy(failure),
+                Setback::Source(failure) | Setback::Silent(failure) => OpFailure::Copy(failure),
                 Setback::Here(failure) => failure,
             })?;
             if let Some(content_checked) = done {
@@ -133,7 +161,7 @@ impl<'a> Copy<'a> {
         missing.clear();
         if !absent.entries.is_empty() {
             let plan = clone_plan::plan(&absent, &self.held()?);
-            self.expect(plan.bytes_reused + plan.bytes_to_fetch);
+            self.progress.expect(plan.bytes_reused + plan.bytes_to_fetch);
             missing.extend(plan.fetch);
             for (path, entry, places) in plan.reuse {
                 if !self.reuse(&path, &entry, &places)? {
@@ -143,7 +171,7 @@ impl<'a> Copy<'a> {
         }
         self.resuming = true;
         givers.gather(self, missing).map_err(Setback::Here)?;
-        self.tell();
+        self.progress.tell();
         Ok(missing.is_empty().then_some(content_checked))
     }
 
@@ -151,11 +179,16 @@ impl<'a> Copy<'a> {
     fn missing(&mut self, target: &Manifest) -> Result<(Manifest, bool), Setback> {
         let (mut missing, mut content_checked) = (Manifest::default(), true);
         let (mut staged_dir, mut own_dir) = (LastDir::default(), LastDir::default());
+        if self.resuming || self.own.as_ref().is_some_and(|own| own.doubted) {
+            // All that is here is read.
+            self.progress.expect(target.entries.values().map(|entry| entry.size).sum());
+        }
         for (path, entry) in &target.entries {
             self.go_on()?;
+            let mut read = |bytes| self.progress.moved(bytes);
             let name = self.tree.name(&data_name(entry.added, path));
             if let Some(own) = &self.own {
-                match own.keeps(&self.disk.beneath, &mut own_dir, path, entry, self.ctx.cancelled)? {
+                match own.keeps(&self.disk.beneath, &mut own_dir, path, entry, self.ctx.cancelled, &mut read)? {
                     Kept::Not => {}
                     kept => {
                         content_checked &= kept == Kept::Read;
@@ -166,7 +199,8 @@ impl<'a> Copy<'a> {
             if self.checked.get(&name) == Some(&entry.digest) {
                 continue;
             }
-            if self.resuming && survey::holds(&self.disk.beneath, &mut staged_dir, &name, entry, self.ctx.cancelled)? {
+            let (beneath, cancelled) = (&self.disk.beneath, self.ctx.cancelled);
+            if self.resuming && survey::holds(beneath, &mut staged_dir, &name, entry, cancelled, &mut read)? {
                 self.checked.insert(name, entry.digest);
                 self.reused += entry.size;
                 continue;
@@ -222,7 +256,10 @@ impl<'a> Copy<'a> {
             let room = buffer.len().min(incoming.left() as usize);
             match file.read(&mut buffer[..room]).tried(|| format!("read `{from}`"))? {
                 0 => return Ok(false),
-                n => incoming.write(&buffer[..n])?,
+                n => {
+                    incoming.write(&buffer[..n])?;
+                    self.progress.moved(n as u64);
+                }
             }
         }
         if self.tree.end(incoming)? != entry.digest {
@@ -241,8 +278,9 @@ impl<'a> Copy<'a> {
         let name = data_name(entry.added, path);
         let mut incoming = self.tree.create(&name, entry.size)?;
         while incoming.left() > 0 {
-            let bytes = body.fill_buf().map_err(|error| PeerFailure::Lost { detail: error.to_string() })?;
-            let taken = bytes.len().min(incoming.left() as usize);
+            let bytes = body.fill_buf().map_err(|error| PeerFailure::of_line(&error))?;
+            let piece = self.ctx.pacer.piece(self.order.purpose).min(incoming.left());
+            let taken = bytes.len().min(piece as usize);
             if taken == 0 {
                 return Err(PeerFailure::Lost { detail: format!("the line broke within `{path}`") }.into());
             }
@@ -250,7 +288,7 @@ impl<'a> Copy<'a> {
             body.consume(taken);
             let (purpose, disk, cancelled) = (self.order.purpose, self.disk.disk(), self.ctx.cancelled);
             self.ctx.pacer.passed(purpose, Way::In, disk, taken as u64, cancelled);
-            self.progress(entry.size - incoming.left());
+            self.progress.moved(taken as u64);
         }
         let digest = self.tree.end(incoming)?;
         let full = self.tree.name(&name);
@@ -261,7 +299,6 @@ impl<'a> Copy<'a> {
         self.disk.ledger().add_staging(&task_dir(self.order.label.tablet), entry.size);
         self.checked.insert(full, entry.digest);
         self.copied += entry.size;
-        self.progress(0);
         Ok(true)
     }
 
@@ -320,22 +357,12 @@ impl<'a> Copy<'a> {
 
     /// So many bytes have not come yet.
     pub fn expect(&mut self, left: u64) {
-        self.total = self.copied + self.reused + left;
-        self.tell();
+        self.progress.expect(left);
     }
 
-    fn progress(&mut self, of_this_file: u64) {
-        if self.told_at.elapsed() >= PROGRESS_EVERY {
-            self.told = self.told.max(self.copied + self.reused + of_this_file);
-            self.tell();
-        }
-    }
-
-    /// Bytes that turned out wrong have been told as done already; what was told never shrinks.
-    fn tell(&mut self) {
-        self.told_at = Instant::now();
-        self.told = self.told.max(self.copied + self.reused);
-        (self.ctx.progress)(self.told, self.total.max(self.told));
+    /// Bytes that were received or read until now.
+    pub fn moved(&self) -> u64 {
+        self.progress.moved
     }
 }
 

@@ -6,7 +6,8 @@
 //! gather:  that source first, then all others:  files asked ─▶ right          staged
 //!                                                          ├─▶ wrong digest   struck for this source, doubted at its agent
 //!                                                          ├─▶ lacking        struck for this source
-//!                                                          └─▶ line broke     struck is the file it broke in; asked again later
+//!                                                          ├─▶ line broke     struck is the file it broke in; asked again later
+//!                                                          └─▶ silent         the same if it had brought something, else left
 //! ```
 //!
 //! A source may be bad, a stray or trash: every byte is held against a digest of the target, so it can only fail to help.
@@ -25,7 +26,8 @@ use stele_common::peer::{FileHeader, PeerError, PeerErrorCode, Wanted};
 use stele_common::{CloneOrder, Entry, RelPath, ReplicaId, Source, TaskFailure, Version};
 
 /// A source is called so often in one copy. Each call but the last ended in a broken line, which costs one file: with fewer,
-/// unreadable sectors in a few files hide the files behind them; with more, a line that stalls is waited for too often.
+/// unreadable sectors in a few files hide the files behind them. One that brought nothing before it fell silent is not
+/// called again at all: waiting for it twice could cost the time in which the coordinator wants to see a byte.
 const CALLS_MAX: u32 = 16;
 /// Files named in a failure; the rest are counted.
 const NAMED_MAX: usize = 3;
@@ -34,6 +36,8 @@ const NAMED_MAX: usize = 3;
 pub(crate) enum Setback {
     /// Try the next source.
     Source(TaskFailure),
+    /// The same, and this one is not to be waited for again.
+    Silent(TaskFailure),
     /// This side failed, or is to stop: no other source would help.
     Here(OpFailure),
 }
@@ -52,6 +56,7 @@ impl From<PeerFailure> for Setback {
             PeerFailure::Refused(error) if error.code == PeerErrorCode::Damaged => {
                 Setback::Source(TaskFailure::SourceDamaged { path: error.detail })
             }
+            PeerFailure::Silent { .. } => Setback::Silent(TaskFailure::SourceLost { detail }),
             PeerFailure::Refused(_) | PeerFailure::Lost { .. } | PeerFailure::Malformed { .. } => {
                 Setback::Source(TaskFailure::SourceLost { detail })
             }
@@ -196,9 +201,11 @@ impl<'a> Givers<'a> {
             Err(setback) => return self.note(index, setback).map(|()| true),
         };
         copy.expect(wanted.values().map(|entry| entry.size).sum());
+        let before = copy.moved();
         let mut arriving = Arriving { copy, files: files.iter().collect(), right: Vec::new(), faults: Vec::new() };
         let mut result = session.fetch(&files, &mut arriving);
-        let Arriving { files, right, faults, .. } = arriving;
+        let Arriving { copy, files, right, faults } = arriving;
+        let brought = copy.moved() > before;
         for file in right {
             wanted.remove(&file.path);
         }
@@ -214,7 +221,10 @@ impl<'a> Givers<'a> {
             Ok(()) => self.all[index].session = Some(session),
             // However the line ended: it was cut for this.
             Err(_) if self.ctx.cancelled.load(Ordering::Relaxed) => return Err(cancelled()),
-            Err(failure) => self.note(index, failure.into())?,
+            Err(failure) => match failure.into() {
+                Setback::Silent(failure) if brought => self.note(index, Setback::Source(failure))?,
+                setback => self.note(index, setback)?,
+            },
         }
         Ok(true)
     }
@@ -255,8 +265,14 @@ impl<'a> Givers<'a> {
     /// A source did not do; an error when no other would help.
     fn note(&mut self, index: usize, setback: Setback) -> Result<(), OpFailure> {
         let failure = match setback {
-            Setback::Source(_) if self.ctx.cancelled.load(Ordering::Relaxed) => return Err(cancelled()),
+            Setback::Source(_) | Setback::Silent(_) if self.ctx.cancelled.load(Ordering::Relaxed) => {
+                return Err(cancelled());
+            }
             Setback::Source(failure) => failure,
+            Setback::Silent(failure) => {
+                self.all[index].calls = CALLS_MAX;
+                failure
+            }
             Setback::Here(failure) => return Err(failure),
         };
         let source = self.all[index].source;

@@ -1,7 +1,7 @@
 //! What a copy needs of another agent; the peer port's client is one, a test's own another.
 
 use super::error::DiskError;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::sync::atomic::AtomicBool;
 use stele_common::peer::{FileHeader, PeerError, Wanted};
 use stele_common::{RelPath, Source, TabletId, TaskType, Version};
@@ -47,9 +47,12 @@ pub trait FileSink {
 /// Why a peer gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerFailure {
-    /// It could not be reached, broke off, or was silent too long.
+    /// It could not be reached, or broke off.
     #[error("{detail}")]
     Lost { detail: String },
+    /// It was connected, and brought nothing for as long as it is waited for.
+    #[error("{detail}")]
+    Silent { detail: String },
     /// It answered, and said no.
     #[error("the peer refused: {0}")]
     Refused(#[from] PeerError),
@@ -58,6 +61,17 @@ pub enum PeerFailure {
     Malformed { detail: String },
     #[error("cancelled")]
     Cancelled,
+}
+
+impl PeerFailure {
+    /// What an error of the connection means.
+    pub fn of_line(error: &io::Error) -> PeerFailure {
+        let detail = error.to_string();
+        match error.kind() {
+            io::ErrorKind::TimedOut => PeerFailure::Silent { detail },
+            _ => PeerFailure::Lost { detail },
+        }
+    }
 }
 
 /// Why a stream of files ended early.

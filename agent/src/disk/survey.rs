@@ -50,13 +50,15 @@ pub(crate) fn digest_of(
     }
 }
 
-/// Whether the file `name` is exactly this content; absent and damaged are a no, unreadable is an error.
+/// Whether the file `name` is exactly this content; absent and damaged are a no, unreadable is an error. `read` hears of
+/// bytes that were read for it.
 pub(crate) fn holds(
     beneath: &Beneath,
     last: &mut LastDir,
     name: &str,
     entry: &Entry,
     cancelled: &AtomicBool,
+    read: &mut dyn FnMut(u64),
 ) -> Result<bool, DiskError> {
     let mut file = match last.file(beneath, name).tried(|| name.to_string()) {
         Ok(file) => file,
@@ -67,7 +69,7 @@ pub(crate) fn holds(
     if !is_file_of(&stat, entry.size) {
         return Ok(false);
     }
-    let digest = digest_of(&mut file, entry.size, cancelled, |_| {}).tried(|| format!("read `{name}`"))?;
+    let digest = digest_of(&mut file, entry.size, cancelled, read).tried(|| format!("read `{name}`"))?;
     Ok(digest == Some(entry.digest))
 }
 
@@ -111,12 +113,13 @@ impl Own {
         path: &RelPath,
         entry: &Entry,
         cancelled: &AtomicBool,
+        read: &mut dyn FnMut(u64),
     ) -> Result<Kept, DiskError> {
         let name = format!("{}/{}", self.dir, data_name(entry.added, path));
         let believed =
             !self.doubted && self.head.as_ref().is_some_and(|head| head.manifest.entries.get(path) == Some(entry));
         if !believed {
-            return Ok(if holds(beneath, last, &name, entry, cancelled)? { Kept::Read } else { Kept::Not });
+            return Ok(if holds(beneath, last, &name, entry, cancelled, read)? { Kept::Read } else { Kept::Not });
         }
         match last.stat(beneath, &name).tried(|| name.clone()) {
             Ok(Some(stat)) if is_file_of(&stat, entry.size) => Ok(Kept::Believed),

@@ -94,22 +94,21 @@ impl Bench {
     }
 
     pub fn run_from(&self, op: &Op, peers: &dyn PeerSource) -> OpResult {
+        self.run_told(op, peers).0
+    }
+
+    /// Answers what was told of its progress last, too.
+    pub fn run_told(&self, op: &Op, peers: &dyn PeerSource) -> (OpResult, (u64, u64)) {
         let cancelled = AtomicBool::new(false);
         let last = Cell::new((0, 0));
         let progress = |done, total| {
             assert!(done >= last.get().0, "progress goes back");
             last.set((done, total));
         };
-        self.disk.run(
-            op,
-            &OpContext {
-                cancelled: &cancelled,
-                progress: &progress,
-                peers,
-                pacer: &crate::pace::Pacer::default(),
-                now_wall_ms: 1_000,
-            },
-        )
+        let pacer = crate::pace::Pacer::default();
+        let ctx = OpContext { cancelled: &cancelled, progress: &progress, peers, pacer: &pacer, now_wall_ms: 1_000 };
+        let result = self.disk.run(op, &ctx);
+        (result, last.get())
     }
 
     pub fn begin(&self, load: u64, files: &[(&str, &str)], mode: LoadMode) -> LoadBegin {

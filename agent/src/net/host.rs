@@ -21,6 +21,8 @@ pub trait PeerHost: Send + Sync + 'static {
     /// Something happened to a disk: Pinned, Unpinned, FoundDamaged or LoadStaged. A load is told before the peer
     /// hears that it is prepared, so that no commit can overtake it.
     fn tell(&self, disk: DiskId, event: EventBody);
+    /// The most bytes of a copy that may go to a peer in one piece now.
+    fn piece(&self, purpose: TaskType) -> u64;
     /// Bytes of a copy have gone from this disk to a peer: sleeps while the limits want it.
     fn passed(&self, purpose: TaskType, disk: DiskId, bytes: u64);
     /// Adds to a counter.

@@ -1,7 +1,7 @@
 //! Calling another agent's peer port: to copy from it, or to forward a load to it.
 //!
 //! One connection a copy: while it is open the source keeps the version that it named. Every wait is bounded by the
-//! order's patience, and ends at once when the copy is cancelled.
+//! order's patience with one source, and ends at once when the copy is cancelled.
 
 use super::peer_line::{Credentials, HANDSHAKE_WAIT, HandshakeError, Line, dial, introduce};
 use crate::disk::{FetchFailure, FileSink, PeerFailure, PeerSession, PeerSource, Terms};
@@ -203,10 +203,9 @@ impl Drop for LoadForward {
 }
 
 fn failure(error: FrameError) -> PeerFailure {
-    let detail = error.to_string();
     match error {
-        FrameError::Io(_) => PeerFailure::Lost { detail },
-        FrameError::TooLarge(..) | FrameError::Malformed(_) => PeerFailure::Malformed { detail },
+        FrameError::Io(error) => PeerFailure::of_line(&error),
+        FrameError::TooLarge(..) | FrameError::Malformed(_) => PeerFailure::Malformed { detail: error.to_string() },
     }
 }
 

@@ -1,8 +1,8 @@
 //! One connection between agents: its handshake, and how long it may be silent.
 //!
 //! A [`Line`] is a TCP stream on which every wait is bounded: by a deadline for what must come soon (handshake,
-//! one frame), or by progress (at least [`LIVELY_BYTES`] in each idle time). A peer that sends a byte a second is
-//! cut off by the first and by the second.
+//! one frame), or by progress (at least [`LIVELY_BYTES`] in each idle time that was spent waiting). A peer that sends a byte a
+//! second is cut off by the first and by the second.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -37,6 +37,8 @@ pub struct Line<'a> {
     deadline: Instant,
     /// Bytes since the deadline was moved; `None`: this deadline does not move.
     since: Option<u64>,
+    /// When the last read came back.
+    read: Instant,
 }
 
 impl<'a> Line<'a> {
@@ -45,7 +47,7 @@ impl<'a> Line<'a> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(idle))?;
         // A cancelled reader must notice; without anybody to cancel it, one long wait will do.
-        Ok(Line { stream, idle, cancelled, deadline: Instant::now() + idle, since: Some(0) })
+        Ok(Line { stream, idle, cancelled, deadline: Instant::now() + idle, since: Some(0), read: Instant::now() })
     }
 
     /// From now on until the next call, everything must have come within `wait`.
@@ -58,6 +60,7 @@ impl<'a> Line<'a> {
     pub fn lively(&mut self) {
         self.deadline = Instant::now() + self.idle;
         self.since = Some(0);
+        self.read = Instant::now();
     }
 
     /// The stream for writing.
@@ -68,6 +71,18 @@ impl<'a> Line<'a> {
 
 impl Read for Line<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.since.is_some() {
+            // What a slow disk or a limit on this side took meanwhile is not the peer's silence.
+            self.deadline += self.read.elapsed();
+        }
+        let result = self.wait(buffer);
+        self.read = Instant::now();
+        result
+    }
+}
+
+impl Line<'_> {
+    fn wait(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.cancelled.is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
                 return Err(io::Error::other("cancelled"));

@@ -11,7 +11,7 @@ use stele_common::peer::{FileHeader, PeerReply, write_frame};
 const SMALL_BYTES: u64 = 64 * 1024;
 /// The write buffer. Larger saves little; half of it doubles the writes of a stream of small files.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// Bytes given to one sendfile; the taker's pace is looked at between two.
+/// Bytes given to one sendfile at most; the taker's pace is looked at between two.
 const SENDFILE_BYTES: u64 = 4 * 1024 * 1024;
 /// A taker that accepts fewer bytes than this in one idle time is cut off.
 const LIVELY_BYTES: u64 = 64 * 1024;
@@ -21,6 +21,14 @@ pub(crate) struct Sender {
     taking: Taking,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
+}
+
+/// How fast bytes may go out.
+pub(crate) struct Pace<'a> {
+    /// The largest piece now; asked before each.
+    pub piece: &'a dyn Fn() -> u64,
+    /// Hears of each piece that has gone out, and may pause.
+    pub passed: &'a dyn Fn(u64),
 }
 
 /// Why a file did not go out.
@@ -110,13 +118,13 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends a file's header and its bytes; the file has been found to be `header.size` long. `passed` hears of each piece
-    /// that has gone out and may pause.
-    pub fn file(&mut self, header: &FileHeader, file: &mut File, passed: &mut dyn FnMut(u64)) -> Result<(), SendError> {
+    /// Sends a file's header and its bytes; the file has been found to be `header.size` long. `pace` says how
+    /// large a piece may be, hears of each that has gone out, and may pause.
+    pub fn file(&mut self, header: &FileHeader, file: &mut File, pace: &Pace) -> Result<(), SendError> {
         if header.size > SMALL_BYTES {
             self.queue(&PeerReply::File(header.clone())).map_err(SendError::Line)?;
             self.flush().map_err(SendError::Line)?;
-            return self.large(file, header.size, passed);
+            return self.large(file, header.size, pace);
         }
         // A small file is read before its header goes out.
         self.scratch.clear();
@@ -127,19 +135,20 @@ impl Sender {
         }
         self.queue(&PeerReply::File(header.clone())).map_err(SendError::Line)?;
         self.buffer.extend_from_slice(&self.scratch);
-        passed(header.size);
+        (pace.passed)(header.size);
         if self.buffer.len() >= BUFFER_BYTES { self.flush().map_err(SendError::Line) } else { Ok(()) }
     }
 
-    fn large(&mut self, file: &File, size: u64, passed: &mut dyn FnMut(u64)) -> Result<(), SendError> {
+    fn large(&mut self, file: &File, size: u64, pace: &Pace) -> Result<(), SendError> {
         let mut left = size;
         while left > 0 {
-            match rustix::fs::sendfile(&self.taking.stream, file, None, left.min(SENDFILE_BYTES) as usize) {
+            let piece = left.min(SENDFILE_BYTES).min((pace.piece)());
+            match rustix::fs::sendfile(&self.taking.stream, file, None, piece as usize) {
                 Ok(0) => return Err(SendError::File(io::ErrorKind::UnexpectedEof.into())),
                 Ok(n) => {
                     left -= n as u64;
                     self.taking.took(n as u64).map_err(SendError::Line)?;
-                    self.taking.pause(|| passed(n as u64));
+                    self.taking.pause(|| (pace.passed)(n as u64));
                 }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::IO) => return Err(SendError::File(rustix::io::Errno::IO.into())),

@@ -113,6 +113,10 @@ impl PeerHost for Port {
         }
     }
 
+    fn piece(&self, purpose: TaskType) -> u64 {
+        self.0.pacer.piece(purpose)
+    }
+
     fn passed(&self, purpose: TaskType, disk: DiskId, bytes: u64) {
         // Whoever hangs up is noticed at the next write: no pause is longer than one piece takes.
         self.0.pacer.passed(purpose, Way::Out, disk, bytes, &AtomicBool::new(false));

@@ -116,7 +116,12 @@ pub(super) const KNOBS: &[Knob] = &[
         ..ms("task_timeout_max_ms", 1, YEAR, "a copy's timeout is at most this")
     },
     rate("task_rate_alive", "a copy past its timeout goes on while it is faster than this"),
-    ms("task_stall_ms", 1, YEAR, "no byte for this long ends a copy"),
+    ms(
+        "task_stall_ms",
+        1,
+        YEAR,
+        "no byte for this long ends a copy; a silent source is left for the next after a share of it",
+    ),
     limit("repair_disk_rate", "repair reads from and writes to one disk at most this; 0 = no limit"),
     limit("repair_node_rate", "one agent sends at most this for repair, and receives as much; 0 = no limit"),
     limit("balance_disk_rate", "balance reads from and writes to one disk at most this; 0 = no limit"),

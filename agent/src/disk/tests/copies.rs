@@ -252,3 +252,25 @@ fn what_is_not_installed() {
     assert!(matches!(install(1, hash_one), OpResult::Failed(_)), "the head never goes back");
     assert_eq!(bench.verify(MINE), OpResult::Verified { version: Version(2) });
 }
+
+/// Every byte that is received or read is told as moved: those of a file that came damaged and those that lie here, too.
+/// The coordinator takes a copy that tells of none for stalled.
+#[test]
+fn bytes_in_vain_are_told() {
+    let (source, hash) = source();
+    let mut peers = Local::of(&[(1, &source, REPLICA), (2, &source, REPLICA)]);
+    peers.flips.insert(1, "dir/b".to_string());
+    let bench = Bench::new();
+    let told = |order: CloneOrder, mend| {
+        let task = order.task;
+        let (result, told) = bench.run_told(&Op::Fetch { order, mend }, &peers);
+        let OpResult::Fetched { version, hash, bytes_copied, bytes_reused } = result else { panic!("{result:?}") };
+        let install = Op::InstallCopy { task, label: label(MINE), version, hash, mend };
+        assert!(matches!(bench.run(&install), OpResult::Installed { .. }));
+        (told, bytes_copied, bytes_reused)
+    };
+    assert_eq!(told(bench.clone_order(1, MINE, 1, hash, &[1, 2]), false), ((40, 40), 30, 0));
+    std::fs::write(bench.data(MINE, "1/a"), "aaaaaaaaaA").unwrap();
+    // All thirty are read, the damaged ten once more to see whether they are what is missing; then they come.
+    assert_eq!(told(bench.clone_order(2, MINE, 1, hash, &[2]), true), ((50, 50), 10, 0));
+}

@@ -7,7 +7,7 @@
 use super::{Conversation, Ended};
 use crate::disk::DiskError;
 use crate::net::host::PeerCounter;
-use crate::net::peer_stream::SendError;
+use crate::net::peer_stream::{Pace, SendError};
 use std::io;
 use stele_agent_rules::event::EventBody;
 use stele_common::peer::{FileHeader, PeerError, PeerErrorCode, PeerReply, Wanted};
@@ -51,7 +51,7 @@ impl Conversation<'_> {
                 return Ok(self.sender.say(&PeerReply::Error(error))?);
             }
         };
-        let mut passed = |bytes| host.passed(purpose, disk.disk(), bytes);
+        let pace = Pace { piece: &|| host.piece(purpose), passed: &|bytes| host.passed(purpose, disk.disk(), bytes) };
         let (mut bytes, mut sent) = (0, 0);
         // What cannot be read is said of each file, and once of the disk.
         let mut unread: Option<String> = None;
@@ -70,7 +70,7 @@ impl Conversation<'_> {
                 }
             };
             let header = FileHeader { path: path.clone(), size: entry.size, digest: entry.digest };
-            match self.sender.file(&header, &mut file, &mut passed) {
+            match self.sender.file(&header, &mut file, &pace) {
                 Ok(()) => {}
                 Err(SendError::Line(error)) => return Err(Ended::Line(error)),
                 Err(SendError::Unread(error)) => {

@@ -288,7 +288,7 @@ pub fn order(draft: &mut Draft, task: &Task) {
             peer: peer(draft.world, known.node),
         }),
     );
-    let (hash, stall_ms) = (record.hash, draft.world.knobs.task_stall_ms);
+    let (hash, stall_ms) = (record.hash, draft.world.knobs.source_patience_ms(sources.len()));
     let purpose = TaskType::Repair;
     let order = CloneOrder { task: task.id, disk: *disk, label, version: *version, hash, sources, stall_ms, purpose };
     draft.send(*node, OrderBody::Clone(order));

@@ -199,9 +199,9 @@ pub fn order_copy(draft: &mut Draft, task: &Task) {
         replica: other.id,
         peer: draft.world.nodes.get(&other.node).map_or(String::new(), |node| node.peer.clone()),
     });
-    let (mut sources, stall_ms) = (sources.collect(), draft.world.knobs.task_stall_ms);
-    let purpose = task.task_type;
+    let (mut sources, purpose) = (sources.collect(), task.task_type);
     salvage::add_others(draft.world, tablet, *replica, &mut sources);
+    let stall_ms = draft.world.knobs.source_patience_ms(sources.len());
     let order = CloneOrder { task: task.id, disk: *disk, label, version, hash, sources, stall_ms, purpose };
     draft.send(*node, OrderBody::Clone(order));
 }

@@ -95,8 +95,10 @@ fn still_needed(world: &World, task: &Task, replica: ReplicaId) -> Option<Reason
     (!is_spared).then_some(Reason::CopiesLost { complete, wanted: tablet.wanted })
 }
 
-/// Timed out and slower than a copy must be, or nothing moved at all. After a restart the clock of an adopted task
-/// starts with the leadership.
+/// Timed out and slower than a copy must be, or nothing moved at all. What moves is every byte that the copy's agent received
+/// or read for it; another source that is being asked is no byte, so the order's patience with each is a share of this
+/// ([`stele_common::config::RepairKnobs::source_patience_ms`]). After a restart the clock of an adopted task starts with
+/// the leadership.
 fn slow(world: &World, task: &Task, at: Tick) -> Option<Reason> {
     let knobs = &world.knobs;
     let started = task.started.max(world.began);

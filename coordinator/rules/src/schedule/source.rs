@@ -1,13 +1,13 @@
-//! Where a copy comes from: the newest whole replica on the least busy disk.
+//! Where a copy comes from: the newest whole replica on the least busy disk, another than the last time if that failed.
 //!
 //! In: a tablet with its counts, the ledger. Out: one replica, or why none. It must never give from a replica that is
 //! bad or below the visible version.
 
 use super::slots::Ledger;
 use crate::checkup::{Counts, Judged};
-use crate::world::{Replica, Tablet};
+use crate::world::{Outcome, Replica, Tablet, Work};
 use crate::{Reason, World, pause};
-use stele_common::{DiskId, DiskState, Liveness, ReplicaId, ReplicaState, TaskType};
+use stele_common::{DiskId, DiskState, Liveness, ReplicaId, ReplicaState, TabletId, TaskType};
 
 /// Why there is no source now, and the disks whose slots would change that.
 pub struct NoSource {
@@ -37,16 +37,26 @@ pub fn choose_source<'a>(
     let Some(first) = givers.first() else {
         return Err(NoSource { reason: Reason::NoSource { tablet: tablet.id }, busy: Vec::new() });
     };
-    // Newest first; only among equals does the less busy disk win.
+    // Newest first; only among equals does the less busy disk win. Whoever was asked first by a copy that failed may have
+    // been silent: the others were then waited for in vain, or not at all.
+    let failed = if givers.len() > 1 { failed_source(world, tablet.id) } else { None };
     let free = |replica: &&&Replica| ledger.free(replica.disk, TaskType::Repair) > 0;
-    let best = givers
-        .iter()
-        .filter(free)
-        .min_by_key(|replica| (rank(replica), ledger.used(replica.disk, TaskType::Repair), replica.id));
+    let best = givers.iter().filter(free).min_by_key(|replica| {
+        (rank(replica), failed == Some(replica.id), ledger.used(replica.disk, TaskType::Repair), replica.id)
+    });
     best.copied().ok_or_else(|| NoSource {
         reason: no_slot(first.disk),
         busy: givers.iter().map(|replica| replica.disk).collect(),
     })
+}
+
+/// The source of the tablet's latest copy, if that failed.
+fn failed_source(world: &World, tablet: TabletId) -> Option<ReplicaId> {
+    let past = world.history.of(tablet).next()?;
+    match (&past.outcome, &past.task.work) {
+        (Outcome::Cancelled { .. }, Work::Clone { source, .. }) => Some(*source),
+        (Outcome::Cancelled { .. }, Work::Delete { .. }) | (Outcome::Finished { .. }, _) => None,
+    }
 }
 
 /// It could give, but its disk has no free slot.

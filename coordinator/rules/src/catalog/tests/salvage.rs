@@ -5,13 +5,17 @@ use crate::checkup;
 use crate::world::{Salvage, Work};
 use stele_common::{CloneOrder, Liveness, ReplicaState, TaskFact, TaskFailure, TaskId, TaskProgress, TrashFact};
 
-/// The copies among the orders.
+/// The copies among the orders. Each leaves time for all its sources before it counts as stalled.
 fn copies(actions: &[Action]) -> Vec<(NodeId, CloneOrder)> {
     let copies = orders(actions).into_iter().filter_map(|(node, order)| match order {
         OrderBody::Clone(order) => Some((node, order.clone())),
         _ => None,
     });
-    copies.collect()
+    let copies: Vec<(NodeId, CloneOrder)> = copies.collect();
+    for (_, order) in &copies {
+        assert!(order.stall_ms * (order.sources.len() as u64 + 1) < 60_000, "{order:?}");
+    }
+    copies
 }
 
 fn sources(order: &CloneOrder) -> Vec<ReplicaId> {

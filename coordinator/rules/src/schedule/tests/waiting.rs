@@ -51,6 +51,23 @@ fn failures_back_off() {
     assert_eq!(shop.sample.world.history.len(), 4);
 }
 
+/// After a failed copy another source is asked first, and the first again after that one failed, too.
+#[test]
+fn a_failed_source_is_asked_last() {
+    let (mut shop, ids) = Shop::new(4, 1, 1);
+    let replicas = shop.sample.tablet(ids[0]).replicas.clone();
+    shop.lose(replicas[0].node);
+    shop.pass(300_000);
+    for expected in [replicas[1].id, replicas[2].id, replicas[1].id] {
+        let made = shop.round();
+        let [Proposal::Clone { source, .. }] = &made[..] else { panic!("{made:?}") };
+        assert_eq!(*source, expected);
+        shop.accept(&made[0]);
+        shop.fail(ids[0]);
+        shop.pass(10_000);
+    }
+}
+
 /// A task ends when its node is lost, when nothing moves, and when it is late and slow; not while it moves fast.
 #[test]
 fn tasks_end() {
