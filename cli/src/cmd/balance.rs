@@ -8,6 +8,9 @@ use crate::watch::Watch;
 use clap::Subcommand;
 use stele_common::api::BalanceStatus;
 
+/// The planner takes seconds in a large house.
+const PATIENCE_MS: &str = "30000";
+
 #[derive(Debug, Subcommand)]
 pub enum BalanceVerb {
     /// How even disks are, what moves or would, and why nothing does
@@ -21,7 +24,9 @@ pub fn run(global: &Global, verb: &BalanceVerb) -> Outcome {
     match verb {
         BalanceVerb::Status(watch) => {
             let face = global.face();
-            watch.show(global, |printer| printer.one(&face.get::<BalanceStatus>("/v1/balance", &[])?, shapes::balance))
+            watch.show(global, |printer| {
+                printer.one(&face.get::<BalanceStatus>("/v1/balance", &[("wait_ms", PATIENCE_MS)])?, shapes::balance)
+            })
         }
         BalanceVerb::Plan(args) => plan::balance(global, args),
     }

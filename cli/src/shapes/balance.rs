@@ -64,6 +64,8 @@ fn percent(part: f64) -> String {
     format!("{:.1} %", part * 100.0)
 }
 
+const LOOKING: &str = "the planner is still looking; ask again";
+
 /// `stele balance status`.
 pub fn balance(status: &BalanceStatus) -> String {
     let done = &status.done;
@@ -71,11 +73,12 @@ pub fn balance(status: &BalanceStatus) -> String {
     let mut text = pairs(&[
         ("balance", now(status.idle.as_ref(), status.running, status.waiting)),
         ("done", format!("{} moves, {}{failed}", done.moves, size(done.bytes))),
-        ("to do", to_do(&status.operations)),
+        ("to do", if status.is_looking { LOOKING.into() } else { to_do(&status.operations) }),
         ("primaries", status.primaries.as_ref().map_or("change places".to_string(), |why| why.detail.clone())),
     ]);
     text += &format!("\n{}\n{}", render(&Media(&status.media)), render(&Scores(&status.nodes)));
     text += &match &status.next_none {
+        None if status.is_looking => format!("\nnext: {LOOKING}\n"),
         Some(none) => format!("\nnext: {}\n", refusal(none)),
         None => format!("\nnext:\n{}", render(&Moves(&status.next))),
     };

@@ -18,6 +18,9 @@ pub struct BalanceStatus {
     pub nodes: Vec<NodeBalance>,
     /// What would be moved next, best first, if nothing held it back.
     pub next: Vec<MoveInfo>,
+    /// The planner has not found them yet, nor `operations`: ask again, or with a longer `wait_ms`.
+    #[serde(default)]
+    pub is_looking: bool,
     /// Why the planner finds nothing; null when `next` has something.
     pub next_none: Option<Refusal>,
     /// How much there is to do, whatever is done of it now.

@@ -8,6 +8,7 @@ use crate::published::Published;
 use actix::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 use stele_common::api::Sick;
 use stele_common::{BootId, NodeId, Priority, TabletId, ToAgent, api};
 use stele_coordinator_rules::balance::moves::Scope;
@@ -150,10 +151,14 @@ pub struct SelectMoves {
     pub limit: usize,
 }
 
-/// To the Balancer: the same for somebody who only looks, and may see what is some seconds old.
+/// To the Balancer: the same for somebody who only looks, and may see what is some seconds old; nobody waits for it
+/// after `until`, and then there is no answer.
 #[derive(Message)]
-#[rtype(result = "Selection")]
-pub struct ForeseeMoves(pub SelectMoves);
+#[rtype(result = "Option<Selection>")]
+pub struct ForeseeMoves {
+    pub select: SelectMoves,
+    pub until: Instant,
+}
 
 /// To the Scheduler: what balance is at.
 #[derive(Message)]

@@ -152,9 +152,22 @@ impl Ask {
         self.balance.send(ListBalance).await.map_err(|_| Sorry::Ending)
     }
 
-    /// What would be moved for evenness, at most so many, whatever holds balance back now.
-    pub async fn moves(&self, published: Arc<Published>, scope: Scope, limit: usize) -> Result<Selection, Sorry> {
-        self.moves.send(ForeseeMoves(SelectMoves { published, scope, limit })).await.map_err(|_| Sorry::Ending)
+    /// What would be moved for evenness, at most so many, whatever holds balance back now. `None`: the planner is
+    /// still at it after so long; what it finds is kept for those who ask again.
+    pub async fn moves(
+        &self,
+        published: Arc<Published>,
+        scope: Scope,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<Option<Selection>, Sorry> {
+        let until = Instant::now() + patience;
+        let select = SelectMoves { published, scope, limit };
+        let asked = self.moves.send(ForeseeMoves { select, until: until.into_std() });
+        match tokio::time::timeout_at(until, asked).await {
+            Ok(answer) => answer.map_err(|_| Sorry::Ending),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Milliseconds since each node's last beat; a node that was not heard in this epoch is not in it.

@@ -45,12 +45,8 @@ impl Town {
         let metrics = crate::telemetry::metrics_handle();
         let front = Front::new(house.ask.clone(), metrics, Users::open(None).map(Arc::new).unwrap());
         let mut town = Town { house, front: Data::new(front), agents: vec![] };
-        for number in 1..=NODES {
-            let boot = BootId(number);
-            let body = EventBody::Hello { hello: hello(&format!("h{number}"), boot, Epoch(0)), proof: [0; 32] };
-            let mut agent = WordyAgent::of(boot, town.house.ask.catalog(body).await.unwrap());
-            town.tell(agent.first_report()).await;
-            town.agents.push(agent);
+        for _ in 0..NODES {
+            town.add_a_node().await;
         }
         let names: Vec<String> = (0..TABLES).map(|n| if n == 0 { "t".into() } else { format!("t{n}") }).collect();
         let buckets = tablets / TABLES;
@@ -73,6 +69,16 @@ impl Town {
         }
         town.report(Version(1)).await;
         town
+    }
+
+    /// It is empty: whoever looks for evenness finds much to do.
+    async fn add_a_node(&mut self) {
+        let number = self.agents.len() as u64 + 1;
+        let boot = BootId(number);
+        let body = EventBody::Hello { hello: hello(&format!("h{number}"), boot, Epoch(0)), proof: [0; 32] };
+        let mut agent = WordyAgent::of(boot, self.house.ask.catalog(body).await.unwrap());
+        self.tell(agent.first_report()).await;
+        self.agents.push(agent);
     }
 
     async fn tell(&self, body: EventBody) {
@@ -369,9 +375,17 @@ async fn print_all(town: &Town, how: &str) {
 async fn pages_are_light_and_statements_take_turns() {
     let asked = std::env::var("STELE_TEST_TABLETS").ok().and_then(|text| text.parse().ok());
     let tablets: u32 = asked.unwrap_or(1_000);
-    let town = Town::new(tablets).await;
+    let mut town = Town::new(tablets).await;
     if asked.is_some() {
         print_all(&town, "all is well").await;
+    }
+    town.add_a_node().await;
+    if asked.is_some() {
+        let asks = ["/v1/balance", "/v1/balance", "/v1/balance?wait_ms=30000", "/v1/balance"].map(String::from);
+        print(
+            "a node is new: balance, asked first, again, with patience, and again",
+            &routes(&town, asks.into()).await,
+        );
     }
     town.lose_a_node().await;
     if asked.is_some() {

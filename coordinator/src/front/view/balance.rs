@@ -28,8 +28,11 @@ impl Sums {
     }
 }
 
-pub fn status(world: &World, now: &BalanceNow, next: &Selection, sums: Sums) -> BalanceStatus {
+/// `None`: the planner is still looking.
+pub fn status(world: &World, now: &BalanceNow, next: Option<Selection>, sums: Sums) -> BalanceStatus {
     let Sums { media, nodes, groups } = sums;
+    let is_looking = next.is_none();
+    let next = next.unwrap_or_default();
     let Operations { move_pri, copy_pri, copy_sec } = next.operations;
     BalanceStatus {
         operations: BalanceOperations { move_pri, copy_pri, copy_sec, total: move_pri + copy_pri + copy_sec },
@@ -41,6 +44,7 @@ pub fn status(world: &World, now: &BalanceNow, next: &Selection, sums: Sums) -> 
         media,
         nodes,
         next: next.moves.iter().map(|mv| move_info(world, mv)).collect(),
+        is_looking,
         next_none: next.idle.as_ref().map(Reason::refusal),
         groups,
     }

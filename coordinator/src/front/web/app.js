@@ -65,8 +65,8 @@ async function again() {
   const { page, path, args } = here;
   try {
     const [data, now] = await Promise.all([page ? page.load(args) : null, page === overview ? null : get("status")]);
-    if (path !== here.path) due = true;
-    else {
+    if (path !== here.path || page?.isUnfinished?.(data)) due = true;
+    if (path === here.path) {
       status = now ?? data.status;
       show(main, page ? page.view(data, args) : empty("There is no such page."));
       main.dataset.state = "ready";

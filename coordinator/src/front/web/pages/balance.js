@@ -10,6 +10,9 @@ import { deed } from "../session.js";
 export const title = "Balance";
 export const topics = ["nodes", "tablets", "tasks", "level", "leases", "knobs"];
 
+/// The planner takes seconds in a large, uneven house; the rest of the page is there before.
+export const isUnfinished = ({ balance }) => balance.is_looking;
+
 export async function load() {
   const [balance, history] = await Promise.all([get("balance"), get("balance/history")]);
   return { balance, samples: history.samples };
@@ -84,5 +87,5 @@ function moves(balance) {
     ["Bytes", (move) => bytes(move.bytes), "num"],
     ["Evens", (move) => move.why],
   ];
-  return panel("Would come next", tight(table(columns, balance.next, (move) => move.replica, balance.next_none?.detail ?? "Nothing.")), grow(), note("if nothing held it back"));
+  return panel("Would come next", tight(table(columns, balance.next, (move) => move.replica, balance.is_looking ? "The planner is looking…" : balance.next_none?.detail ?? "Nothing.")), grow(), note("if nothing held it back"));
 }
