@@ -74,12 +74,25 @@ pub fn balance(status: &BalanceStatus) -> String {
         ("balance", now(status.idle.as_ref(), status.running, status.waiting)),
         ("done", format!("{} moves, {}{failed}", done.moves, size(done.bytes))),
         ("to do", if status.is_looking { LOOKING.into() } else { to_do(&status.operations) }),
-        ("primaries", status.primaries.as_ref().map_or("change places".to_string(), |why| why.detail.clone())),
+        (
+            "primaries",
+            match &status.primaries {
+                None if status.is_looking => LOOKING.into(),
+                None => "change places".into(),
+                Some(why) => why.detail.clone(),
+            },
+        ),
     ]);
     text += &format!("\n{}\n{}", render(&Media(&status.media)), render(&Scores(&status.nodes)));
     text += &match &status.next_none {
         None if status.is_looking => format!("\nnext: {LOOKING}\n"),
         Some(none) => format!("\nnext: {}\n", refusal(none)),
+        None if status.next.is_empty() => {
+            format!(
+                "\nnext: {} primaries change hands, which moves no bytes; then copies\n",
+                status.operations.move_pri
+            )
+        }
         None => format!("\nnext:\n{}", render(&Moves(&status.next))),
     };
     if !status.groups.is_empty() {

@@ -87,5 +87,7 @@ function moves(balance) {
     ["Bytes", (move) => bytes(move.bytes), "num"],
     ["Evens", (move) => move.why],
   ];
-  return panel("Would come next", tight(table(columns, balance.next, (move) => move.replica, balance.is_looking ? "The planner is looking…" : balance.next_none?.detail ?? "Nothing.")), grow(), note("if nothing held it back"));
+  const turns = `First ${plural(balance.operations.move_pri, "primary changes", "primaries change")} hands, which moves no bytes.`;
+  const none = balance.is_looking ? "The planner is looking…" : balance.next_none?.detail ?? turns;
+  return panel("Would come next", tight(table(columns, balance.next, (move) => move.replica, none)), grow(), note("if nothing held it back"));
 }
