@@ -5,7 +5,8 @@
 //! Disk actor ── try_give ──▶ short   (2 threads)  create, install, drop, confirm
 //!                            copy    (n threads)  fetch from peers
 //!                            verify  (1 thread)   read everything past the page cache
-//!                            remove  (1 thread)   purge, collect, discard
+//!                            remove  (1 thread)   collect, discard: a load or a copy may wait for its end
+//!                            purge   (1 thread)   free trash, for which nobody waits
 //! ```
 //!
 //! A lane takes as many jobs as it has threads and as many again; a full lane refuses, and the actor keeps the job in
@@ -32,11 +33,12 @@ pub enum Lane {
     Copy,
     Verify,
     Remove,
+    Purge,
 }
 
 impl Lane {
     /// All lanes, in the order of their numbers.
-    pub const ALL: [Lane; 4] = [Lane::Short, Lane::Copy, Lane::Verify, Lane::Remove];
+    pub const ALL: [Lane; 5] = [Lane::Short, Lane::Copy, Lane::Verify, Lane::Remove, Lane::Purge];
 
     /// The lane that an op runs in: what may take minutes never stands before what takes milliseconds.
     pub fn of(op: &Op) -> Lane {
@@ -48,7 +50,10 @@ impl Lane {
             | Op::Confirm { .. } => Lane::Short,
             Op::Fetch { .. } => Lane::Copy,
             Op::Verify { .. } => Lane::Verify,
-            Op::DiscardCopy { .. } | Op::DiscardLoad { .. } | Op::Purge { .. } | Op::Collect { .. } => Lane::Remove,
+            Op::DiscardCopy { .. } | Op::DiscardLoad { .. } | Op::Collect { .. } => Lane::Remove,
+            // On a disk short of room thousands come at once: behind them no load would be installed on a replica that is
+            // to be collected, and no copy begin where an earlier one lies.
+            Op::Purge { .. } => Lane::Purge,
         }
     }
 
@@ -59,6 +64,7 @@ impl Lane {
             Lane::Copy => "copy",
             Lane::Verify => "verify",
             Lane::Remove => "remove",
+            Lane::Purge => "purge",
         }
     }
 }
@@ -82,7 +88,7 @@ pub struct Job {
 
 /// The threads of one disk.
 pub struct Lanes {
-    senders: [Sender<Job>; 4],
+    senders: [Sender<Job>; Lane::ALL.len()],
 }
 
 impl Lanes {
@@ -112,6 +118,7 @@ impl Lanes {
                 start(Lane::Copy, copies.max(1))?,
                 start(Lane::Verify, 1)?,
                 start(Lane::Remove, 1)?,
+                start(Lane::Purge, 1)?,
             ],
         })
     }
@@ -145,4 +152,110 @@ fn run(job: &Job) -> OpResult {
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         OpResult::Failed(OpFailure::Disk { detail: format!("the work on this disk panicked: {text}") })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{DiskDir, format};
+    use crossbeam_channel::{Receiver, unbounded};
+    use std::time::Duration;
+    use stele_common::{
+        Ballot, ClusterId, DatabaseId, Epoch, Evidence, Medium, PartitionId, ReplicaId, TableId, TabletId, TabletLabel,
+        TaskId,
+    };
+
+    struct Ear(Sender<JobDone>);
+
+    impl actix::Actor for Ear {
+        type Context = actix::Context<Ear>;
+    }
+
+    impl actix::Handler<JobDone> for Ear {
+        type Result = ();
+
+        fn handle(&mut self, done: JobDone, _: &mut actix::Context<Ear>) {
+            self.0.send(done).ok();
+        }
+    }
+
+    /// Somebody who hears of ended jobs, on an arbiter of its own that lives as long as the test.
+    fn ear() -> (Recipient<JobDone>, Receiver<JobDone>) {
+        let (heard, hears) = unbounded();
+        let (ready, is_ready) = bounded(1);
+        std::thread::spawn(move || {
+            actix::System::new().block_on(async move {
+                ready.send(actix::Actor::start(Ear(heard)).recipient()).expect("the test waits for it");
+                std::future::pending::<()>().await
+            });
+        });
+        (is_ready.recv().expect("it starts"), hears)
+    }
+
+    fn label(tablet: TabletId, replica: ReplicaId) -> TabletLabel {
+        TabletLabel {
+            cluster: ClusterId("c".into()),
+            database: "d".into(),
+            database_id: DatabaseId(1),
+            table: "t".into(),
+            table_id: TableId(2),
+            partition: "p".into(),
+            partition_id: PartitionId(3),
+            tablet,
+            bucket: 0,
+            buckets: 1,
+            replication: 3,
+            replica,
+            epoch: Epoch(1),
+            ballot: Ballot(1),
+        }
+    }
+
+    /// While large trash is freed, what an earlier copy staged is removed, so that the next copy of the tablet may begin.
+    #[test]
+    fn a_discard_does_not_wait_for_purges() {
+        let root = tempfile::tempdir().expect("a directory");
+        format(root.path(), &ClusterId("c".into()), DiskId(1), Medium::Ssd).expect("formatted");
+        let dir = DiskDir::open(root.path(), &ClusterId("c".into()), DiskId(1), None).expect("open");
+        let dir = Arc::new(dir);
+        let peers = Arc::new(TcpPeers { token: None, cluster: ClusterId("c".into()), idle: Duration::from_secs(1) });
+        let pacer = Arc::new(Pacer::default());
+        let job = |op| {
+            let (dir, peers, pacer) = (Arc::clone(&dir), Arc::clone(&peers), Arc::clone(&pacer));
+            Job { op, dir, gauge: Arc::default(), peers, pacer }
+        };
+        let evidence = || Evidence::TableDropped { table: TableId(2) };
+        let of = |id: u64| (TabletId(id), ReplicaId(id * 10));
+        for (tablet, replica) in [of(1), of(2)] {
+            assert_eq!(run(&job(Op::Create { label: label(tablet, replica) })), OpResult::Created);
+            let dropped = run(&job(Op::Drop { tablet, replica, evidence: evidence() }));
+            assert!(matches!(dropped, OpResult::Dropped { .. }), "{dropped:?}");
+        }
+        for entry in std::fs::read_dir(root.path().join("trash")).expect("trash") {
+            let much = entry.expect("an entry").path().join("data/much");
+            std::fs::create_dir_all(&much).expect("made");
+            (0..10_000).for_each(|n| std::fs::write(much.join(n.to_string()), "").expect("written"));
+        }
+        let staged = root.path().join("staging/task-7/replica/data");
+        std::fs::create_dir_all(&staged).expect("made");
+
+        let (done, ended) = ear();
+        let lanes = Lanes::start(DiskId(1), 1, &done).expect("threads");
+        let discard = Op::DiscardCopy { task: TaskId(5), tablet: TabletId(7), replica: ReplicaId(70) };
+        let purge = |(tablet, replica)| Op::Purge { tablet, replica, evidence: evidence() };
+        for op in [purge(of(1)), purge(of(2)), discard.clone()] {
+            while lanes.try_give(Lane::of(&op), job(op.clone())).is_err() {
+                std::thread::yield_now();
+            }
+        }
+        let ops: Vec<Op> = (0..3)
+            .map(|_| {
+                let done = ended.recv_timeout(Duration::from_secs(20)).expect("it ends");
+                assert!(!matches!(done.result, OpResult::Failed(_)), "{:?}", done.result);
+                done.op
+            })
+            .collect();
+        assert_ne!(ops[2], discard, "the last purge ends last");
+        assert!(!staged.exists());
+    }
 }

@@ -72,7 +72,7 @@ pub struct Disk {
     lanes: Lanes,
     watch: Sender<Command>,
     /// Ops that wait for their lane, by [`Lane`]; bounded by the book, which hands out one op a replica.
-    waiting: [VecDeque<Op>; 4],
+    waiting: [VecDeque<Op>; Lane::ALL.len()],
     /// Ops in a lane.
     running: BTreeMap<Lane, usize>,
     /// Copies that are handed out.
