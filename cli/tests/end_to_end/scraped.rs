@@ -1,9 +1,10 @@
 //! What a scraper gets from real processes, and a log that says more when it is told to.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, until};
 use crate::data;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 fn scrape(address: &str) -> String {
     let answer = ureq::get(format!("http://{address}/metrics")).call().expect("it answers");
@@ -26,7 +27,7 @@ fn check(text: &str) {
 /// Coordinator and agents show what a stock scraper takes without complaint; the log's filter is changed live.
 #[test]
 fn metrics_and_logs() {
-    let cluster = Cluster::up(3, 1);
+    let mut cluster = Cluster::up(3, 1);
     let source = cluster.root.path().join("source");
     data::write(&source, 6, 1);
     cluster.ok(&["table", "create", "d.t", "--replication", "3", "--buckets", "2"]);
@@ -61,4 +62,13 @@ fn metrics_and_logs() {
     assert_eq!(cluster.ok(&["log-level", "--node", "host-2", finer]).trim(), finer);
     assert_eq!(cluster.ok(&["log-level", "--node", "host-2"]).trim(), finer);
     assert_ne!(cluster.ok(&["log-level", "--node", "host-1"]).trim(), finer, "the others stay as they were");
+
+    let lacking = |cluster: &Cluster| {
+        let text = scrape(&cluster.http);
+        let value = text.lines().find_map(|line| line.strip_prefix("stele_under_copies_oldest_seconds "));
+        value.and_then(|value| value.parse::<f64>().ok()).expect("a gauge")
+    };
+    until(Duration::from_secs(10), "no copy is lacking", || lacking(&cluster) == 0.0);
+    cluster.agents[2].process.kill();
+    until(Duration::from_secs(30), "a lost copy is timed", || lacking(&cluster) >= 1.0);
 }

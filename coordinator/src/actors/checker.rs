@@ -1,7 +1,8 @@
 //! Asks the ladder about tablets: those that changed at once, those whose wait is over when it is, all the others in
 //! a slow sweep as a safety net. In: [`Changed`] from the Catalog. Out: verdicts to the Scheduler.
 //!
-//! It owns nothing but its place in the sweep and the list of ill tablets, and it decides nothing.
+//! It owns nothing but its place in the sweep, the list of ill tablets and since when each has lacked copies, and it decides
+//! nothing.
 
 use super::dirty::Dirty;
 use super::words::{Changed, CheckerReady, Verdicts};
@@ -29,6 +30,31 @@ pub struct Checker {
     swept: usize,
     /// Tablets that were not HEALTHY when last seen, and when to look again.
     ill: BTreeMap<TabletId, Tick>,
+    lacking: Lacking,
+}
+
+/// Since when tablets have had fewer complete copies than wanted. Whatever else is wrong with them meanwhile, or was before,
+/// does not matter.
+#[derive(Default)]
+struct Lacking {
+    since: BTreeMap<TabletId, Tick>,
+    by_age: BTreeSet<(Tick, TabletId)>,
+}
+
+impl Lacking {
+    fn saw(&mut self, tablet: TabletId, lacks: bool, at: Tick) {
+        if lacks {
+            let since = *self.since.entry(tablet).or_insert(at);
+            self.by_age.insert((since, tablet));
+        } else if let Some(since) = self.since.remove(&tablet) {
+            self.by_age.remove(&(since, tablet));
+        }
+    }
+
+    /// For how long the one that has lacked them for longest has, in ms.
+    fn longest(&self, at: Tick) -> u64 {
+        self.by_age.first().map_or(0, |(since, _)| at.since(*since))
+    }
 }
 
 impl Checker {
@@ -38,7 +64,8 @@ impl Checker {
         scheduler: Recipient<Verdicts>,
         catalog: Recipient<CheckerReady>,
     ) -> Checker {
-        Checker { clock, snapshots, scheduler, catalog, swept: 0, ill: BTreeMap::new() }
+        let (ill, lacking) = (BTreeMap::new(), Lacking::default());
+        Checker { clock, snapshots, scheduler, catalog, swept: 0, ill, lacking }
     }
 
     fn check(&mut self, published: &Arc<Published>, tablets: BTreeSet<TabletId>) {
@@ -51,9 +78,11 @@ impl Checker {
         for id in tablets {
             let Some(tablet) = published.world.tablets.get(id) else {
                 self.ill.remove(&id);
+                self.lacking.saw(id, false, at);
                 continue;
             };
             let verdict = checkup::verdict(&published.world, tablet, at);
+            self.lacking.saw(id, verdict.complete < verdict.wanted, at);
             if verdict.status == TabletStatus::Healthy {
                 self.ill.remove(&id);
             } else {
@@ -82,6 +111,8 @@ impl Checker {
         }
         self.swept = if swept < SWEEP_CHUNKS { 0 } else { self.swept + swept };
         self.check(&published, due);
+        let lacking = self.lacking.longest(now);
+        metrics::gauge!("stele_under_copies_oldest_seconds").set(lacking as f64 / 1000.0);
     }
 }
 
@@ -114,5 +145,31 @@ impl Handler<Changed> for Checker {
         let tablets = resolve(&published, dirty);
         self.check(&published, tablets);
         self.catalog.do_send(CheckerReady);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The time counts from the copy that went, not from an earlier illness, and ends when all are back.
+    #[test]
+    fn lacking_copies_is_timed() {
+        let mut lacking = Lacking::default();
+        let (first, second) = (TabletId(1), TabletId(2));
+        assert_eq!(lacking.longest(Tick(900)), 0);
+        // Ill, with all its copies.
+        lacking.saw(first, false, Tick(1_000));
+        lacking.saw(second, true, Tick(4_000));
+        lacking.saw(first, true, Tick(5_000));
+        // Seen again and again.
+        lacking.saw(second, true, Tick(6_000));
+        assert_eq!(lacking.longest(Tick(7_000)), 3_000);
+        lacking.saw(second, false, Tick(8_000));
+        assert_eq!(lacking.longest(Tick(9_000)), 4_000);
+        lacking.saw(second, true, Tick(9_000));
+        lacking.saw(first, false, Tick(9_500));
+        assert_eq!(lacking.longest(Tick(10_000)), 1_000);
+        assert_eq!((lacking.since.len(), lacking.by_age.len()), (1, 1));
     }
 }

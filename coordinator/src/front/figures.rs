@@ -62,8 +62,6 @@ fn limits(world: &World) {
 fn risk(world: &World, tally: &Tally, pending: &Pending, silences: &BTreeMap<NodeId, u64>, at: Tick) {
     // The process that answers is the one that leads: there is no other yet.
     metrics::gauge!("stele_coordinator_leader").set(1.0);
-    let under = tally.under_copies_since.map_or(0, |since| at.since(since));
-    metrics::gauge!("stele_under_copies_oldest_seconds").set(under as f64 / 1000.0);
     metrics::gauge!("stele_scrub_overdue_replicas").set(tally.scrub_overdue as f64);
     let (deletes, oldest) = deletes(world, at);
     metrics::gauge!("stele_deletes_held").set(deletes as f64);

@@ -26,8 +26,6 @@ pub struct Tally {
     pub margin: Margin,
     /// The same by the medium that tablets want.
     pub margins: BTreeMap<Medium, Margin>,
-    /// Since when the tablet has been ill that has lacked complete copies for longest.
-    pub under_copies_since: Option<Tick>,
     /// How long ago replicas were read in full, those that were.
     pub read_ages: Ages,
     /// Replicas of which no full read is known that is young enough to prove anything.
@@ -92,9 +90,6 @@ impl Tally {
             problems.add(world, tablet, &counts, verdict, at);
             tally.margin.add(world, tablet, &counts);
             tally.margins.entry(tablet.medium).or_default().add(world, tablet, &counts);
-            if verdict.complete < tablet.wanted {
-                tally.under_copies_since = tablet.unhealthy_since.into_iter().chain(tally.under_copies_since).min();
-            }
             for replica in &tablet.replicas {
                 let verified = replica.seen.as_ref().and_then(|seen| seen.verified);
                 if let Some(verified) = verified {

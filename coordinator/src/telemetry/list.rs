@@ -102,7 +102,7 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("stele_tasks_history", "Ended repairs and deletions that are remembered"),
     (
         "stele_under_copies_oldest_seconds",
-        "Time for which the tablet has been ill that has lacked complete copies for longest",
+        "Longest time for which a tablet has had fewer complete copies than wanted, since this process started",
     ),
     ("stele_uptime_seconds", "Time since this process started"),
     ("stele_used_bytes", "Bytes that Stele uses on all disks"),
