@@ -59,6 +59,7 @@ fn the_page_lives() {
     assert_eq!(browser.run("return window.loadedOnce"), true, "the page was loaded anew");
 
     let tablet = cluster.tablets()[0]["id"].to_string();
+    cluster.ok(&["node", "drain", "host-1", "--plan"]);
     every_page(&browser, &node["id"].to_string(), &tablet);
     assert_eq!(browser.errors(), Vec::<String>::new());
 }
@@ -153,6 +154,9 @@ fn pictures() -> std::path::PathBuf {
 /// Each page, in both themes and on a phone, where nothing may stick out sideways; the pictures are kept.
 fn every_page(browser: &Browser, node: &str, tablet: &str) {
     let (node, tablet) = (format!("nodes/{node}"), format!("tablets/{tablet}"));
+    go(browser, "plans");
+    let plan = browser.run("return document.querySelector('main a[href*=\"plans/\"]').hash.slice(2)");
+    let plan = plan.as_str().expect("the plan's page").to_string();
     let pages = [
         ("overview", ""),
         ("nodes", "nodes"),
@@ -165,6 +169,7 @@ fn every_page(browser: &Browser, node: &str, tablet: &str) {
         ("history", "tasks/history"),
         ("balance", "balance"),
         ("plans", "plans"),
+        ("plan", &plan),
         ("events", "events"),
     ];
     for (name, hash) in pages {

@@ -3,9 +3,10 @@
 use crate::front::view::operate;
 use std::collections::BTreeSet;
 use stele_common::api::{DrainState, LeaseOn, Problem, Topic};
-use stele_common::{Liveness, TaskId};
+use stele_common::{Liveness, NodeId, TaskId};
 use stele_coordinator_rules::evacuation::name_of;
 use stele_coordinator_rules::evacuation::proof::subject;
+use stele_coordinator_rules::policy::Leaver;
 use stele_coordinator_rules::world::{Outcome, Past, Work};
 use stele_coordinator_rules::{Reason, World, level};
 
@@ -64,11 +65,8 @@ fn nodes(old: &World, new: &World) -> Vec<Line> {
 }
 
 fn disks(old: &World, new: &World) -> Vec<Line> {
-    let host = |disk: &stele_coordinator_rules::world::Disk| {
-        new.nodes.get(&disk.node).map_or(String::new(), |node| format!("{} ", node.host))
-    };
     let lines = new.disks.values().filter_map(|disk| {
-        let (about, place) = (format!("disk {}", disk.id), format!("{}{}", host(disk), disk.path));
+        let (about, place) = (format!("disk {}", disk.id), format!("{} {}", host(new, disk.node), disk.path));
         let Some(was) = old.disks.get(&disk.id) else {
             return Some(line(Topic::Nodes, "disk_added", about, format!("{place} joined")));
         };
@@ -106,22 +104,43 @@ fn drains(old: &World, new: &World) -> Vec<Line> {
     for (of, drain) in &new.drains {
         let about = format!("drain of {}", subject(*of));
         let by = if drain.owner.is_empty() { String::new() } else { format!(" by {}", drain.owner) };
+        let host = host_of(new, *of);
         match (state(old, *of), state(new, *of)) {
             (None, _) => {
-                let text = format!("began{by}, {} tablets", drain.held.len());
+                let text = format!("{host}: began{by}, {} tablets", drain.held.len());
                 lines.push(line(Topic::Drains, "drain_began", about, text));
             }
             (Some(DrainState::Draining), Some(DrainState::Drained)) => {
-                lines.push(line(Topic::Drains, "drain_done", about, "nothing is left there, and all of it is proven"));
+                let text = format!("{host}: nothing is left there, and all of it is proven");
+                lines.push(line(Topic::Drains, "drain_done", about, text));
             }
             (Some(_), _) => {}
         }
     }
     let back = old.drains.keys().filter(|of| !new.drains.contains_key(*of));
     lines.extend(back.map(|of| {
-        line(Topic::Drains, "drain_over", format!("drain of {}", subject(*of)), "taken back, or its node was removed")
+        let is_there = match *of {
+            Leaver::Node(node) => new.nodes.contains_key(&node),
+            Leaver::Disk(disk) => new.disks.contains_key(&disk),
+        };
+        let what = if is_there { "taken back: it takes copies again" } else { "removed from the cluster" };
+        let text = format!("{}: {what}", host_of(old, *of));
+        line(Topic::Drains, "drain_over", format!("drain of {}", subject(*of)), text)
     }));
     lines
+}
+
+fn host_of(world: &World, of: Leaver) -> String {
+    let node = match of {
+        Leaver::Node(node) => Some(node),
+        Leaver::Disk(disk) => world.disks.get(&disk).map(|disk| disk.node),
+    };
+    node.map_or(String::new(), |node| host(world, node))
+}
+
+/// By its name; by its number once it has left.
+fn host(world: &World, node: NodeId) -> String {
+    world.nodes.get(&node).map_or_else(|| format!("node {node}"), |node| node.host.clone())
 }
 
 fn leases(old: &World, new: &World) -> Vec<Line> {
@@ -206,9 +225,11 @@ fn ended(world: &World, past: &Past) -> Line {
     let about = format!("tablet {}", task.tablet);
     let table = world.tablets.get(task.tablet).map(|tablet| format!(" of {}", name_of(world, tablet)));
     let what = match &task.work {
-        Work::Clone { node, source_node, .. } if node == source_node => format!("copy within node {node}"),
-        Work::Clone { node, source_node, .. } => format!("copy from node {source_node} to node {node}"),
-        Work::Delete { node, .. } => format!("deletion on node {node}"),
+        Work::Clone { node, source_node, .. } if node == source_node => format!("copy within {}", host(world, *node)),
+        Work::Clone { node, source_node, .. } => {
+            format!("copy from {} to {}", host(world, *source_node), host(world, *node))
+        }
+        Work::Delete { node, .. } => format!("deletion on {}", host(world, *node)),
     };
     let end = match &past.outcome {
         Outcome::Finished { .. } => "finished".to_string(),

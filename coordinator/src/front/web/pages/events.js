@@ -21,9 +21,9 @@ function about(subject) {
 export function view({ events, next }, { params }) {
   const columns = [
     ["When", (event) => h("span", { title: event.at }, time(event.at))],
-    ["Kind", (event) => badge(lower(event.kind), BAD.has(event.kind) ? "bad" : GOOD.has(event.kind) ? "ok" : "")],
-    ["About", (event) => about(event.subject)],
-    ["", (event) => event.text, "wrap"],
+    ["Kind", (event) => badge(lower(event.kind), BAD.has(event.kind) ? "bad" : GOOD.has(event.kind) ? "ok" : ""), "minor"],
+    ["About", (event) => [about(event.subject), h("div", { class: "narrow" }, event.text)], "wrap"],
+    ["", (event) => event.text, "wrap minor"],
   ];
   const to = (after) => `#/events${after === null ? "" : `?after=${after}`}`;
   return [

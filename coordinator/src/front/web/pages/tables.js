@@ -19,13 +19,13 @@ export function view({ tables, next }, { params }) {
   const ill = (one) => one.tablets - one.healthy;
   const columns = [
     ["Table", (one) => link(`tables/${one.db}/${one.name}`, `${one.db}.${one.name}`)],
-    ["Copies", (one) => one.replication, "num"],
-    ["Medium", (one) => one.medium],
-    ["Tag", (one) => one.tag],
-    ["Group", (one) => one.colocate ?? "–"],
-    ["Partitions", (one) => count(one.partitions.length), "num"],
+    ["Copies", (one) => one.replication, "num minor"],
+    ["Medium", (one) => one.medium, "minor"],
+    ["Tag", (one) => one.tag, "minor"],
+    ["Group", (one) => one.colocate ?? "–", "minor"],
+    ["Partitions", (one) => count(one.partitions.length), "num minor"],
     ["Healthy tablets", (one) => measure(one.tablets ? (one.healthy / one.tablets) * 100 : 0, ill(one) ? "warn" : "ok", `${count(one.healthy)} of ${count(one.tablets)}`)],
-    ["Files", (one) => count(one.files), "num"],
+    ["Files", (one) => count(one.files), "num minor"],
     ["Bytes, one copy", (one) => bytes(one.bytes), "num"],
     ["", (one) => deeds(one)],
   ];
