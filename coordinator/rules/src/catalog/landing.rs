@@ -47,7 +47,9 @@ pub fn arrived(draft: &mut Draft, id: TabletId, replica: ReplicaId) {
     if landed_behind {
         draft.record(Change::FurtherRepairMarked { tablet: id, replica, at: draft.at });
     }
-    draft.end_task(&task, Outcome::Finished { evidence: None });
+    // Its last word of progress may be from before the end: what lies there is what was moved.
+    let whole = Task { bytes_done: seen.size, bytes_total: seen.size, ..task.clone() };
+    draft.end_task(&whole, Outcome::Finished { evidence: None });
     if let Work::Clone { replaces: Some(old), replica, .. } = task.work {
         retire(draft, &task, old, replica);
     }

@@ -214,7 +214,8 @@ impl Desk {
             return;
         }
         self.queue.update(tablet, |entry| {
-            if entry.urgency.begun != priority {
+            // A running task keeps the urgency that it was made with; its end brings a new one.
+            if entry.urgency.begun != priority && !world.tasks.contains_key(&tablet) {
                 entry.urgency = Urgency::new(priority, at);
             }
             (entry.verdict, entry.place) = (verdict, place);

@@ -37,13 +37,20 @@ pub enum Unreadable {
 #[derive(Debug)]
 pub struct PacketCodec {
     limit: usize,
-    /// What has come of a payload in parts, and the number that the next part has.
-    gathered: Option<(BytesMut, u8)>,
+    /// What has come of a payload in parts.
+    gathered: Option<BytesMut>,
+    /// The number that the next packet has.
+    next: u8,
 }
 
 impl PacketCodec {
     pub fn new() -> PacketCodec {
-        PacketCodec { limit: BEFORE_LOGIN_MAX, gathered: None }
+        PacketCodec { limit: BEFORE_LOGIN_MAX, gathered: None, next: 0 }
+    }
+
+    /// The next payload begins with this number.
+    pub fn begin_with(&mut self, seq: u8) {
+        self.next = seq;
     }
 
     /// Larger payloads may come from now on.
@@ -60,11 +67,11 @@ impl Decoder for PacketCodec {
         loop {
             let Some(&[a, b, c, seq]) = bytes.first_chunk::<HEADER>() else { return Ok(None) };
             let length = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
-            let so_far = self.gathered.as_ref().map_or(0, |(gathered, _)| gathered.len());
+            let so_far = self.gathered.as_ref().map_or(0, BytesMut::len);
             if so_far + length > self.limit {
                 return Err(Unreadable::Oversize(so_far + length));
             }
-            if self.gathered.as_ref().is_some_and(|(_, next)| *next != seq) {
+            if seq != self.next {
                 return Err(Unreadable::OutOfOrder);
             }
             if bytes.len() < HEADER + length {
@@ -72,16 +79,17 @@ impl Decoder for PacketCodec {
             }
             let part = bytes.split_to(HEADER + length).split_off(HEADER);
             let payload = match self.gathered.take() {
-                Some((mut gathered, _)) => {
+                Some(mut gathered) => {
                     gathered.unsplit(part);
                     gathered
                 }
                 None => part,
             };
+            self.next = seq.wrapping_add(1);
             if length < SPLIT_AT {
                 return Ok(Some(Packet { seq, payload }));
             }
-            self.gathered = Some((payload, seq.wrapping_add(1)));
+            self.gathered = Some(payload);
         }
     }
 }
@@ -166,7 +174,7 @@ mod tests {
         fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..2000), step in 1usize..90) {
             let mut codec = PacketCodec::new();
             let _ = read_all(&mut codec, &bytes, step);
-            prop_assert!(codec.gathered.is_none_or(|(gathered, _)| gathered.len() <= BEFORE_LOGIN_MAX));
+            prop_assert!(codec.gathered.is_none_or(|gathered| gathered.len() <= BEFORE_LOGIN_MAX));
         }
     }
 

@@ -55,12 +55,14 @@ impl End {
 pub struct Connection<S> {
     packets: FramedRead<S, PacketCodec>,
     out: Outgoing,
+    /// Each packet of the client begins a conversation of its own.
+    is_in: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub fn new(stream: S) -> Connection<S> {
         let packets = FramedRead::with_capacity(stream, PacketCodec::new(), READ_BUFFER);
-        Connection { packets, out: Outgoing::default() }
+        Connection { packets, out: Outgoing::default(), is_in: false }
     }
 
     /// The stream, with what was read of it already.
@@ -75,11 +77,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     pub fn logged_in(&mut self) {
+        self.is_in = true;
         self.packets.decoder_mut().logged_in();
     }
 
     /// The next payload. Garbage is answered before the connection ends.
     pub async fn read(&mut self, patience: Duration) -> Result<Packet, End> {
+        let expected = if self.is_in { 0 } else { self.out.seq };
+        self.packets.decoder_mut().begin_with(expected);
         let packet = match timeout(patience, self.packets.next()).await {
             Err(_) => return Err(End::Idle),
             Ok(None) => return Err(End::Closed),

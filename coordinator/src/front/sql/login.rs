@@ -55,8 +55,8 @@ pub async fn admit(port: &Port, stream: TcpStream, peer: SocketAddr, number: u32
                 End::Malformed
             })?;
             let mut connection = Connection::new(Box::new(secret) as Box<dyn Stream>);
-            let Packet { seq, payload } = connection.read(PATIENCE).await?;
-            connection.go_on_from(seq.wrapping_add(1));
+            connection.go_on_from(first.seq.wrapping_add(1));
+            let Packet { payload, .. } = connection.read(PATIENCE).await?;
             (connection, handshake::read_answer(&payload), true)
         }
         (answer, _) => (plain, answer, false),
@@ -64,6 +64,9 @@ pub async fn admit(port: &Port, stream: TcpStream, peer: SocketAddr, number: u32
     let Some(Answer::Login(login)) = answer else {
         return Err(connection.farewell(&Fault::bad_handshake(), End::Malformed).await);
     };
+    if login.abilities & wire::capability::COMPRESS != 0 {
+        return Err(connection.farewell(&Fault::no_compression(), End::Malformed).await);
+    }
     if port.requires_tls && !is_tls {
         return Err(connection.farewell(&Fault::tls_required(), End::Denied).await);
     }
@@ -82,6 +85,11 @@ pub async fn admit(port: &Port, stream: TcpStream, peer: SocketAddr, number: u32
     Ok(Guest { connection, session, abilities: login.abilities })
 }
 
+/// The newest clients prove an empty password by a zero byte.
+fn is_empty(proof: &[u8]) -> bool {
+    matches!(proof, [] | [0])
+}
+
 /// Who it is, once that is proven.
 async fn prove(
     port: &Port,
@@ -90,18 +98,19 @@ async fn prove(
     nonce: &[u8; NONCE],
     peer: SocketAddr,
 ) -> Result<User, End> {
-    let (mut method, mut proof) = (login.method.unwrap_or(Method::Native), login.proof.clone());
-    if login.method.is_none() && !proof.is_empty() {
+    let (method, mut proof) = (login.method.unwrap_or(Method::Native), login.proof.clone());
+    let user = port.users.named(&login.user);
+    // Who wants another method than the greeting's may wait to be asked for it before proving anything.
+    let has_password = user.as_ref().is_none_or(|user| user.secret().is_some());
+    let is_asked = login.method.is_none() || method != Method::Native && is_empty(&proof);
+    if is_asked && (has_password || !is_empty(&proof)) {
         connection.put(|out| handshake::put_switch(out, method, nonce));
         connection.flush().await?;
         proof = connection.read(PATIENCE).await?.payload.to_vec();
-        method = Method::Native;
     }
-    // The newest clients prove an empty password by a zero byte.
-    if proof == [0] {
+    if is_empty(&proof) {
         proof.clear();
     }
-    let user = port.users.named(&login.user);
     let is_proven = match user.as_ref().map(User::secret) {
         Some(Some(secret)) => auth::is_proof(method, nonce, &proof, &secret),
         // No password: from this machine only.

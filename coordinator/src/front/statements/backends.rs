@@ -53,10 +53,11 @@ pub fn list<'a>(moment: &Moment, silences: BTreeMap<NodeId, u64>) -> Table<'a> {
 fn one(moment: &Moment, node: &Node, info: &NodeInfo) -> Row {
     let (ip, peer) = address(&info.peer);
     let (_, http) = address(&info.http);
-    let there = || info.disks.iter().filter(|disk| disk.state != DiskState::Unavailable);
+    let is_alive = info.liveness == Liveness::Alive;
+    // Of a backend that is away, what it had when it was last heard.
+    let there = || info.disks.iter().filter(|disk| disk.state != DiskState::Unavailable || !is_alive);
     let (used, total) = (there().map(|disk| disk.used).sum(), there().map(|disk| disk.total).sum());
     let fullest = there().map(|disk| disk.used_percent / 100.0).fold(0.0, f64::max);
-    let is_alive = info.liveness == Liveness::Alive;
     let started = if is_alive { time(moment.wall_at(node.since)) } else { Value::absent() };
     let heard = info.silent_ms.map_or_else(Value::absent, |silent| time(moment.wall_ms.saturating_sub(silent)));
     let error = match (info.liveness, info.silent_ms) {

@@ -1,4 +1,5 @@
-//! What values are compared by, and what a LIKE pattern fits: numbers as numbers, texts without regard to case.
+//! What values are compared by, and what a LIKE pattern fits: numbers as numbers, sizes and percents as what they say,
+//! texts without regard to case.
 
 use super::rows::Value;
 use std::cmp::Ordering;
@@ -23,7 +24,7 @@ impl Key {
             Value::Real(number) => Key::Number(Number(*number, *number as i128)),
             Value::Text(text) => {
                 let exact = text.trim().parse::<i128>().ok();
-                let number = exact.map(|exact| exact as f64).or_else(|| value.number());
+                let number = exact.map(|exact| exact as f64).or_else(|| value.number()).or_else(|| measured(text));
                 match number {
                     Some(number) => Key::Number(Number(number, exact.unwrap_or(number as i128))),
                     None => Key::Text(text.to_lowercase()),
@@ -31,6 +32,19 @@ impl Key {
             }
         }
     }
+}
+
+/// What [`super::format::size`] and [`super::format::percent`] write, and people do: bytes, and parts of a hundred.
+fn measured(text: &str) -> Option<f64> {
+    let (number, unit) = text.trim().rsplit_once(' ')?;
+    let scale = match unit {
+        "%" => 1.0,
+        unit => {
+            let power = super::format::UNITS.iter().position(|known| known.eq_ignore_ascii_case(unit))?;
+            1024f64.powi(i32::try_from(power).ok()?)
+        }
+    };
+    Value::text(number).number().map(|number| number * scale)
 }
 
 impl Ord for Number {
@@ -154,6 +168,14 @@ mod tests {
         ];
         assert!(values.windows(2).all(|pair| Key::of(&pair[0]) < Key::of(&pair[1])));
         assert_eq!(Key::of(&text("10")), Key::of(&Value::Whole(10)));
+        assert_eq!(Key::of(&text("1.500 GB")), Key::of(&Value::Whole(3 << 29)));
+        let sizes = ["N/A", "12.000", "784.000 B", "9.397 MB", "14.431 MB", "1.000 GB", "1 gb x"].map(text);
+        let mut sorted = sizes.to_vec();
+        sorted.sort_by_key(Key::of);
+        assert_eq!(sorted[..5], sizes[1..6], "{sorted:?}");
+        assert!(
+            Key::of(&text("0.00 %")) < Key::of(&Value::Real(0.5)) && Key::of(&text("9.38 %")) < Key::of(&text("20"))
+        );
         assert_eq!(Key::of(&text("AB")), Key::of(&text("ab")));
     }
 }

@@ -181,6 +181,10 @@ impl Fault {
         fault(1156, "08S01", "got packets out of order")
     }
 
+    pub fn no_compression() -> Fault {
+        fault(1043, "08S01", "bad handshake: compression is not offered here; connect without it")
+    }
+
     pub fn bad_handshake() -> Fault {
         fault(1043, "08S01", "bad handshake")
     }

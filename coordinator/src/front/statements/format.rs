@@ -9,9 +9,11 @@ pub fn time(wall_ms: u64) -> Value {
     time.map_or_else(|_| Value::absent(), Value::Text)
 }
 
+/// Each 1024 of the one before.
+pub const UNITS: [&str; 6] = ["B", "KB", "MB", "GB", "TB", "PB"];
+
 /// `784.000 B`, `1.234 GB`.
 pub fn size(bytes: u64) -> Value {
-    const UNITS: [&str; 6] = ["B", "KB", "MB", "GB", "TB", "PB"];
     let (mut amount, mut unit) = (bytes as f64, 0);
     while amount >= 1024.0 && unit + 1 < UNITS.len() {
         (amount, unit) = (amount / 1024.0, unit + 1);

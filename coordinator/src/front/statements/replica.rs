@@ -161,7 +161,7 @@ pub fn failed(version: Option<Version>) -> Value {
 
 const DISTRIBUTION: &[&str] = &["BackendId", "ReplicaNum", "Graph", "Percent"];
 
-/// ADMIN SHOW REPLICA DISTRIBUTION: one `>` for each time that a backend holds the average.
+/// ADMIN SHOW REPLICA DISTRIBUTION: one `>` for each full time that a backend holds the average.
 pub fn distribution<'a>(moment: &'a Moment, table: &'a Table, names: &[String]) -> Result<Listed<'a>, Fault> {
     let world = moment.world();
     let mut counts: BTreeMap<NodeId, u64> = world.nodes.keys().map(|node| (*node, 0)).collect();
@@ -169,9 +169,9 @@ pub fn distribution<'a>(moment: &'a Moment, table: &'a Table, names: &[String]) 
         *counts.entry(replica.node).or_default() += 1;
     }
     let total: u64 = counts.values().sum();
-    let average = (total / counts.len().max(1) as u64).max(1);
     let rows = counts.iter().map(|(node, number)| {
-        let graph = ">".repeat(usize::try_from(number / average).unwrap_or(0).min(100));
+        let times = (number * counts.len() as u64).checked_div(total).unwrap_or(0);
+        let graph = ">".repeat(usize::try_from(times).unwrap_or(0).min(100));
         row![node.0, *number, graph, percent(part(*number, total))]
     });
     Ok(Listed::of(DISTRIBUTION, rows.collect()))
