@@ -121,9 +121,13 @@ pub fn drain(drain: &DrainProgress) -> String {
             "rate",
             match drain.copies_running {
                 0 => String::new(),
-                copies => format!("{}/s in {copies} copies", size(drain.bytes_per_s)),
+                copies => {
+                    let made = size(drain.bytes_running);
+                    format!("{}/s in {copies} copies, {made} of what is left", size(drain.bytes_per_s))
+                }
             },
         ),
+        ("stuck", drain.stuck.as_ref().map(super::refusal).unwrap_or_default()),
         ("time left", eta.unwrap_or_default()),
         (
             "next",

@@ -118,6 +118,12 @@ pub struct DrainProgress {
     /// Of the copies that run now.
     pub bytes_per_s: u64,
     pub copies_running: u64,
+    /// Of `bytes_left`: what the copies that run have made already.
+    #[serde(default)]
+    pub bytes_running: u64,
+    /// Why it cannot go on, of the first tablet that finds no place; null while it goes on.
+    #[serde(default)]
+    pub stuck: Option<Refusal>,
     /// Seconds to its end, from and to; null while nothing can be said.
     pub eta_s: Option<(u64, u64)>,
     /// The first of those that are left, each with what it waits for.

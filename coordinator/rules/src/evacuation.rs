@@ -28,6 +28,15 @@ pub struct Leaving {
     pub disks: BTreeSet<DiskId>,
 }
 
+impl From<Leaver> for Leaving {
+    fn from(of: Leaver) -> Leaving {
+        match of {
+            Leaver::Node(node) => Leaving { nodes: BTreeSet::from([node]), ..Leaving::default() },
+            Leaver::Disk(disk) => Leaving { disks: BTreeSet::from([disk]), ..Leaving::default() },
+        }
+    }
+}
+
 impl Leaving {
     pub fn has(&self, replica: &Replica) -> bool {
         self.nodes.contains(&replica.node) || self.disks.contains(&replica.disk)
@@ -55,6 +64,17 @@ pub fn evacuated<'a>(
     world: &'a World,
     asked: &Leaving,
     at: Tick,
+    placed: impl FnMut(&'a Tablet, Option<&'a Replica>, DiskId),
+) -> Evacuation {
+    evacuated_of(world, world.tablets.iter(), asked, at, placed)
+}
+
+/// The same of these tablets, as if no other were about to move.
+fn evacuated_of<'a>(
+    world: &'a World,
+    tablets: impl Iterator<Item = &'a Tablet>,
+    asked: &Leaving,
+    at: Tick,
     mut placed: impl FnMut(&'a Tablet, Option<&'a Replica>, DiskId),
 ) -> Evacuation {
     let leaving = asked.and_draining(world);
@@ -73,7 +93,7 @@ pub fn evacuated<'a>(
         let detail = "no disk has a slot: schedule_slot_num_per_path is 0".to_string();
         answer.blockers.push(Blocker { code: "no_slots".into(), tablet: None, table: None, detail });
     }
-    for tablet in world.tablets.iter() {
+    for tablet in tablets {
         if !tablet.replicas.iter().any(|replica| leaving.has(replica)) {
             continue;
         }

@@ -3,10 +3,11 @@
 //! In: a world and a drain on record. Out: numbers. What has moved never becomes less while nothing returns. It looks
 //! only at the tablets that the drain is about, so asking often costs little.
 
+use super::{Leaving, evacuated_of};
 use crate::World;
 use crate::catalog::evidence::complete_others;
 use crate::world::{Drain, Replica, Tablet, Work};
-use stele_common::api::DrainState;
+use stele_common::api::{Blocker, DrainState};
 use stele_common::{TabletId, Tick};
 
 /// Tablets named among those that are left.
@@ -21,6 +22,10 @@ pub struct Progress {
     pub bytes_moved: u64,
     pub bytes_per_s: u64,
     pub copies_running: u64,
+    /// Of those that are left, what running copies have made already.
+    pub bytes_running: u64,
+    /// Why it cannot go on: nothing runs, and this stands in the way of the first of those that are left.
+    pub stuck: Option<Blocker>,
     pub eta_s: Option<(u64, u64)>,
     /// The first of those that are left.
     pub left: Vec<TabletId>,
@@ -38,20 +43,50 @@ impl Progress {
 
 /// How far it is. `wall_ms` only serves to say how long it has taken.
 pub fn of(world: &World, drain: &Drain, at: Tick, wall_ms: u64) -> Progress {
-    let Sums { tablets_left, bytes_left, bytes_moved, rate, running, left, steps, .. } = sum(world, drain, at);
+    let Sums { tablets_left, bytes_left, bytes_moved, bytes_running, rate, running, left, steps } =
+        sum(world, drain, at);
     let (tablets, done) = (drain.held.len() as u64, drain.done_wall_ms);
     let state = match done {
         Some(_) if tablets_left == 0 => DrainState::Drained,
         Some(_) | None => DrainState::Draining,
     };
     let elapsed_ms = wall_ms.saturating_sub(drain.began_wall_ms);
+    let stuck = if running == 0 { blocker(world, drain, &left, at) } else { None };
     let eta_s = match state {
-        DrainState::Drained => None,
-        DrainState::Draining => eta(&Pace { elapsed_ms, steps, beside: beside(world, drain, at) }),
+        DrainState::Draining if stuck.is_none() => {
+            eta(&Pace { elapsed_ms, rate, steps, beside: beside(world, drain, at) })
+        }
+        DrainState::Draining | DrainState::Drained => None,
     };
     let (bytes, tablets_moved) = (bytes_moved + bytes_left, tablets - tablets_left);
-    let (bytes_per_s, copies_running) = (rate, running);
-    Progress { state, tablets, tablets_moved, bytes, bytes_moved, bytes_per_s, copies_running, eta_s, left }
+    Progress {
+        state,
+        tablets,
+        tablets_moved,
+        bytes,
+        bytes_moved,
+        bytes_per_s: rate,
+        copies_running: running,
+        bytes_running,
+        stuck,
+        eta_s,
+        left,
+    }
+}
+
+/// What stands in the way of a drain that nothing is done for.
+pub fn stuck(world: &World, drain: &Drain, at: Tick) -> Option<Blocker> {
+    if drain.done_wall_ms.is_some() {
+        return None;
+    }
+    let Sums { running, left, .. } = sum(world, drain, at);
+    if running == 0 { blocker(world, drain, &left, at) } else { None }
+}
+
+/// Of these tablets alone: where they find room, so does the first of them.
+fn blocker(world: &World, drain: &Drain, left: &[TabletId], at: Tick) -> Option<Blocker> {
+    let tablets = left.iter().filter_map(|id| world.tablets.get(*id));
+    evacuated_of(world, tablets, &Leaving::from(drain.of), at, |_, _, _| {}).blockers.into_iter().next()
 }
 
 /// What one walk over a drain's tablets comes to.
@@ -60,6 +95,7 @@ struct Sums {
     tablets_left: u64,
     bytes_left: u64,
     bytes_moved: u64,
+    bytes_running: u64,
     rate: u64,
     running: u64,
     left: Vec<TabletId>,
@@ -96,6 +132,7 @@ fn sum(world: &World, drain: &Drain, at: Tick) -> Sums {
             sums.running += 1;
             sums.rate += task.bytes_done.saturating_mul(1000) / at.since(task.started).max(1);
             copied = task.bytes_done.min(size);
+            sums.bytes_running += copied;
         }
         let is_copied = complete_others(world, tablet, Some(replica.id)).len() as u32 >= tablet.wanted;
         let (steps, bytes) = if is_copied { (1, size) } else { (0, copied) };
@@ -132,6 +169,8 @@ pub fn is_there(drain: &Drain, tablet: &Tablet) -> bool {
 #[derive(Clone, Copy, Debug)]
 struct Pace {
     elapsed_ms: u64,
+    /// Bytes a second of the copies that run; 0: none, or nothing is known yet.
+    rate: u64,
     steps: Steps,
     beside: Steps,
 }
@@ -144,9 +183,10 @@ const STEPS_MIN: u64 = 4;
 
 /// Seconds to the end, from and to. The measures are steps and bytes at the rate so far; where other drains go on, the
 /// same for all of them together, as they share slots: one may end with the other, or hurry when the other has ended. Half of the least to twice the most, and the
-/// tail: rates change by as much when slots are few or one disk takes most. `None` before anything is known.
+/// tail: rates change by as much when slots are few or one disk takes most. The bytes at the rate of now are one more
+/// measure of the most: what went before a throttle was set says little. `None` before anything is known.
 fn eta(pace: &Pace) -> Option<(u64, u64)> {
-    let Pace { elapsed_ms, steps, beside } = pace;
+    let Pace { elapsed_ms, rate, steps, beside } = pace;
     let so_far = |left: u64, done: u64| {
         let ms = u128::from(*elapsed_ms) * u128::from(left);
         ms.checked_div(u128::from(done)).map(|ms| ms as u64 / 1000)
@@ -160,7 +200,9 @@ fn eta(pace: &Pace) -> Option<(u64, u64)> {
         so_far(steps.left + beside.left, steps.done + beside.done),
         so_far(steps.bytes_left + beside.bytes_left, steps.bytes_done + beside.bytes_done),
     ];
-    let (least, most) = (own.iter().chain(&all).flatten().min()?, own.iter().chain(&all).flatten().max()?);
+    let now = [steps.bytes_left.checked_div(*rate)];
+    let least = own.iter().chain(&all).flatten().min()?;
+    let most = own.iter().chain(&all).chain(&now).flatten().max()?;
     Some((least / 2, most * 2 + TAIL_S))
 }
 
@@ -172,7 +214,7 @@ mod tests {
     #[test]
     fn estimates() {
         let none = Steps { done: 0, left: 40, bytes_done: 0, bytes_left: 1000 };
-        let pace = |steps: Steps| Pace { elapsed_ms: 10_000, steps, beside: Steps::default() };
+        let pace = |steps: Steps| Pace { elapsed_ms: 10_000, rate: 0, steps, beside: Steps::default() };
         assert_eq!(eta(&pace(none)), None);
         assert_eq!(eta(&pace(Steps { done: 3, left: 37, ..none })), None, "three steps of forty say nothing");
         // One large tablet, half copied: its bytes say enough.
@@ -183,6 +225,8 @@ mod tests {
         assert_eq!(eta(&pace(half)), Some((5, 115)));
         let beside = Steps { done: 0, left: 40, bytes_done: 0, bytes_left: 1000 };
         assert_eq!(eta(&Pace { beside, ..pace(half) }), Some((5, 215)), "it may end with the other");
+        assert_eq!(eta(&Pace { rate: 1, ..pace(half) }), Some((5, 1635)), "it was faster before");
+        assert_eq!(eta(&Pace { rate: 800, ..pace(half) }), Some((5, 115)), "it was slower before");
         let end = Steps { done: 40, left: 0, bytes_done: 1000, bytes_left: 0 };
         assert_eq!(eta(&pace(end)), Some((0, 35)));
     }

@@ -114,6 +114,24 @@ fn a_disk_leaves() {
     }
 }
 
+/// A drain that nothing is done for says what stands in its way, and no time; one with room does not.
+#[test]
+fn a_drain_is_stuck() {
+    for (hosts, code) in [(3, Some("too_few_hosts")), (4, None)] {
+        let sample = loaded(hosts, 1, 3, 4);
+        let of = Leaver::Node(sample.nodes()[0]);
+        let held = held(&sample.world, of);
+        let (owner, reason) = (String::new(), String::new());
+        let drain = Drain { of, owner, reason, began_wall_ms: 0, held, done_wall_ms: None };
+        let found = progress::of(&sample.world, &drain, sample.at, 10_000);
+        assert_eq!(found.stuck.as_ref().map(|blocker| blocker.code.as_str()), code, "{hosts} hosts: {found:?}");
+        assert!(found.stuck.is_none() || found.eta_s.is_none(), "{found:?}");
+        assert_eq!(progress::stuck(&sample.world, &drain, sample.at), found.stuck);
+        let done = Drain { done_wall_ms: Some(1), ..drain };
+        assert_eq!(progress::stuck(&sample.world, &done, sample.at), None);
+    }
+}
+
 /// A drain is at its end when its tablets have left and are proven elsewhere, and says what is missing before.
 #[test]
 fn progress_and_proof() {

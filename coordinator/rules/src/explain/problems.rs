@@ -6,8 +6,10 @@
 use crate::checkup::count::Flaw;
 use crate::checkup::verdict::{rung, verdict_on};
 use crate::checkup::{Counts, Verdict, count};
+use crate::evacuation::progress::stuck;
+use crate::evacuation::proof::subject;
 use crate::reason_text::size;
-use crate::world::{Disk, Node, Tablet};
+use crate::world::{Disk, Drain, Leaver, Node, Tablet};
 use crate::{Reason, World, level};
 use std::collections::BTreeMap;
 use stele_common::api::Problem;
@@ -96,6 +98,7 @@ impl Problems {
             world.nodes.values().filter_map(|node| of_node(world, node, self.missed.get(&node.id).copied(), at)),
         );
         found.extend(world.disks.values().filter_map(|disk| of_disk(world, disk)));
+        found.extend(world.drains.values().filter_map(|drain| of_drain(world, drain, at)));
         found.extend(bounded(self.bad, "replica_bad", "replicas"));
         found.extend(self.ill.into_iter().map(|(status, (tablets, first))| summary(status, tablets, &first)));
         found
@@ -132,7 +135,7 @@ fn of_node(world: &World, node: &Node, missed: Option<u64>, at: Tick) -> Option<
         (Liveness::Lost, Some(missed)) => {
             let tablets =
                 if missed == 1 { "1 tablet misses its".into() } else { format!("{missed} tablets miss their") };
-            format!("{tablets} copy there; it is replaced when its return has been waited for long enough")
+            format!("{tablets} copy there; new ones are made as soon as its return has been waited for long enough")
         }
         (Liveness::Silent | Liveness::Alive, _) => {
             "its replicas do not count; they are replaced when its return has been waited for long enough".to_string()
@@ -220,6 +223,22 @@ fn of_unrecoverable(world: &World, tablet: &Tablet, verdict: Verdict) -> Problem
         effect: format!("version {} cannot be read and cannot be copied", tablet.visible),
         next: format!("bring back a node or disk that holds a replica: `stele tablet explain {}`", tablet.id),
     }
+}
+
+fn of_drain(world: &World, drain: &Drain, at: Tick) -> Option<Problem> {
+    let blocker = stuck(world, drain, at)?;
+    let (what, id) = match drain.of {
+        Leaver::Node(node) => ("node", node.to_string()),
+        Leaver::Disk(disk) => ("disk", disk.to_string()),
+    };
+    let tablet = blocker.tablet.map(|tablet| format!("tablet {tablet}: ")).unwrap_or_default();
+    Some(Problem {
+        code: "drain_stuck".into(),
+        subject: subject(drain.of),
+        cause: format!("what is left there finds no place: {tablet}{}", blocker.detail),
+        effect: "the drain does not end, and what is left stays where it is".into(),
+        next: format!("make room, start or add a host, or take the drain back: `stele {what} undrain {id}`"),
+    })
 }
 
 fn of_bad(tablet: &Tablet, replica: &crate::world::Replica, cause: &str) -> Problem {

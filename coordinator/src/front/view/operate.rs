@@ -61,6 +61,11 @@ pub fn drain(
         bytes_left: progress.bytes_left(),
         bytes_per_s: progress.bytes_per_s,
         copies_running: progress.copies_running,
+        bytes_running: progress.bytes_running,
+        stuck: progress
+            .stuck
+            .as_ref()
+            .map(|blocker| Refusal { code: blocker.code.clone(), detail: blocker.detail.clone() }),
         eta_s: progress.eta_s,
         left: progress.left.iter().filter_map(item).collect(),
     }
