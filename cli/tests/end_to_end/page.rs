@@ -125,6 +125,22 @@ fn the_page_with_users() {
     let wide = browser.run("return document.documentElement.scrollWidth - innerWidth");
     assert!(wide.as_i64().is_some_and(|wide| wide <= 0), "the bar is {wide} too wide for a phone");
     browser.picture(&pictures().join("operator-phone.png"));
+
+    // The login ends behind the page's back, as it does by itself after a time: the page asks, and then asks nobody else.
+    browser.run(
+        "fetch('v1/session', {method: 'DELETE', headers: {Authorization: `Bearer ${localStorage.getItem('stele.session')}`}})",
+    );
+    browser.until("it asks who one is when the login is over", form);
+    assert!(!browser.text("body").contains("host-3"), "something is seen after the login");
+    browser.run("performance.clearResourceTimings(); window.asked = performance.now()");
+    browser.until("time passes", "return performance.now() - window.asked > 3500");
+    let asked = browser.run("return performance.getEntriesByType('resource').map((one) => one.name)");
+    assert_eq!(asked, serde_json::json!([]), "the page goes on asking");
+    assert_eq!(browser.run("return document.activeElement.name"), "name", "the form is drawn again and again");
+    browser.errors();
+    log_in(&browser, "ola", "open sesame");
+    browser.until("the page is there again", DRAWN);
+    browser.until("and live", "return document.querySelector('#live').className.includes('on')");
 }
 
 /// Fills in the form as a person does.

@@ -5,21 +5,22 @@
 
 use crate::Change;
 use crate::apply::loads_are_stored;
-use crate::world::{CHUNK, Disk, Lease, LevelSetting, Past, Tablet, World};
+use crate::world::{CHUNK, Disk, Lease, LevelSetting, Past, Removed, Tablet, World};
 use std::sync::Arc;
 
 /// The durable state of `world`, as changes.
 pub fn as_changes(world: &World) -> Vec<Change> {
-    let mut changes = vec![
-        Change::Born { cluster: world.cluster.clone() },
-        Change::EpochBegan { epoch: world.epoch },
-        Change::IdsReserved { end: world.reserved_id },
-    ];
-    for ((host, name), node) in &world.removed {
+    let mut changes = vec![Change::Born { cluster: world.cluster.clone() }, Change::EpochBegan { epoch: world.epoch }];
+    // Each left when ids up to its own mark had been given.
+    let mut removed: Vec<_> = world.removed.iter().collect();
+    removed.sort_by_key(|(_, removed)| removed.before);
+    for ((host, name), Removed { node, before }) in removed {
         let (node, host, name, rack, tag) = (*node, host.clone(), name.clone(), String::new(), String::new());
+        changes.push(Change::IdsReserved { end: *before });
         changes.push(Change::NodeAdded { node, host, name, rack, tag });
         changes.push(Change::NodeRemoved { node });
     }
+    changes.push(Change::IdsReserved { end: world.reserved_id });
     for (host, name) in &world.expected {
         changes.push(Change::NodeAdmitted { host: host.clone(), name: name.clone() });
     }

@@ -70,7 +70,7 @@ pub struct World {
     /// Drains under way, and those that have ended but were not taken back.
     pub drains: BTreeMap<Leaver, Arc<Drain>>,
     /// Agents whose nodes were removed, by host and name: they may not come back unasked.
-    pub removed: BTreeMap<(String, String), NodeId>,
+    pub removed: BTreeMap<(String, String), Removed>,
     /// Agents that were admitted again and have not joined yet, by host and name.
     pub expected: BTreeSet<(String, String)>,
     pub tablets: Tablets,
@@ -211,6 +211,14 @@ pub struct Tablet {
     /// Since when it is known to be ill, where that is told and not seen: in world files. Waits count from here then.
     #[serde(skip)]
     pub unhealthy_since: Option<Tick>,
+}
+
+/// A node that was sent away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    pub node: NodeId,
+    /// Ids from here on were given later: nothing of theirs lies on its disks.
+    pub before: u64,
 }
 
 /// Slots of a disk that a world file calls used, beyond those of its tasks.

@@ -2,7 +2,7 @@
 
 use super::reports;
 use crate::Change;
-use crate::world::{Disk, Leaver, Node, SlotsElsewhere, World};
+use crate::world::{Disk, Leaver, Node, Removed, SlotsElsewhere, World};
 use std::sync::Arc;
 use stele_common::{DiskState, Liveness, NodeId, Space, Tick};
 
@@ -103,7 +103,8 @@ pub(super) fn apply(world: &mut World, change: &Change) {
         }
         NodeRemoved { node } => {
             if let Some(gone) = world.nodes.remove(node) {
-                world.removed.insert((gone.host, gone.name), *node);
+                let removed = Removed { node: *node, before: world.reserved_id };
+                world.removed.insert((gone.host, gone.name), removed);
             }
             forget_drain(world, Leaver::Node(*node), false);
             let disks: Vec<_> = world.disks.values().filter(|disk| disk.node == *node).map(|disk| disk.id).collect();

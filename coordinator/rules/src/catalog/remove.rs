@@ -12,7 +12,7 @@ use super::{Draft, drain, evidence, level, tasks};
 use crate::checkup::count;
 use crate::evacuation::name_of;
 use crate::policy::{LeaseScope, PauseOn};
-use crate::world::{Replica, Tablet, Task, Work};
+use crate::world::{Removed, Replica, Tablet, Task, Work};
 use crate::{Answer, Change, Reason, World};
 use std::collections::BTreeSet;
 use stele_common::api::{Blocker, Removal};
@@ -164,7 +164,7 @@ pub fn admit(draft: &mut Draft, ask: &api::AdmitAsk) {
 
 /// Why an agent may not join: its node was removed.
 pub fn refuses(world: &World, host: &str, name: &str) -> Option<String> {
-    let node = world.removed.get(&(host.to_string(), name.to_string()))?;
+    let Removed { node, .. } = world.removed.get(&(host.to_string(), name.to_string()))?;
     Some(format!(
         "agent `{name}` of host `{host}` was node {node}, which was removed; let it join as a new node with \
          `stele node admit {host} --name {name}`, or stop it"

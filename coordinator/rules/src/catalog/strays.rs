@@ -6,7 +6,7 @@
 //! A replica that was ordered to be dropped in this leadership is never adopted: the order may still be on its way.
 
 use super::{Draft, deletion, evidence, level, tasks};
-use crate::world::{NO_NONCE, Stray, Tablet, Work};
+use crate::world::{NO_NONCE, Node, Stray, Tablet, Work};
 use crate::{Change, World};
 use std::collections::BTreeSet;
 use stele_common::{
@@ -22,6 +22,8 @@ const DROP_AGAIN_MS: u64 = 10_000;
 /// Dropped tablets are forgotten this often, so many at a time: each is a durable record.
 const FORGET_MS: u64 = 5_000;
 const FORGOTTEN_A_TIME: usize = 1_024;
+/// Dropped tablets that are remembered for nodes and disks that are away: a million takes some 50 MB of memory.
+const REMEMBERED_MAX: usize = 1_000_000;
 
 /// A replica of a tablet that is not in the catalog.
 pub fn of_no_tablet(draft: &mut Draft, node: NodeId, fact: &ReplicaFact) {
@@ -148,24 +150,35 @@ pub fn tick(draft: &mut Draft) {
     }
 }
 
-/// Forgets dropped tablets of which nothing is left anywhere: every node has said what it has, no disk is away, and no
-/// node that was removed may come back with what it held. (What turns up after that is kept and shown.)
+/// Forgets dropped tablets of which nothing is left anywhere.
 fn forget(draft: &mut Draft) {
-    let world = &*draft.world;
-    let is_heard = world.nodes.values().all(|node| node.liveness == Liveness::Alive && node.reported);
+    for tablet in forgettable(draft.world, REMEMBERED_MAX) {
+        draft.record(Change::TabletForgotten { tablet });
+    }
+}
+
+/// Those of which every node has said that it has nothing, while no disk is away, and which no node that was removed may
+/// bring back: what was made after it had left it never had. Of more than `max` the oldest that nobody who is there holds go
+/// whoever may return, for some never do. (What turns up after that is kept and shown.)
+fn forgettable(world: &World, max: usize) -> Vec<TabletId> {
+    let tells = |node: &Node| node.liveness == Liveness::Alive && node.reported;
+    let is_heard = world.nodes.values().all(tells);
+    let is_settled = world.nodes.values().all(|node| tells(node) || node.liveness == Liveness::Lost);
     let is_seen = world.disks.values().all(|disk| disk.state == DiskState::Online || disk.replaced_by.is_some());
-    let may_return = !world.removed.is_empty() || !world.expected.is_empty();
-    if world.dropped_tablets.is_empty() || !is_heard || !is_seen || may_return {
-        return;
+    let is_known = is_heard && is_seen && world.expected.is_empty();
+    let excess = if is_settled { world.dropped_tablets.len().saturating_sub(max) } else { 0 };
+    if world.dropped_tablets.is_empty() || !is_known && excess == 0 {
+        return Vec::new();
     }
     let mut held: BTreeSet<TabletId> = world.trash.values().map(|trashed| trashed.fact.tablet).collect();
     held.extend(world.strays.keys().chain(&world.condemned).map(|(tablet, _)| *tablet));
     held.extend(world.orphans.values().flatten());
-    let gone = world.dropped_tablets.keys().filter(|tablet| !held.contains(tablet));
-    let gone: Vec<TabletId> = gone.take(FORGOTTEN_A_TIME).copied().collect();
-    for tablet in gone {
-        draft.record(Change::TabletForgotten { tablet });
-    }
+    let removed = world.removed.values().map(|removed| removed.before).max().unwrap_or(0);
+    let gone = world.dropped_tablets.keys().enumerate().filter(|(place, tablet)| {
+        let is_gone = is_known && tablet.0 >= removed;
+        (is_gone || *place < excess) && !held.contains(tablet)
+    });
+    gone.take(FORGOTTEN_A_TIME).map(|(_, tablet)| *tablet).collect()
 }
 
 impl World {
@@ -258,5 +271,36 @@ pub fn settle(draft: &mut Draft, id: TabletId) {
             (None, Some(node)) => draft.send(node, OrderBody::Purge { tablet: id, replica, evidence }),
             (None, None) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Sample;
+    use stele_common::TableId;
+
+    /// What no removed node can have is forgotten beside what it may have; of too many the oldest go, but nothing that
+    /// somebody holds.
+    #[test]
+    fn what_is_forgotten() {
+        let mut sample = Sample::new(1, 1);
+        let node = sample.host(1);
+        let tablets = [1, 2, 3, 25_000, 25_001].map(TabletId);
+        sample.apply(Change::TabletsDropped { tablets: tablets.map(|tablet| (tablet, TableId(9))).to_vec() });
+        sample.apply(Change::IdsReserved { end: 20_000 });
+        assert_eq!(forgettable(&sample.world, 9), tablets);
+        sample.world.condemned.insert((TabletId(2), ReplicaId(7)));
+        sample.world.condemned.insert((TabletId(25_000), ReplicaId(8)));
+        assert_eq!(forgettable(&sample.world, 9), [1, 3, 25_001].map(TabletId));
+        sample.apply(Change::NodeRemoved { node });
+        assert_eq!(forgettable(&sample.world, 9), [25_001].map(TabletId));
+        assert_eq!(forgettable(&sample.world, 3), [1, 25_001].map(TabletId));
+        let away = sample.host(1);
+        sample.turn(away, Liveness::Silent);
+        assert_eq!(forgettable(&sample.world, 2), [], "it may be about to tell");
+        sample.turn(away, Liveness::Lost);
+        assert_eq!(forgettable(&sample.world, 5), []);
+        assert_eq!(forgettable(&sample.world, 2), [1, 3].map(TabletId));
     }
 }

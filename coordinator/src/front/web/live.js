@@ -16,6 +16,8 @@ export function listen(hear, turned) {
     let quiet = setTimeout(() => abort.abort(), QUIET_MS);
     try {
       const answer = await fetch("v1/events", { headers: headers(last ? { "Last-Event-ID": last } : {}), signal: abort.signal });
+      // Who one was is over: the next load finds that out, and asks.
+      if (answer.status === 401) hear("reset", {});
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       turned(true);

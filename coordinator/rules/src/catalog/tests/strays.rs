@@ -246,6 +246,10 @@ fn a_removed_node_brings_it_back() {
     replicas.iter().for_each(|known| leave(&mut play, known.node, known.id, known.disk));
     play.passes(20_000);
     assert!(play.world().dropped_tablets.contains_key(&tablet), "it may be admitted again");
+    let mut compacted = World::empty(std::sync::Arc::clone(&play.world().knobs));
+    replay::as_changes(play.world()).iter().for_each(|change| compacted.apply(change));
+    assert_eq!(compacted.removed, play.world().removed);
+    assert_eq!((compacted.reserved_id, compacted.removed.len()), (play.world().reserved_id, 1));
     play.happens(EventBody::AdmitNode(stele_common::api::AdmitAsk { host: host.clone(), name: None }));
     play.passes(20_000);
     assert!(play.world().dropped_tablets.contains_key(&tablet), "it is awaited");
