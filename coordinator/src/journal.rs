@@ -37,7 +37,7 @@ pub fn recorded(world: &World, change: &Change, at: Tick) {
             tracing::info!(table = %table.id, name = %table.name, db = %table.db, tablets = tablets.len(), "table added");
         }
         NodeDrained { node, on } => tracing::info!(node = %node, on, "node drain turned"),
-        NodeRemoved { node } => tracing::info!(node = %node, "node removed"),
+        NodeRemoved { node, .. } => tracing::info!(node = %node, "node removed"),
         DiskDrained { disk, on } => tracing::info!(disk = %disk, on, "disk drain turned"),
         DrainBegan { drain } => {
             let (tablets, owner) = (drain.held.len(), &drain.owner);

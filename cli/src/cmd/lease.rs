@@ -66,9 +66,45 @@ pub fn repair(global: &Global, args: &RepairArgs) -> Outcome {
     let face = global.face();
     let on = LeaseOn::Urgent { table: args.table.full(), partition: args.table.partition.clone() };
     if args.cancel {
-        return end(global, &face, &on, &format!("nobody asked for {} to be repaired first", args.table));
+        return cancel_repair(global, &face, args);
     }
     grant(global, &face, on, args.span, &args.reason)
+}
+
+/// Of a whole table, what its partitions were asked for, too.
+fn cancel_repair(global: &Global, face: &Face, args: &RepairArgs) -> Outcome {
+    let (full, only) = (args.table.full(), args.table.partition.as_ref());
+    let leases: Leases = face.get("/v1/leases", &[])?;
+    let mut whole = false;
+    let ended: Vec<LeaseInfo> = leases
+        .leases
+        .into_iter()
+        .filter(|lease| match &lease.on {
+            LeaseOn::Urgent { table, partition } if *table == full => {
+                whole |= partition.is_none();
+                only.is_none() || partition.as_ref() == only
+            }
+            LeaseOn::Urgent { .. }
+            | LeaseOn::Maintenance { .. }
+            | LeaseOn::UrgentTablet { .. }
+            | LeaseOn::Pause { .. } => false,
+        })
+        .collect();
+    if ended.is_empty() {
+        let none = Failure::not_found(format!("nobody asked for {} to be repaired first", args.table));
+        return Err(match whole {
+            true => none.next(format!("all of {full} goes first: 'stele repair {full} --cancel' ends that")),
+            false => none.next("see 'stele status'"),
+        });
+    }
+    for lease in &ended {
+        face.delete(&format!("/v1/leases/{}", lease.id))?;
+    }
+    let over = |leases: &Leases| {
+        leases.leases.iter().map(|lease| format!("lease {} is over", lease.id)).collect::<Vec<_>>().join("\n")
+    };
+    global.printer().one(&Leases { leases: ended }, over)?;
+    Ok(Exit::Done)
 }
 
 fn grant(global: &Global, face: &Face, on: LeaseOn, span: Span, reason: &str) -> Outcome {

@@ -89,7 +89,7 @@ pub enum BadKnob {
 }
 
 /// Prefixes under which the originals show their knobs.
-const PREFIXES: [&str; 4] = ["tablet_sched_", "meta.lb.", "meta.", "lb."];
+pub const PREFIXES: [&str; 4] = ["tablet_sched_", "meta.lb.", "meta.", "lb."];
 
 /// The knobs that a name stands for, each with how its value is to be read; empty when there is none.
 pub fn named(name: &str) -> Vec<(&'static Knob, Scale)> {

@@ -70,6 +70,12 @@ pub enum Change {
     /// It left the cluster with its disks: nothing of ours stands there, or the operator gave it up.
     NodeRemoved {
         node: NodeId,
+        /// Where it was last heard, so that it may be let in again by the address that it was shown with; empty:
+        /// nowhere.
+        #[serde(default)]
+        peer: String,
+        #[serde(default)]
+        http: String,
     },
     /// An operator wants a disk empty, or no longer does.
     DiskDrained {

@@ -14,11 +14,11 @@ pub fn as_changes(world: &World) -> Vec<Change> {
     // Each left when ids up to its own mark had been given.
     let mut removed: Vec<_> = world.removed.iter().collect();
     removed.sort_by_key(|(_, removed)| removed.before);
-    for ((host, name), Removed { node, before }) in removed {
+    for ((host, name), Removed { node, before, peer, http }) in removed {
         let (node, host, name, rack, tag) = (*node, host.clone(), name.clone(), String::new(), String::new());
         changes.push(Change::IdsReserved { end: *before });
         changes.push(Change::NodeAdded { node, host, name, rack, tag });
-        changes.push(Change::NodeRemoved { node });
+        changes.push(Change::NodeRemoved { node, peer: peer.clone(), http: http.clone() });
     }
     changes.push(Change::IdsReserved { end: world.reserved_id });
     for (host, name) in &world.expected {

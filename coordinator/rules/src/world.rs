@@ -214,11 +214,14 @@ pub struct Tablet {
 }
 
 /// A node that was sent away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     pub node: NodeId,
     /// Ids from here on were given later: nothing of theirs lies on its disks.
     pub before: u64,
+    /// Where it was last heard; empty: nowhere.
+    pub peer: String,
+    pub http: String,
 }
 
 /// Slots of a disk that a world file calls used, beyond those of its tasks.

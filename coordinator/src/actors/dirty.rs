@@ -32,7 +32,7 @@ impl Dirty {
             | ReportsBroken { node }
             | FullReportTaken { node }
             | NodeDrained { node, .. }
-            | NodeRemoved { node }
+            | NodeRemoved { node, .. }
             | DiskAdded { node, .. } => {
                 self.nodes.insert(*node);
             }

@@ -101,9 +101,10 @@ pub(super) fn apply(world: &mut World, change: &Change) {
             world.removed.remove(&agent);
             world.expected.insert(agent);
         }
-        NodeRemoved { node } => {
+        NodeRemoved { node, peer, http } => {
             if let Some(gone) = world.nodes.remove(node) {
-                let removed = Removed { node: *node, before: world.reserved_id };
+                let (peer, http) = (peer.clone(), http.clone());
+                let removed = Removed { node: *node, before: world.reserved_id, peer, http };
                 world.removed.insert((gone.host, gone.name), removed);
             }
             forget_drain(world, Leaver::Node(*node), false);

@@ -122,7 +122,9 @@ fn give_up(draft: &mut Draft, node: NodeId, owner: &str) {
     });
     let leases: Vec<u64> = leases.map(|lease| lease.id).collect();
     leases.into_iter().for_each(|id| draft.record(Change::LeaseEnded { id }));
-    draft.record(Change::NodeRemoved { node });
+    let (peer, http) =
+        draft.world.nodes.get(&node).map(|gone| (gone.peer.clone(), gone.http.clone())).unwrap_or_default();
+    draft.record(Change::NodeRemoved { node, peer, http });
     // If its agent still talks to us, the answer tells it that it is gone.
     draft.ask_full_report(node);
 }

@@ -293,7 +293,7 @@ mod tests {
         sample.world.condemned.insert((TabletId(2), ReplicaId(7)));
         sample.world.condemned.insert((TabletId(25_000), ReplicaId(8)));
         assert_eq!(forgettable(&sample.world, 9), [1, 3, 25_001].map(TabletId));
-        sample.apply(Change::NodeRemoved { node });
+        sample.apply(Change::NodeRemoved { node, peer: String::new(), http: String::new() });
         assert_eq!(forgettable(&sample.world, 9), [25_001].map(TabletId));
         assert_eq!(forgettable(&sample.world, 3), [1, 25_001].map(TabletId));
         let away = sample.host(1);

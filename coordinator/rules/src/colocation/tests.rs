@@ -58,7 +58,13 @@ fn who_is_replaced() {
             0,
             true,
         ),
-        ("removed", 3, |sample, node| sample.apply(Change::NodeRemoved { node }), 0, true),
+        (
+            "removed",
+            3,
+            |sample, node| sample.apply(Change::NodeRemoved { node, peer: String::new(), http: String::new() }),
+            0,
+            true,
+        ),
     ];
     for (name, n, deed, later, is_replaced) in cases {
         let mut sample = Sample::new(5, 1);

@@ -75,9 +75,9 @@ fn value(value: Value) -> SqlValue {
 /// By the numbers that MySQL's clients know.
 fn problem(fault: Fault) -> Problem {
     let (status, code) = match fault.code {
-        1064 | 1065 | 1054 | 1193 => (StatusCode::BAD_REQUEST, "bad_statement"),
+        _ if fault.is_absent => (StatusCode::NOT_FOUND, "not_found"),
+        1064 | 1065 | 1054 | 1193 | 1238 => (StatusCode::BAD_REQUEST, "bad_statement"),
         1046 => (StatusCode::BAD_REQUEST, "no_database"),
-        1049 | 1146 => (StatusCode::NOT_FOUND, "not_found"),
         1227 => (StatusCode::FORBIDDEN, "not_allowed"),
         1153 => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         1053 => (StatusCode::SERVICE_UNAVAILABLE, "ending"),

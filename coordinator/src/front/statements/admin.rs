@@ -2,14 +2,16 @@
 
 use super::compare::Pattern;
 use super::fault::Fault;
-use super::rows::{Row, Table as Listed, row};
+use super::format;
+use super::rows::{Row, Table as Listed, Value, row};
 use super::stmt::Part;
 use super::{Engine, Moment, Outcome, Session, names, replica};
 use crate::front::view::settings;
+use crate::published::Published;
 use stele_common::api::{KnobAsk, KnobInfo, LeaseAsk, LeaseOn, ReplicaSet, ReplicaWord, VerifyStart};
 use stele_common::config::knobs::{self, Value as KnobValue};
 use stele_common::{NodeId, TabletId};
-use stele_coordinator_rules::world::LeaseScope;
+use stele_coordinator_rules::world::{LeaseScope, Partition, Table};
 use stele_coordinator_rules::{Answer, EventBody};
 
 /// How long a table stays urgent: the originals' four hours.
@@ -35,7 +37,8 @@ fn urgencies(engine: &Engine, session: &Session, part: &Part) -> Result<Vec<Leas
     })
 }
 
-/// ADMIN CANCEL REPAIR TABLE: takes it back; of a whole table, that of its partitions too.
+/// ADMIN CANCEL REPAIR TABLE: takes it back; of a whole table, that of its partitions too. Of a partition whose table is
+/// urgent as a whole, the others stay urgent, each for itself and for as long as the table was to be.
 pub async fn cancel_repair(engine: &Engine, session: &Session, part: &Part) -> Result<Outcome, Fault> {
     let published = engine.ask.now();
     let table = names::table(&published.world, session, &part.table)?;
@@ -51,11 +54,37 @@ pub async fn cancel_repair(engine: &Engine, session: &Session, part: &Part) -> R
         | LeaseScope::UrgentTablet { .. }
         | LeaseScope::Pause { .. } => false,
     });
-    let ids: Vec<u64> = leases.map(|lease| lease.id).collect();
+    let mut ids: Vec<u64> = leases.map(|lease| lease.id).collect();
+    if !is_whole {
+        ids.extend(split(engine, &published, table, &wanted).await?);
+    }
     for id in &ids {
         engine.ask.catalog(EventBody::EndLease { id: *id }).await?;
     }
     Ok(Outcome::Done { affected: ids.len() as u64, message: String::new() })
+}
+
+/// Makes the table's partitions but these urgent for themselves, where the table is. What it returns is to be ended then.
+async fn split(
+    engine: &Engine,
+    published: &Published,
+    table: &Table,
+    without: &[&Partition],
+) -> Result<Vec<u64>, Fault> {
+    let whole = LeaseScope::Urgent { table: table.id, partition: None };
+    let (at, mut ended) = (engine.ask.clock().tick(), Vec::new());
+    for lease in published.world.leases.about(&whole) {
+        let left = lease.until.map_or(URGENT_MS, |until| until.since(at));
+        let others = table.partitions.iter().filter(|one| without.iter().all(|other| other.id != one.id));
+        for other in others.filter(|_| left > 0) {
+            let on =
+                LeaseOn::Urgent { table: format!("{}.{}", table.db, table.name), partition: Some(other.name.clone()) };
+            let (owner, reason) = (lease.owner.clone(), lease.reason.clone());
+            engine.ask.catalog(EventBody::GrantLease(LeaseAsk { on, for_ms: left, owner, reason })).await?;
+        }
+        ended.push(lease.id);
+    }
+    Ok(ended)
 }
 
 /// What stands in a statement's PROPERTIES, by name.
@@ -160,17 +189,26 @@ pub async fn set_config(engine: &Engine, session: &Session, properties: &[(Strin
 const CONFIG: &[&str] =
     &["Key", "AliasNames", "Value", "Type", "IsMutable", "Comment", "Default", "Range", "Source", "SetBy", "SetAt"];
 
-/// ADMIN SHOW FRONTEND CONFIG: a pattern fits a knob's own name or one of the originals'.
+/// ADMIN SHOW FRONTEND CONFIG: a pattern fits a knob's own name or one of the originals', with each prefix that SET takes
+/// if the pattern has it in it.
 pub fn config<'a>(moment: &Moment, like: Option<&str>) -> Listed<'a> {
     let pattern = like.map(Pattern::of);
+    let asked = like.unwrap_or_default().to_lowercase().replace('\\', "");
+    let prefixes: Vec<&str> =
+        knobs::PREFIXES.into_iter().filter(|prefix| asked.contains(prefix.trim_end_matches('_'))).collect();
+    let fits_one = |like: &Pattern, name: &str| {
+        like.fits(name) || prefixes.iter().any(|prefix| like.fits(&format!("{prefix}{name}")))
+    };
     let fits = |knob: &KnobInfo| {
-        pattern.as_ref().is_none_or(|like| like.fits(&knob.name) || knob.aliases.iter().any(|alias| like.fits(alias)))
+        let mut names = std::iter::once(&knob.name).chain(&knob.aliases);
+        pattern.as_ref().is_none_or(|like| names.any(|name| fits_one(like, name)))
     };
     let knobs = settings::knobs(moment.world(), knobs::all()).knobs;
-    Listed::of(CONFIG, knobs.iter().filter(|knob| fits(knob)).map(one_knob).collect())
+    Listed::of(CONFIG, knobs.iter().filter(|knob| fits(knob)).map(|knob| one_knob(moment, knob)).collect())
 }
 
-fn one_knob(knob: &KnobInfo) -> Row {
+fn one_knob(moment: &Moment, knob: &KnobInfo) -> Row {
+    let set = moment.world().settings.live.get(&*knob.name).filter(|_| knob.set_at.is_some());
     let kind = match knob.value {
         KnobValue::Whole(_) => "long",
         KnobValue::Real(_) => "double",
@@ -188,6 +226,6 @@ fn one_knob(knob: &KnobInfo) -> Row {
         knob.range.as_str(),
         knob.source.as_str(),
         knob.set_by.clone().unwrap_or_default(),
-        knob.set_at.clone().unwrap_or_default(),
+        set.map_or_else(|| Value::text(""), |setting| format::time(setting.wall_ms)),
     ]
 }

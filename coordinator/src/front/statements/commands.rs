@@ -5,7 +5,7 @@
 use super::fault::Fault;
 use super::parse::{self, part};
 use super::reader::Reader;
-use super::stmt::{Admin, CreateTable, Ddl, Pairs, System};
+use super::stmt::{Admin, CreateTable, Ddl, NewPartition, Pairs, System};
 use sqlparser::tokenizer::Token;
 
 /// Behind ADMIN.
@@ -94,7 +94,22 @@ pub fn ddl(reader: &mut Reader) -> Result<Ddl, Fault> {
     if reader.takes("ALTER TABLE") {
         return alter_table(reader);
     }
-    reader.expected("CREATE or DROP of a DATABASE or TABLE, or ALTER TABLE or SYSTEM")
+    let is_alter = reader.takes("ALTER");
+    if !is_alter && !reader.takes("CREATE") {
+        reader.needs("DROP")?;
+    }
+    if reader.sees("USER") || reader.sees("ROLE") {
+        return Err(not_by_sql());
+    }
+    reader.expected(if is_alter { "TABLE or SYSTEM" } else { "DATABASE or TABLE" })
+}
+
+/// Of users, their passwords and their roles: a file keeps them.
+pub fn not_by_sql() -> Fault {
+    Fault::refused(
+        "users, passwords and roles are kept in a file, and nothing of them is changed here: say `stele user passwd NAME`, \
+         `stele user add NAME --role viewer|operator|admin` or `stele user remove NAME`, with --file FILE",
+    )
 }
 
 fn create_table(reader: &mut Reader) -> Result<CreateTable, Fault> {
@@ -142,11 +157,11 @@ fn create_table(reader: &mut Reader) -> Result<CreateTable, Fault> {
 fn alter_table(reader: &mut Reader) -> Result<Ddl, Fault> {
     let table = reader.table_name()?;
     if reader.takes("ADD PARTITION") {
-        reader.takes("IF NOT EXISTS");
-        let partition = reader.scalar("the name of a partition")?;
+        let if_not_exists = reader.takes("IF NOT EXISTS");
+        let name = reader.scalar("the name of a partition")?;
         let named = reader.takes("PROPERTIES") || reader.sees_token(&Token::LParen);
         let properties = if named { reader.list(pair)? } else { Vec::new() };
-        return Ok(Ddl::AddPartition { table, partition, properties });
+        return Ok(Ddl::AddPartition { table, partition: NewPartition { name, if_not_exists, properties } });
     }
     if reader.takes("DROP PARTITION") {
         let if_exists = reader.takes("IF EXISTS");
@@ -156,8 +171,8 @@ fn alter_table(reader: &mut Reader) -> Result<Ddl, Fault> {
     }
     reader.takes("MODIFY");
     let mut partitions = Vec::new();
-    if reader.takes("PARTITION") {
-        partitions = parse::partitions(reader)?;
+    if reader.takes("PARTITIONS") || reader.takes("PARTITION") {
+        partitions = if reader.takes_all() { Vec::new() } else { parse::partitions(reader)? };
     }
     if !reader.takes("SET") {
         return reader.expected("SET, PARTITION, ADD PARTITION or DROP PARTITION");

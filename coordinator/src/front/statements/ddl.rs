@@ -4,7 +4,7 @@
 use super::admin::Properties;
 use super::fault::Fault;
 use super::rows::{Table as Listed, row};
-use super::stmt::{CreateTable, TableName};
+use super::stmt::{CreateTable, NewPartition, TableName};
 use super::{Engine, Moment, Outcome, Session, names, replica};
 use std::time::Duration;
 use stele_common::api::{PartitionAdd, TableCreate, TableSet};
@@ -20,7 +20,7 @@ const BUCKETS: u32 = 16;
 const COPIES: u32 = 3;
 
 pub async fn create_database(engine: &Engine, name: &str, if_not_exists: bool) -> Result<Outcome, Fault> {
-    if engine.ask.now().world.databases.contains_key(name) {
+    if name.eq_ignore_ascii_case(names::INFORMATION_SCHEMA) || engine.ask.now().world.databases.contains_key(name) {
         return if if_not_exists { Ok(Outcome::done()) } else { Err(Fault::database_exists(name)) };
     }
     engine.ask.catalog(EventBody::CreateDatabase { name: name.into() }).await?;
@@ -51,12 +51,13 @@ pub async fn drop_database(
     Ok(Outcome::Done { affected: 1, message: String::new() })
 }
 
+/// In a database that is there: one that is misspelt is not made by the way.
 pub async fn create_table(engine: &Engine, session: &Session, create: &CreateTable) -> Result<Outcome, Fault> {
     let published = engine.ask.now();
-    let db = match &create.table.db {
-        Some(db) => db.clone(),
-        None => session.db.clone().ok_or_else(Fault::no_database)?,
-    };
+    let db = names::database_of(&published.world, session, create.table.db.as_deref())?;
+    if db == names::INFORMATION_SCHEMA {
+        return Err(Fault::read_only(&db));
+    }
     let name = create.table.name.clone();
     if create.if_not_exists && published.world.tables.values().any(|table| table.db == db && table.name == name) {
         return Ok(Outcome::done());
@@ -128,6 +129,17 @@ pub async fn drop_table(
     }
 }
 
+/// A default is for partitions to come. None is kept: taken for the property itself it would delete copies.
+fn for_future_partitions(properties: &[(String, String)]) -> Result<(), Fault> {
+    let prefixed = |name: &str| name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("default."));
+    let Some((name, value)) = properties.iter().find(|(name, _)| prefixed(name)) else { return Ok(()) };
+    let bare = &name[8..];
+    Err(Fault::refused(format!(
+        "\"{name}\" is about future partitions only, and no default is kept here: a new partition is as the first one, or \
+         as ADD PARTITION p (\"{bare}\" = ..) says; SET (\"{bare}\" = \"{value}\") changes those that are there"
+    )))
+}
+
 /// ALTER TABLE t `[MODIFY] [PARTITION p]` SET (...).
 pub async fn set(
     engine: &Engine,
@@ -138,11 +150,9 @@ pub async fn set(
 ) -> Result<Outcome, Fault> {
     let published = engine.ask.now();
     let table = names::table(&published.world, session, name)?;
-    let known: Vec<(String, String)> = properties
-        .iter()
-        .map(|(name, value)| (name.strip_prefix("default.").unwrap_or(name).to_string(), value.clone()))
-        .collect();
-    let properties = Properties(&known);
+    replica::partitions(table, partitions)?;
+    for_future_partitions(properties)?;
+    let properties = Properties(properties);
     properties.only(&["replication_num", "storage_medium", "colocate_with", "tag"])?;
     let wish = TableSet {
         partition: None,
@@ -166,14 +176,18 @@ pub async fn add_partition(
     engine: &Engine,
     session: &Session,
     name: &TableName,
-    partition: &str,
-    properties: &[(String, String)],
+    wanted: &NewPartition,
 ) -> Result<Outcome, Fault> {
     let published = engine.ask.now();
     let table = names::table(&published.world, session, name)?;
+    let NewPartition { name: partition, if_not_exists, properties } = wanted;
+    if *if_not_exists && table.partitions.iter().any(|known| known.name == *partition) {
+        return Ok(Outcome::done());
+    }
     let properties = Properties(properties);
     properties.only(&["replication_num", "storage_medium"])?;
-    let wish = PartitionAdd { name: partition.into(), replication: copies(&properties)?, medium: medium(&properties)? };
+    let wish =
+        PartitionAdd { name: partition.clone(), replication: copies(&properties)?, medium: medium(&properties)? };
     let (db, name) = (table.db.clone(), table.name.clone());
     engine.ask.catalog(EventBody::AddPartition { db, name, wish }).await?;
     until_reported(engine, table.id).await;

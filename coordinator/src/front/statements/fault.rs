@@ -16,10 +16,12 @@ pub struct Fault {
     /// Five characters.
     pub state: &'static str,
     pub text: String,
+    /// It names something that is not there.
+    pub is_absent: bool,
 }
 
 fn fault(code: u16, state: &'static str, text: impl Into<String>) -> Fault {
-    Fault { code, state, text: text.into() }
+    Fault { code, state, text: text.into(), is_absent: matches!(code, 1049 | 1146) }
 }
 
 impl Fault {
@@ -43,6 +45,10 @@ impl Fault {
 
     pub fn database_exists(name: &str) -> Fault {
         fault(1007, "HY000", format!("database '{name}' exists already"))
+    }
+
+    pub fn read_only(db: &str) -> Fault {
+        fault(1044, "42000", format!("database '{db}' is read-only: its views are made from what is known"))
     }
 
     pub fn ending() -> Fault {
@@ -100,9 +106,15 @@ impl Fault {
         fault(1193, "HY000", format!("unknown system variable '{name}'"))
     }
 
+    pub fn global_variable() -> Fault {
+        let text =
+            "variables are set for a session only: leave GLOBAL out; ADMIN SET FRONTEND CONFIG sets what holds for all";
+        fault(1238, "HY000", text)
+    }
+
     /// There is nothing of this name or number.
     pub fn not_found(text: impl Into<String>) -> Fault {
-        fault(1105, "HY000", text)
+        Fault { is_absent: true, ..fault(1105, "HY000", text) }
     }
 
     /// Sound, but not as things are.
@@ -205,7 +217,7 @@ impl Fault {
         } else {
             (1105, "HY000")
         };
-        fault(code, state, text)
+        Fault { is_absent: reason.code().starts_with("no_such_"), ..fault(code, state, text) }
     }
 }
 

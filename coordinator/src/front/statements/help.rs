@@ -27,7 +27,8 @@ pub const TOPICS: &[(&str, &str, &str)] = &[
     ),
     (
         "ADMIN CANCEL REPAIR TABLE",
-        "Takes ADMIN REPAIR TABLE back.\nADMIN CANCEL REPAIR TABLE [db.]table [PARTITION (p, ...)]",
+        "Takes ADMIN REPAIR TABLE back; of one partition of an urgent table, so that its others stay urgent.\n\
+         ADMIN CANCEL REPAIR TABLE [db.]table [PARTITION (p, ...)]",
         "ADMIN CANCEL REPAIR TABLE d.t;",
     ),
     (
@@ -88,7 +89,8 @@ pub const TOPICS: &[(&str, &str, &str)] = &[
     ),
     (
         "ALTER SYSTEM ADD BACKEND",
-        "Lets the agent of a removed backend join again, as a new one. Others join by themselves.\n\
+        "Lets the agent of a removed backend join again, as a new one: by the address that was dropped, or by its host. \
+         Others join by themselves, nothing is written down for them.\n\
          ALTER SYSTEM ADD BACKEND \"host:port\", ...",
         "ALTER SYSTEM ADD BACKEND \"host-3:7410\";",
     ),
@@ -118,7 +120,7 @@ pub const TOPICS: &[(&str, &str, &str)] = &[
     ),
     (
         "CREATE TABLE",
-        "A new table, and its database. Columns are kept as a comment. Properties: replication_num, storage_medium, \
+        "A new table in a database that is there. Columns are kept as a comment. Properties: replication_num, storage_medium, \
          colocate_with, tag.\nCREATE TABLE [IF NOT EXISTS] [db.]table [(columns)] [PARTITION BY (p, ...)] \
          [DISTRIBUTED BY HASH | RANGE [(...)] BUCKETS n] [PROPERTIES (\"name\" = \"value\", ...)]",
         "CREATE TABLE d.t (k INT) PARTITION BY (p0, p1) DISTRIBUTED BY HASH(k) BUCKETS 16 \

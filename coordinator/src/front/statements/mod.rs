@@ -236,9 +236,7 @@ impl Engine {
             Ddl::Set { table, partitions, properties } => {
                 ddl::set(self, session, &table, &partitions, &properties).await
             }
-            Ddl::AddPartition { table, partition, properties } => {
-                ddl::add_partition(self, session, &table, &partition, &properties).await
-            }
+            Ddl::AddPartition { table, partition } => ddl::add_partition(self, session, &table, &partition).await,
             Ddl::DropPartition { table, partition, if_exists } => {
                 ddl::drop_partition(self, session, &table, &partition, if_exists).await
             }

@@ -45,6 +45,8 @@ pub fn statement(tokens: Vec<TokenWithSpan>) -> Result<Stmt, Fault> {
         return Err(Fault::syntax(
             "tables hold files, not rows: `stele load db.table DIR` brings them in, `stele rm` takes them out",
         ));
+    } else if ["GRANT", "REVOKE"].iter().any(|word| reader.sees(word)) {
+        return Err(commands::not_by_sql());
     } else if ["PREPARE", "EXECUTE", "DEALLOCATE"].iter().any(|word| reader.sees(word)) {
         return Err(Fault::syntax(
             "PREPARE, EXECUTE and DEALLOCATE are not typed here: drivers prepare statements by the protocol, people type \
@@ -213,7 +215,8 @@ fn select(reader: &mut Reader) -> Result<Select, Fault> {
     }
     let filter = reader.condition_after("WHERE")?;
     let mut group = Vec::new();
-    if reader.takes("GROUP BY") {
+    if reader.takes("GROUP") {
+        reader.needs("BY")?;
         group.push(reader.ordered_by()?);
         while reader.takes_token(&Token::Comma) {
             group.push(reader.ordered_by()?);
@@ -307,10 +310,16 @@ fn alias(reader: &mut Reader) -> Result<Option<String>, Fault> {
     Ok(if ends { None } else { reader.name("").ok() })
 }
 
-/// Clients set much that means nothing here; it is taken and forgotten.
+/// Clients set much for their session that means nothing here; it is taken and forgotten. What others would feel is not.
 fn set(reader: &mut Reader) -> Result<Stmt, Fault> {
+    if ["PASSWORD", "DEFAULT ROLE", "ROLE", "PROPERTY"].iter().any(|words| reader.sees(words)) {
+        return Err(commands::not_by_sql());
+    }
     let mut wait_timeout_s = None;
     while !reader.sees_end() {
+        if ["GLOBAL", "PERSIST", "@@GLOBAL", "@@PERSIST"].iter().any(|scope| reader.sees(scope)) {
+            return Err(Fault::global_variable());
+        }
         let named = reader.takes("WAIT_TIMEOUT") || reader.takes("@@WAIT_TIMEOUT");
         if named && reader.takes_token(&Token::Eq) {
             wait_timeout_s = Some(reader.number("seconds")?.clamp(1, 31_536_000));

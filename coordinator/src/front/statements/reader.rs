@@ -90,6 +90,16 @@ impl Reader {
         Fault::syntax(format!("{what}, found {found} at line {line}, column {column}"))
     }
 
+    /// What the library says, in our words; at the end of the text it knows no place.
+    fn told(&self, text: &str) -> Fault {
+        let text = text.replace("Expected: ", "expected ").replace(", found: EOF", ", found the end");
+        let text = text.replace(", found: ", ", found ");
+        Fault::syntax(match text.rsplit_once(" at Line: ") {
+            Some((what, place)) => format!("{what} at line {}", place.replace("Column: ", "column ")),
+            None => format!("{text} at line {}, column {}", self.end.0, self.end.1),
+        })
+    }
+
     fn next(&mut self) -> Token {
         self.left = self.left.saturating_sub(1);
         self.parser.next_token().token
@@ -231,6 +241,16 @@ impl Reader {
         Ok(list)
     }
 
+    /// `(*)`
+    pub fn takes_all(&mut self) -> bool {
+        let sees = [Token::LParen, Token::Mul, Token::RParen];
+        let sees = sees.iter().enumerate().all(|(n, token)| self.parser.peek_nth_token_ref(n).token == *token);
+        if sees {
+            (0..3).for_each(|_| drop(self.next()));
+        }
+        sees
+    }
+
     /// One word, thrown away.
     pub fn skip(&mut self) {
         self.next();
@@ -288,7 +308,8 @@ impl Reader {
     /// `[ORDER BY ...] [LIMIT ...]` and the end.
     pub fn order_and_limit(&mut self) -> Result<Tail, Fault> {
         let mut tail = Tail::default();
-        if self.takes("ORDER BY") {
+        if self.takes("ORDER") {
+            self.needs("BY")?;
             loop {
                 let by = self.ordered_by()?;
                 let descending = self.takes("DESC");
@@ -330,7 +351,7 @@ impl Reader {
             return Err(self.fault(&format!("a condition has {CONDITION_MAX} words at most")));
         }
         let expr = self.parser.parse_expr().map_err(|error| match error {
-            ParserError::TokenizerError(text) | ParserError::ParserError(text) => Fault::syntax(text),
+            ParserError::TokenizerError(text) | ParserError::ParserError(text) => self.told(&text),
             ParserError::RecursionLimitExceeded => self.fault("the condition is nested too deeply"),
         })?;
         filter(expr)

@@ -104,8 +104,15 @@ pub enum Ddl {
     CreateTable(CreateTable),
     DropTable { table: TableName, if_exists: bool },
     Set { table: TableName, partitions: Vec<String>, properties: Pairs },
-    AddPartition { table: TableName, partition: String, properties: Pairs },
+    AddPartition { table: TableName, partition: NewPartition },
     DropPartition { table: TableName, partition: String, if_exists: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPartition {
+    pub name: String,
+    pub if_not_exists: bool,
+    pub properties: Pairs,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 use super::fault::Fault;
 use super::{Engine, Outcome, Session};
+use std::collections::BTreeSet;
 use stele_common::NodeId;
 use stele_common::api::{AdmitAsk, Blocker, DrainAsk, RemoveAsk};
 use stele_coordinator_rules::world::Node;
@@ -26,7 +27,7 @@ fn find<'a>(world: &'a World, text: &str) -> Result<&'a Node, Fault> {
     match found.as_slice() {
         [one] => Ok(one),
         [] => Err(Fault::not_found(format!("there is no backend '{text}': see SHOW BACKENDS"))),
-        _ => Err(Fault::not_found(format!("'{text}' are several backends: name one by its host:port or its id"))),
+        _ => Err(Fault::refused(format!("'{text}' are several backends: name one by its host:port or its id"))),
     }
 }
 
@@ -34,27 +35,61 @@ fn find_all(world: &World, texts: &[String]) -> Result<Vec<NodeId>, Fault> {
     texts.iter().map(|text| find(world, text).map(|node| node.id)).collect()
 }
 
+/// `host:port`, and nothing else.
+fn address(text: &str) -> Result<(&str, &str), Fault> {
+    let found = text.rsplit_once(':').filter(|(host, port)| {
+        let is_named = !host.is_empty() && !host.contains(|one: char| one.is_whitespace() || one == '/');
+        is_named && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    found.ok_or_else(|| {
+        Fault::syntax(format!(
+            "\"{text}\" is no address: a backend is added by \"host:port\", as SHOW BACKENDS shows it (IP and \
+             HeartbeatPort, such as \"127.0.0.1:7410\")"
+        ))
+    })
+}
+
+/// The removed agents that an address means: the one that was heard there, else those of this host.
+fn removed_at(world: &World, text: &str, host: &str) -> Vec<(String, String)> {
+    let heard = world.removed.iter().filter(|(_, gone)| gone.peer == text || gone.http == text);
+    let heard: Vec<_> = heard.map(|(agent, _)| agent.clone()).collect();
+    if !heard.is_empty() {
+        return heard;
+    }
+    world.removed.keys().filter(|(of, name)| of == host || name == host).cloned().collect()
+}
+
 /// ADD BACKEND: an agent joins by itself; this lets one come back whose node was removed.
 pub async fn add(engine: &Engine, texts: &[String]) -> Result<Outcome, Fault> {
     let published = engine.ask.now();
-    let mut admitted = 0;
+    let (mut removed, mut awaited) = (BTreeSet::new(), Vec::new());
     for text in texts {
+        let (host, _) = address(text)?;
         if find(&published.world, text).is_ok() {
             return Err(Fault::refused(format!("backend '{text}' is here already: see SHOW BACKENDS")));
         }
-        let (host, _) = parts(text);
-        let removed = published.world.removed.keys().filter(|(of, name)| of == host || name == host);
-        for (host, name) in removed {
-            let ask = AdmitAsk { host: host.clone(), name: Some(name.clone()) };
-            engine.ask.catalog(EventBody::AdmitNode(ask)).await?;
-            admitted += 1;
+        let meant = removed_at(&published.world, text, host);
+        if meant.is_empty() {
+            awaited.push(text.as_str());
         }
+        removed.extend(meant);
     }
-    let message = match admitted {
-        0 => "every agent that reaches the coordinator's agent port joins by itself: start it".to_string(),
-        _ => format!("{admitted} removed agents may join again, as new backends"),
-    };
-    Ok(Outcome::Done { affected: admitted, message })
+    let admitted = removed.len();
+    for (host, name) in removed {
+        engine.ask.catalog(EventBody::AdmitNode(AdmitAsk { host, name: Some(name) })).await?;
+    }
+    let mut told = Vec::new();
+    if admitted > 0 {
+        told.push(format!("{admitted} removed agents may join again, as new backends"));
+    }
+    if !awaited.is_empty() {
+        let awaited = awaited.join(", ");
+        told.push(format!(
+            "{awaited}: no backend was removed there, nothing is written down; an agent that is started with the \
+             coordinator's address joins by itself"
+        ));
+    }
+    Ok(Outcome::Done { affected: admitted as u64, message: told.join("; ") })
 }
 
 /// DECOMMISSION BACKEND: its replicas move away; refused when they find no place.

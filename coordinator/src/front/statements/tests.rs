@@ -7,6 +7,8 @@ use super::*;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 
+mod acts;
+
 pub(super) fn one(sql: &str) -> Result<Stmt, Fault> {
     let mut statements = split(sql)?;
     assert_eq!(statements.len(), 1, "{sql}");
@@ -46,6 +48,8 @@ fn as_people_write() {
         ("SELECT DATABASE() FROM DUAL", "SELECT DATABASE()"),
         ("SELECT v.*, v.a FROM d.v AS v", "SELECT *, a FROM d.v"),
         ("SELECT -1, TRUE, NULL", "SELECT -1, 1 AS `TRUE`, null AS `NULL`"),
+        ("ALTER TABLE t MODIFY PARTITION (*) SET ('tag' = 'a')", "ALTER TABLE t SET ('tag' = 'a')"),
+        ("ALTER TABLE t MODIFY PARTITION (p1, p2) SET ('a' = 'b')", "ALTER TABLE t PARTITION (p1, p2) SET ('a' = 'b')"),
         ("ALTER SYSTEM CANCEL DECOMMISSION BACKEND 'h:1'", "CANCEL DECOMMISSION BACKEND \"h:1\""),
     ] {
         assert_eq!(one(sql).unwrap(), one(same).unwrap(), "{sql}");
@@ -59,7 +63,17 @@ fn faults_have_a_place() {
         ("ADMIN SHOW REPLICA STATUS FORM t", "expected FROM, found 'FORM'", "line 1, column 27"),
         ("SHOW\nPROC statistic", "a path in quotes", "line 2, column 6"),
         ("SHOW TABLET", "found the end", "line 1"),
-        ("SHOW BACKENDS WHERE", "Expected", "an expression"),
+        ("SHOW BACKENDS WHERE", "expected an expression, found the end", "at line 1, column 20"),
+        ("SHOW BACKENDS WHERE Alive =", "expected an expression, found the end", "at line 1, column 28"),
+        ("SHOW BACKENDS WHERE (Alive = 'true'", "expected ), found the end", "at line 1, column 36"),
+        ("SHOW BACKENDS\nWHERE Alive LIKE", "expected an expression, found the end", "at line 2, column 17"),
+        ("SHOW BACKENDS WHERE )", "found )", "at line 1, column 21"),
+        ("SHOW BACKENDS ORDER", "expected BY, found the end", "column 20"),
+        ("SELECT a FROM d.t GROUP a", "expected BY, found 'a'", "column 25"),
+        ("ALTER", "expected TABLE or SYSTEM, found the end", "column 6"),
+        ("CREATE", "expected DATABASE or TABLE, found the end", "column 7"),
+        ("create external table d.t (k int)", "expected DATABASE or TABLE, found 'external'", "column 8"),
+        ("DROP VIEW v", "expected DATABASE or TABLE, found 'VIEW'", "column 6"),
         ("SHOW BACKENDS LIMIT x", "a number of rows, found 'x'", "column 21"),
         ("SHOW BACKENDS WHERE a + 1", "a condition compares", "'a + 1'"),
         ("SHOW BACKENDS 7", "the end of the statement, found '7'", "column 15"),
@@ -78,6 +92,29 @@ fn faults_have_a_place() {
         assert_eq!(fault.code, 1064, "{sql}");
     }
     assert_eq!(split(" ; -- nothing").err(), Some(Fault::empty()));
+}
+
+/// What would change nothing is not said to be done, and who can do it is named.
+#[test]
+fn not_by_sql() {
+    for sql in [
+        "SET PASSWORD = PASSWORD('x')",
+        "SET PASSWORD FOR 'ana'@'%' = 'x'",
+        "SET DEFAULT ROLE ALL TO ana",
+        "ALTER USER ana IDENTIFIED BY 'x'",
+        "CREATE USER 'ana' IDENTIFIED BY 'x'",
+        "DROP ROLE operator",
+        "GRANT operator TO ana",
+    ] {
+        let fault = one(sql).expect_err(sql);
+        assert!(fault.text.contains("stele user passwd"), "{sql}: {fault}");
+    }
+    for sql in ["SET GLOBAL wait_timeout = 5", "SET @@GLOBAL.wait_timeout = 5", "SET names utf8, PERSIST a = 1"] {
+        assert_eq!(one(sql).expect_err(sql).code, 1238, "{sql}");
+    }
+    for sql in ["SET NAMES utf8mb4", "SET autocommit = 0", "SET SESSION wait_timeout = 5", "SET @@session.a = 1"] {
+        assert!(matches!(one(sql), Ok(Stmt::Set { .. })), "{sql}");
+    }
 }
 
 async fn poured(tail: &Tail, table: Table<'_>) -> Result<Rows, Fault> {

@@ -161,6 +161,7 @@ fn a_removed_agent_returns() {
     let (mut play, _) = Play::loaded(4);
     let spare = play.sample.nodes()[3];
     let host = play.world().nodes[&spare].host.clone();
+    let (peer, http) = (play.world().nodes[&spare].peer.clone(), play.world().nodes[&spare].http.clone());
     assert!(remove(&mut play, spare, false, false).removed);
     let report = Report { boot: BootId(spare.0), seq: 2, kind: ReportKind::FullOnly, facts: vec![] };
     let actions = play.happens(EventBody::Reported { node: spare, report });
@@ -171,6 +172,8 @@ fn a_removed_agent_returns() {
     assert!(refused.detail.contains("stele node admit"), "{}", refused.detail);
     play.restarts();
     assert!(matches!(knock(&mut play), handshake::Answer::Refused(_)), "it outlives a restart");
+    let kept = play.world().removed.values().next().expect("it is kept");
+    assert_eq!((kept.node, &kept.peer, &kept.http), (spare, &peer, &http), "with its addresses");
     let admit = api::AdmitAsk { host: host.clone(), name: None };
     assert!(matches!(answer(&play.happens(EventBody::AdmitNode(admit.clone()))), Answer::Done));
     let handshake::Answer::Welcome(welcome) = knock(&mut play) else { panic!("it was not let in") };

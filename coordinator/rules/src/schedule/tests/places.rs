@@ -156,7 +156,7 @@ fn victims_one_by_one() {
     row.sample.see(tablet, same_host, Version(4));
     row.lose(11);
     row.sample.bad(tablet, bad);
-    row.sample.apply(Change::NodeRemoved { node: row.host(13) });
+    row.sample.apply(Change::NodeRemoved { node: row.host(13), peer: String::new(), http: String::new() });
     row.sample.apply(Change::ReplicaReplaced { tablet, replica: replaced, by: good[0] });
     // One that has left has no place to take.
     row.sample.apply(Change::ReplicaReplaced { tablet, replica: good[0], by: ReplicaId(1) });

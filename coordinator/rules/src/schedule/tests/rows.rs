@@ -438,7 +438,7 @@ fn policies() {
             4,
             1,
             3,
-            |r| r.sample.apply(Change::NodeRemoved { node: r.host(1) }),
+            |r| r.sample.apply(Change::NodeRemoved { node: r.host(1), peer: String::new(), http: String::new() }),
             "REPLICA_MISSING NORMAL r1>h4",
         ),
     ]);
