@@ -97,6 +97,24 @@ async fn ask(front: Data<Front>, method: Method, path: &str, body: Option<Vec<u8
     (status, value)
 }
 
+/// What a statement names and is not there is 404, so that `stele sql` ends as every command does; what is refused is not.
+#[actix::test]
+async fn statements_about_nothing() {
+    let scene = Scene::new(0).await;
+    for (sql, expected) in [
+        ("SHOW PROC '/nowhere'", 404),
+        ("SHOW TABLET 7", 404),
+        ("ALTER SYSTEM DROP BACKEND 'h:1'", 404),
+        ("SHOW TABLES FROM x", 404),
+        ("SHWO", 400),
+        ("SET GLOBAL a = 1", 400),
+        ("SET PASSWORD = 'x'", 409),
+    ] {
+        let (status, body) = scene.ask(Method::POST, "/v1/sql", Some(json!({ "statement": sql }))).await;
+        assert_eq!(status.as_u16(), expected, "{sql}: {body}");
+    }
+}
+
 /// An empty cluster answers everything, and is ready.
 #[actix::test]
 async fn an_empty_cluster() {

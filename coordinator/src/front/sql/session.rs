@@ -69,14 +69,23 @@ async fn commands(port: &Port, connection: &mut Line, session: &mut Session, abi
             command::STMT_SEND_LONG_DATA => prepared.long_value(body),
             command::STMT_CLOSE => prepared.close(body),
             command::STMT_RESET => done(connection, prepared.reset(body).err()),
-            // Columns, for completing names: they are not asked of tables here.
-            command::FIELD_LIST => connection.put(|out| wire::put_eof(out, AUTOCOMMIT)),
+            // Columns, for completing names: those are asked for by statements; a table that is not there is told.
+            command::FIELD_LIST => match field_list(port, session, body) {
+                Ok(()) => connection.put(|out| wire::put_eof(out, AUTOCOMMIT)),
+                Err(fault) => refused(connection, &fault),
+            },
             other => done(connection, Some(Fault::unknown_command(other))),
         }
         connection.flush().await?;
         drop(packet);
         connection.rest();
     }
+}
+
+/// The table whose columns are asked for, up to the first zero.
+fn field_list(port: &Port, session: &Session, body: &[u8]) -> Result<(), Fault> {
+    let name = body.split(|byte| *byte == 0).next().unwrap_or_default();
+    port.engine.has_table(session, text(name)?)
 }
 
 /// Keeps a statement, and says what it waits for and what it will show.

@@ -3,6 +3,7 @@
 //! In: words. Out: what is wanted; nothing is looked up, and nothing is done here.
 
 use super::fault::Fault;
+use super::kept::Kept;
 use super::parse::{self, part};
 use super::reader::Reader;
 use super::stmt::{Admin, CreateTable, Ddl, NewPartition, Pairs, System};
@@ -115,17 +116,7 @@ pub fn not_by_sql() -> Fault {
 fn create_table(reader: &mut Reader) -> Result<CreateTable, Fault> {
     let if_not_exists = reader.takes("IF NOT EXISTS");
     let table = reader.table_name()?;
-    let columns = if reader.sees_token(&Token::LParen) { reader.parenthesised()? } else { String::new() };
-    if reader.takes("ENGINE") {
-        reader.takes_token(&Token::Eq);
-        reader.name("the name of an engine")?;
-    }
-    if ["DUPLICATE KEY", "PRIMARY KEY", "UNIQUE KEY", "AGGREGATE KEY"].iter().any(|words| reader.takes(words)) {
-        reader.parenthesised()?;
-    }
-    if reader.takes("COMMENT") {
-        reader.text("a comment in quotes")?;
-    }
+    let mut kept = Kept::head(reader)?;
     let mut partitions = Vec::new();
     if reader.takes("PARTITION BY") {
         reader.takes("LIST");
@@ -139,19 +130,15 @@ fn create_table(reader: &mut Reader) -> Result<CreateTable, Fault> {
     }
     let mut buckets = None;
     if reader.takes("DISTRIBUTED BY") {
-        if !reader.takes("HASH") && !reader.takes("RANGE") && !reader.takes("RANDOM") {
-            return reader.expected("HASH or RANGE");
-        }
-        if reader.sees_token(&Token::LParen) {
-            reader.parenthesised()?;
-        }
+        kept.distribution(reader)?;
         if reader.takes("BUCKETS") {
             let number = reader.number("a number of buckets")?;
             buckets = Some(u32::try_from(number).unwrap_or(u32::MAX));
         }
     }
+    kept.order(reader)?;
     let properties = properties(reader)?;
-    Ok(CreateTable { table, if_not_exists, columns, partitions, buckets, properties })
+    Ok(CreateTable { table, if_not_exists, kept, partitions, buckets, properties })
 }
 
 fn alter_table(reader: &mut Reader) -> Result<Ddl, Fault> {

@@ -3,6 +3,8 @@
 
 use super::admin::Properties;
 use super::fault::Fault;
+use super::kept::Kept;
+use super::reader::quoted;
 use super::rows::{Table as Listed, row};
 use super::stmt::{CreateTable, NewPartition, TableName};
 use super::{Engine, Moment, Outcome, Session, names, replica};
@@ -77,8 +79,9 @@ pub async fn create_table(engine: &Engine, session: &Session, create: &CreateTab
     let Answer::Table(id) = engine.ask.catalog(EventBody::CreateTable(wish)).await? else {
         return Err(Fault::ending());
     };
-    if !create.columns.is_empty() {
-        let wish = TableSet { columns: Some(create.columns.clone()), ..TableSet::default() };
+    let kept = create.kept.text();
+    if !kept.is_empty() {
+        let wish = TableSet { columns: Some(kept), ..TableSet::default() };
         engine.ask.catalog(EventBody::SetTable { db, name, wish }).await?;
     }
     until_reported(engine, id).await;
@@ -226,12 +229,17 @@ pub fn show_create_database<'a>(moment: &Moment, name: &str) -> Result<Listed<'a
 
 fn statement(table: &Table) -> String {
     let mut text = format!("CREATE TABLE `{}`", table.name);
-    if !table.columns.is_empty() {
-        text += &format!(" ({})", table.columns);
+    let kept = Kept::of(&table.columns);
+    if !kept.columns.is_empty() {
+        text += &format!(" ({})", kept.columns);
     }
+    text.extend(kept.key.map(|key| format!("\n{key}")));
+    text.extend(kept.comment.map(|comment| format!("\nCOMMENT {}", quoted(&comment))));
     let partitions: Vec<String> = table.partitions.iter().map(|partition| format!("`{}`", partition.name)).collect();
     text += &format!("\nPARTITION BY ({})", partitions.join(", "));
-    text += &format!("\nDISTRIBUTED BY HASH BUCKETS {}", table.buckets);
+    let by = kept.distribution.as_deref().unwrap_or("HASH");
+    text += &format!("\nDISTRIBUTED BY {by} BUCKETS {}", table.buckets);
+    text.extend(kept.order.map(|columns| format!("\nORDER BY {columns}")));
     let mut properties = Vec::new();
     if let Some(first) = table.partitions.first() {
         properties.push(format!("\"replication_num\" = \"{}\"", first.replication));

@@ -73,6 +73,12 @@ pub const TOPICS: &[(&str, &str, &str)] = &[
     ("SHOW BACKENDS", "All nodes: addresses, liveness, room, drains.\nSHOW BACKENDS [WHERE ...]", "SHOW BACKENDS;"),
     ("SHOW DATABASES", "All databases.\nSHOW DATABASES [LIKE 'pattern']", "SHOW DATABASES;"),
     ("SHOW TABLES", "Tables of a database.\nSHOW [FULL] TABLES [FROM db] [LIKE 'pattern']", "SHOW TABLES FROM d;"),
+    (
+        "SHOW COLUMNS",
+        "Columns of a view, or those that a table's CREATE TABLE named.\n\
+         SHOW [FULL] COLUMNS FROM [db.]table [LIKE 'pattern']\nDESC [db.]table",
+        "DESC d.t;",
+    ),
     ("SHOW PARTITIONS", "Partitions of a table.\nSHOW PARTITIONS FROM [db.]table", "SHOW PARTITIONS FROM d.t;"),
     (
         "SHOW CREATE TABLE",
@@ -121,18 +127,37 @@ pub const TOPICS: &[(&str, &str, &str)] = &[
     (
         "CREATE TABLE",
         "A new table in a database that is there. Columns are kept as a comment. Properties: replication_num, storage_medium, \
-         colocate_with, tag.\nCREATE TABLE [IF NOT EXISTS] [db.]table [(columns)] [PARTITION BY (p, ...)] \
-         [DISTRIBUTED BY HASH | RANGE [(...)] BUCKETS n] [PROPERTIES (\"name\" = \"value\", ...)]",
+         colocate_with, tag.\nCREATE TABLE [IF NOT EXISTS] [db.]table [(columns)] [DUPLICATE KEY (k)] [COMMENT 'text'] \
+         [PARTITION BY (p, ...)] [DISTRIBUTED BY HASH | RANGE [(...)] BUCKETS n] [ORDER BY (...)] [PROPERTIES (\"name\" = \"value\", ...)]",
         "CREATE TABLE d.t (k INT) PARTITION BY (p0, p1) DISTRIBUTED BY HASH(k) BUCKETS 16 \
          PROPERTIES (\"replication_num\" = \"3\");",
     ),
     (
         "ALTER TABLE",
         "Another number of copies, medium, group or tag; partitions that come and go.\n\
-         ALTER TABLE [db.]table [PARTITION p] SET (\"name\" = \"value\", ...)\n\
-         ALTER TABLE [db.]table ADD PARTITION p [(\"name\" = \"value\", ...)]\n\
+         ALTER TABLE [db.]table [[MODIFY] PARTITION p | (p, ...) | (*)] SET (\"name\" = \"value\", ...)\n\
+         ALTER TABLE [db.]table ADD PARTITION [IF NOT EXISTS] p [(\"name\" = \"value\", ...)]\n\
          ALTER TABLE [db.]table DROP PARTITION [IF EXISTS] p",
         "ALTER TABLE d.t PARTITION p0 SET (\"replication_num\" = \"2\");",
+    ),
+    (
+        "ALTER TABLE SET",
+        "Another number of copies or medium, of a table or of some of its partitions; another group or tag of a table. \
+         (*) are all partitions. Defaults for future partitions are refused: none is kept.\n\
+         ALTER TABLE [db.]table [[MODIFY] PARTITION p | (p, ...) | (*)] SET (\"name\" = \"value\", ...)",
+        "ALTER TABLE d.t MODIFY PARTITION (p0, p1) SET (\"replication_num\" = \"2\");",
+    ),
+    (
+        "ALTER TABLE ADD PARTITION",
+        "A new partition, as the first one is unless its properties say otherwise.\n\
+         ALTER TABLE [db.]table ADD PARTITION [IF NOT EXISTS] p [(\"name\" = \"value\", ...)]",
+        "ALTER TABLE d.t ADD PARTITION p2;",
+    ),
+    (
+        "ALTER TABLE DROP PARTITION",
+        "A partition goes, with all its files; the last one stays.\n\
+         ALTER TABLE [db.]table DROP PARTITION [IF EXISTS] p",
+        "ALTER TABLE d.t DROP PARTITION p2;",
     ),
     ("DROP TABLE", "The table goes, with all its files.\nDROP TABLE [IF EXISTS] [db.]table", "DROP TABLE d.t;"),
     ("HELP", "What a statement does.\nHELP 'statement'", "HELP 'ADMIN SHOW REPLICA STATUS';"),
@@ -149,6 +174,11 @@ pub fn show<'a>(asked: &str) -> Table<'a> {
         [_] => exact,
         _ => TOPICS.iter().filter(|(name, ..)| is_all || about.fits(name)).collect(),
     };
+    // A whole statement: its beginning is a topic.
+    let begins = |name: &str| asked.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let longest =
+        TOPICS.iter().filter(|(name, ..)| found.is_empty() && begins(name)).max_by_key(|(name, ..)| name.len());
+    let found = longest.map_or(found, |topic| vec![topic]);
     match found.as_slice() {
         [(name, description, example)] => {
             // Clients print them one right after the other.
@@ -174,6 +204,53 @@ mod tests {
                 parse::statement(raw.tokens).unwrap_or_else(|fault| panic!("{name}: {fault}"));
             }
             assert!(docs.contains(example), "docs/SQL.md does not show {name}: {example}");
+        }
+    }
+
+    /// Each statement that the port is made for has a topic of its own, whether it is asked for by name or typed whole.
+    #[test]
+    fn a_topic_for_each_statement() {
+        for statement in [
+            "SHOW PROC '/statistic'",
+            "SHOW PROC '/dbs/1/2/partitions'",
+            "SHOW PROC '/cluster_balance/pending_tablets'",
+            "ADMIN SHOW REPLICA STATUS",
+            "ADMIN SHOW REPLICA DISTRIBUTION",
+            "SHOW TABLET",
+            "SHOW TABLET FROM t",
+            "SHOW TABLET 10013",
+            "ADMIN REPAIR TABLE",
+            "ADMIN CANCEL REPAIR TABLE",
+            "ADMIN SET REPLICA STATUS",
+            "ADMIN CHECK TABLET",
+            "ADMIN SET FRONTEND CONFIG",
+            "ADMIN SHOW FRONTEND CONFIG",
+            "ALTER SYSTEM ADD BACKEND",
+            "ALTER SYSTEM DROP BACKEND",
+            "ALTER SYSTEM DECOMMISSION BACKEND",
+            "CANCEL DECOMMISSION BACKEND",
+            "SHOW BACKENDS",
+            "SHOW DATABASES",
+            "SHOW TABLES",
+            "SHOW PARTITIONS FROM t",
+            "SHOW CREATE TABLE t",
+            "SHOW COLUMNS",
+            "USE",
+            "CREATE DATABASE",
+            "DROP DATABASE",
+            "create table",
+            "ALTER TABLE",
+            "ALTER TABLE SET",
+            "ALTER TABLE ADD PARTITION",
+            "ALTER TABLE DROP PARTITION",
+            "DROP TABLE",
+            "HELP",
+            "SELECT COUNT(*) FROM information_schema.tablets",
+        ] {
+            let told = show(statement);
+            assert_eq!(told.columns.len(), 3, "{statement}");
+            let name = told.rows.map(|row| row.cell(0).shown().to_lowercase()).next().unwrap_or_default();
+            assert!(statement.to_lowercase().starts_with(&name), "{statement}: {name}");
         }
     }
 

@@ -4,6 +4,7 @@
 use super::compare::Pattern;
 use super::fault::Fault;
 use super::format::time;
+use super::kept::{Field, Kept};
 use super::names::{COLLATION, ENGINE, FIELDS, FIELDS_IN_FULL, INFORMATION_SCHEMA};
 use super::replica::{self, OneReplica};
 use super::rows::{Col, Column, Kind, Table as Listed, Value, col, row};
@@ -79,13 +80,20 @@ pub async fn table<'a>(engine: &Engine, moment: &'a Moment, name: &str) -> Resul
     Ok(Some(match name.to_lowercase().as_str() {
         "columns" => {
             let of_view = |view| {
-                columns(view).into_iter().flatten().zip(1..).map(move |(column, place)| OneColumn {
-                    view,
+                let field = |column: Column| Field::of_view(&column.name, type_of(column.kind));
+                let fields = columns(view).into_iter().flatten().map(field);
+                fields.zip(1..).map(move |(field, place)| OneColumn {
+                    db: INFORMATION_SCHEMA,
+                    table: view,
                     place,
-                    column,
+                    field,
                 })
             };
-            Listed::lazy(columns_of_all(), names().flat_map(of_view))
+            let of_table = |table: &'a Arc<Table>| {
+                let fields = Kept::of(&table.columns).fields().into_iter();
+                fields.zip(1..).map(|(field, place)| OneColumn { db: &table.db, table: &table.name, place, field })
+            };
+            Listed::lazy(columns_of_all(), world.tables.values().flat_map(of_table).chain(names().flat_map(of_view)))
         }
         "decisions" => Listed::lazy(decisions(), explain::history_tasks(world, moment.wall_ms)),
         "disks" => {
@@ -314,7 +322,7 @@ fn tables<'a>() -> Vec<Col<OneTable<'a>>> {
         col("#DATA_LENGTH", |one| or_null(one.of.map(|(_, sums)| sums.bytes))),
         col("CREATE_TIME", |_| Value::Null),
         col("TABLE_COLLATION", |_| COLLATION.into()),
-        col("TABLE_COMMENT", |one| one.of.map_or("", |(table, _)| table.columns.as_str()).into()),
+        col("TABLE_COMMENT", |one| Kept::of(one.of.map_or("", |(table, _)| &table.columns)).shown_comment().into()),
     ]
 }
 
@@ -328,27 +336,28 @@ fn schemata<'a>() -> Vec<Col<&'a str>> {
     ]
 }
 
-/// A column of one of these tables; tables of files have none.
-struct OneColumn {
-    view: &'static str,
+/// A column of one of these tables, or of one of files.
+struct OneColumn<'a> {
+    db: &'a str,
+    table: &'a str,
     place: u64,
-    column: Column,
+    field: Field,
 }
 
-fn columns_of_all() -> Vec<Col<OneColumn>> {
+fn columns_of_all<'a>() -> Vec<Col<OneColumn<'a>>> {
     vec![
         col("TABLE_CATALOG", |_| "def".into()),
-        col("TABLE_SCHEMA", |_| INFORMATION_SCHEMA.into()),
-        col("TABLE_NAME", |one| one.view.into()),
-        col("COLUMN_NAME", |one| one.column.name.as_ref().into()),
+        col("TABLE_SCHEMA", |one| one.db.into()),
+        col("TABLE_NAME", |one| one.table.into()),
+        col("COLUMN_NAME", |one| one.field.name.as_str().into()),
         col("#ORDINAL_POSITION", |one| one.place.into()),
-        col("COLUMN_DEFAULT", |_| Value::Null),
-        col("IS_NULLABLE", |_| "YES".into()),
-        col("DATA_TYPE", |one| type_of(one.column.kind).into()),
-        col("COLUMN_TYPE", |one| type_of(one.column.kind).into()),
-        col("COLUMN_KEY", |_| "".into()),
-        col("EXTRA", |_| "".into()),
-        col("COLUMN_COMMENT", |_| "".into()),
+        col("COLUMN_DEFAULT", |one| one.field.default()),
+        col("IS_NULLABLE", |one| if one.field.is_null { "YES" } else { "NO" }.into()),
+        col("DATA_TYPE", |one| one.field.bare_kind().into()),
+        col("COLUMN_TYPE", |one| one.field.kind.as_str().into()),
+        col("COLUMN_KEY", |one| if one.field.is_key { "PRI" } else { "" }.into()),
+        col("EXTRA", |one| one.field.extra.as_str().into()),
+        col("COLUMN_COMMENT", |one| one.field.comment.as_str().into()),
     ]
 }
 

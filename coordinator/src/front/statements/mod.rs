@@ -19,6 +19,7 @@ mod format;
 mod group;
 mod help;
 mod info;
+mod kept;
 pub(in crate::front) mod names;
 mod order;
 mod parse;
@@ -51,7 +52,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use stele_common::{TabletId, Tick};
 use stele_coordinator_rules::World;
-use stmt::{Admin, Ddl, Show, Stmt, System};
+use stmt::{Admin, Ddl, Show, Stmt, System, TableName};
 use tail::{Picks, Tail};
 
 /// Carries statements out.
@@ -248,6 +249,12 @@ impl Engine {
         let db = names::database(&self.ask.now().world, db)?;
         session.db = Some(db);
         Ok(())
+    }
+
+    /// Whether the database in use has this table, or view.
+    pub fn has_table(&self, session: &Session, name: &str) -> Result<(), Fault> {
+        let name = TableName { db: None, name: name.to_string() };
+        names::columns(&self.ask.now().world, session, &name, false, None).map(|_| ())
     }
 
     async fn show<'a>(&self, moment: &'a Moment, session: &'a Session, show: &Show) -> Result<Table<'a>, Fault> {

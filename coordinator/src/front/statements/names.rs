@@ -2,6 +2,7 @@
 
 use super::compare::Pattern;
 use super::fault::Fault;
+use super::kept::Kept;
 use super::rows::{Column, Kind, Row, Table as Listed, Value, row};
 use super::stmt::TableName;
 use super::{Moment, Session, info};
@@ -148,7 +149,7 @@ pub fn table_status<'a>(
             COLLATION,
             none(),
             "",
-            table.columns.as_str(),
+            Kept::of(&table.columns).shown_comment(),
         ]
     });
     Ok(Listed::of(TABLE_STATUS, rows.collect()))
@@ -160,7 +161,7 @@ pub fn indexes<'a>(world: &World, session: &Session, name: &TableName) -> Result
     Ok(Listed::of(INDEXES, vec![]))
 }
 
-/// Those of `information_schema`; tables of files have none.
+/// Those of `information_schema`; of a table of files, those that were written down when it was made.
 pub fn columns<'a>(
     world: &World,
     session: &Session,
@@ -172,8 +173,10 @@ pub fn columns<'a>(
     if db == INFORMATION_SCHEMA {
         return info::describe(&name.name, full, like).ok_or_else(|| Fault::unknown_table(world, &db, &name.name));
     }
-    table(world, session, name)?;
-    Ok(Listed::of(if full { FIELDS_IN_FULL } else { FIELDS }, vec![]))
+    let fields = Kept::of(&table(world, session, name)?.columns).fields();
+    let pattern = like.map(Pattern::of);
+    let shown = fields.iter().filter(|field| pattern.as_ref().is_none_or(|like| like.fits(&field.name)));
+    Ok(Listed::of(if full { FIELDS_IN_FULL } else { FIELDS }, shown.map(|field| field.row(full)).collect()))
 }
 
 fn rows<'a>(names: impl Iterator<Item = &'a str>, like: Option<&str>) -> Vec<Row> {

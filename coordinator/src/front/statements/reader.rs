@@ -49,6 +49,19 @@ pub fn split(sql: &str) -> Result<Vec<Vec<TokenWithSpan>>, Fault> {
     }
 }
 
+/// A text in quotes, so that it is read again as what it is.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// A token as it may be read again: the library forgets what was escaped.
+pub fn written(token: &Token) -> String {
+    match token {
+        Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) => quoted(text),
+        token => token.to_string(),
+    }
+}
+
 /// Whether a value of a prepared statement goes here.
 pub fn is_place(token: &Token) -> bool {
     matches!(token, Token::Placeholder(mark) if mark == "?")
@@ -283,7 +296,7 @@ impl Reader {
             if !text.is_empty() && !matches!(token, Token::Comma | Token::RParen) && !text.ends_with('(') {
                 text.push(' ');
             }
-            text += &token.to_string();
+            text += &written(&token);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Every statement that is understood. Data: what they do is the families', how they are written is `parse.rs`'s.
 
 use super::group::Measure;
+use super::kept::Kept;
 use super::tail::{Filter, Tail};
 
 /// `db.table`; without `db` the database in use.
@@ -119,8 +120,7 @@ pub struct NewPartition {
 pub struct CreateTable {
     pub table: TableName,
     pub if_not_exists: bool,
-    /// As they were written, without the parentheses.
-    pub columns: String,
+    pub kept: Kept,
     pub partitions: Vec<String>,
     pub buckets: Option<u32>,
     pub properties: Pairs,

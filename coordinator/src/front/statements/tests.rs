@@ -1,7 +1,7 @@
 //! What is understood, what is not and where it ends; and that no text makes the parser panic.
 
 use super::rows::{Rows, Table, Value, row};
-use super::stmt::{Admin, Ddl, Part, Show, Stmt, TableName};
+use super::stmt::{Admin, Ddl, Part, Show, Stmt};
 use super::tail::Tail;
 use super::*;
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ fn as_people_write() {
     else {
         panic!()
     };
-    assert_eq!((create.columns.as_str(), create.buckets), ("k int, v varchar (8)", Some(4)));
+    assert_eq!((create.kept.columns.as_str(), create.buckets), ("k int, v varchar (8)", Some(4)));
     assert_eq!(split("select 1; ; show tables;").unwrap().len(), 2);
     for (sql, same) in [
         ("ADMIN SHOW REPLICA STATUS FROM t PARTITION p0", "ADMIN SHOW REPLICA STATUS FROM t PARTITION (p0)"),
@@ -48,6 +48,10 @@ fn as_people_write() {
         ("SELECT DATABASE() FROM DUAL", "SELECT DATABASE()"),
         ("SELECT v.*, v.a FROM d.v AS v", "SELECT *, a FROM d.v"),
         ("SELECT -1, TRUE, NULL", "SELECT -1, 1 AS `TRUE`, null AS `NULL`"),
+        (
+            "CREATE TABLE t (k INT) DISTRIBUTED BY HASH(k) BUCKETS 2 ORDER BY (k) PROPERTIES ('tag' = 'a')",
+            "create table t (k INT) distributed by hash (k) buckets 2 order by(k) properties('tag' = 'a')",
+        ),
         ("ALTER TABLE t MODIFY PARTITION (*) SET ('tag' = 'a')", "ALTER TABLE t SET ('tag' = 'a')"),
         ("ALTER TABLE t MODIFY PARTITION (p1, p2) SET ('a' = 'b')", "ALTER TABLE t PARTITION (p1, p2) SET ('a' = 'b')"),
         ("ALTER SYSTEM CANCEL DECOMMISSION BACKEND 'h:1'", "CANCEL DECOMMISSION BACKEND \"h:1\""),

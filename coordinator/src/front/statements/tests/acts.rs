@@ -205,6 +205,53 @@ async fn knobs_by_the_originals_names() {
     assert_eq!(shape, "9999-99-99 99:99:99", "{at}");
 }
 
+/// A table is described as it was made: by its columns, by a statement that makes it again, by its comment.
+#[actix::test]
+async fn columns_are_kept() {
+    let mut scene = Scene::new(1).await;
+    let sql = "CREATE TABLE x (k BIGINT NOT NULL COMMENT 'it''s', v VARCHAR(8) DEFAULT 'a') DUPLICATE KEY(k) COMMENT \"a 'c'\" \
+               PARTITION BY (p0) DISTRIBUTED BY HASH(k) BUCKETS 1 ORDER BY (k) PROPERTIES (\"replication_num\" = \"1\")";
+    let create = async |sql: &str, scene: &mut Scene| {
+        let (run, report) = (scene.house.ask.clone(), Engine::new(scene.house.ask.clone(), Default::default()));
+        let sql = sql.to_string();
+        let made = actix_rt::spawn(async move {
+            let mut session = Session { db: Some("d".into()), ..Session::new("root", Role::Admin, "h", 1) };
+            report.run(&mut session, split(&sql).unwrap().remove(0), &mut Rows::default()).await
+        });
+        let is_there = |world: &World| world.tables.values().any(|table| table.name == "x").then_some(());
+        run.until(std::time::Duration::from_secs(5), |published| is_there(&published.world)).await.unwrap();
+        scene.report().await;
+        made.await.unwrap().unwrap();
+    };
+    let fields = ["Field", "Type", "Null", "Key", "Default", "Extra"];
+    for round in ["as typed", "as shown"] {
+        let sql = match round {
+            "as typed" => sql.to_string(),
+            _ => {
+                let shown = scene.cells("SHOW CREATE TABLE x", &["Create Table"]).await.remove(0);
+                scene.done("DROP TABLE x").await;
+                shown
+            }
+        };
+        create(&sql, &mut scene).await;
+        assert_eq!(
+            scene.cells("DESC x", &fields).await,
+            ["k bigint NO true  ", "v varchar(8) YES false a "],
+            "{round}"
+        );
+        assert_eq!(scene.cells("SHOW FULL COLUMNS FROM x LIKE 'k'", &["Field", "Comment"]).await, ["k it's"]);
+        let of_all = "SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, ORDINAL_POSITION FROM information_schema.columns \
+                      WHERE TABLE_NAME = 'x'";
+        let columns = ["COLUMN_NAME", "COLUMN_TYPE", "DATA_TYPE", "ORDINAL_POSITION"];
+        assert_eq!(scene.cells(of_all, &columns).await, ["k bigint bigint 1", "v varchar(8) varchar 2"]);
+        assert_eq!(scene.cells("SHOW TABLE STATUS LIKE 'x'", &["Comment"]).await, ["a 'c'"]);
+    }
+    assert!(scene.cells("DESC t", &fields).await.is_empty());
+    let session = Session { db: Some("d".into()), ..Session::new("root", Role::Viewer, "h", 1) };
+    assert_eq!(scene.engine.has_table(&session, "t"), Ok(()));
+    assert_eq!(scene.engine.has_table(&session, "no").unwrap_err().code, 1146);
+}
+
 /// What is not there is told as such, whatever its number: scripts end with their own code.
 #[actix::test]
 async fn absence() {
