@@ -19,6 +19,7 @@ mod command {
     pub const INIT_DB: u8 = 0x02;
     pub const QUERY: u8 = 0x03;
     pub const FIELD_LIST: u8 = 0x04;
+    pub const STATISTICS: u8 = 0x09;
     pub const PING: u8 = 0x0e;
     pub const STMT_PREPARE: u8 = 0x16;
     pub const STMT_EXECUTE: u8 = 0x17;
@@ -55,6 +56,8 @@ async fn commands(port: &Port, connection: &mut Line, session: &mut Session, abi
                 done(connection, used.err());
             }
             command::PING => done(connection, None),
+            // A text, neither rows nor OK.
+            command::STATISTICS => connection.put(|out| out.extend_from_slice(port.engine.statistics().as_bytes())),
             command::RESET_CONNECTION => {
                 *session = Session::new(&session.user, session.role, &session.host, session.connection);
                 prepared = Prepared::default();

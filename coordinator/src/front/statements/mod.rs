@@ -251,6 +251,15 @@ impl Engine {
         Ok(())
     }
 
+    /// One line, as `mysqladmin status` prints it.
+    pub fn statistics(&self) -> String {
+        let (published, up) = (self.ask.now(), self.ask.clock().tick());
+        let World { nodes, databases, tables, tablets, .. } = &*published.world;
+        let [nodes, databases, tables] = [nodes.len(), databases.len(), tables.len()];
+        let (up_s, tablets) = (up.0 / 1000, tablets.len());
+        format!("Uptime: {up_s}  Backends: {nodes}  Databases: {databases}  Tables: {tables}  Tablets: {tablets}")
+    }
+
     /// Whether the database in use has this table, or view.
     pub fn has_table(&self, session: &Session, name: &str) -> Result<(), Fault> {
         let name = TableName { db: None, name: name.to_string() };

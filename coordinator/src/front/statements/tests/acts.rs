@@ -249,6 +249,7 @@ async fn columns_are_kept() {
     assert!(scene.cells("DESC t", &fields).await.is_empty());
     let session = Session { db: Some("d".into()), ..Session::new("root", Role::Viewer, "h", 1) };
     assert_eq!(scene.engine.has_table(&session, "t"), Ok(()));
+    assert!(scene.engine.statistics().ends_with("Backends: 1  Databases: 1  Tables: 2  Tablets: 4"));
     assert_eq!(scene.engine.has_table(&session, "no").unwrap_err().code, 1146);
 }
 
