@@ -346,6 +346,10 @@ impl Disk {
         let started = Instant::now();
         let now = self.parts.clock.now();
         let mut facts = report::facts(&self.book, now);
+        // What is told of replicas and trash has come or gone since space was measured.
+        if let Some(dir) = &self.dir {
+            self.fact.space.used = dir.used().min(self.fact.space.total);
+        }
         trash::mark(&mut facts, &trash::due(&self.book, now, self.parts.trash_ms, &self.squeeze));
         facts.insert(Key::Disk(self.book.disk), Fact::Disk(self.fact.clone()));
         self.parts.reporter.do_send(DiskNews { disk: self.book.disk, facts: Arc::new(facts) });

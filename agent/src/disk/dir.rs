@@ -148,10 +148,15 @@ impl DiskDir {
         self.beneath.fit()
     }
 
+    /// Bytes of our own files, as of now.
+    pub fn used(&self) -> u64 {
+        lock(&self.ledger).used()
+    }
+
     /// Space as Stele counts it, and the file system's device number.
     pub fn space(&self) -> Result<(Space, u64), DiskError> {
         let found = rustix::fs::fstatvfs(self.beneath.root()).tried(|| format!("statvfs `{}`", self.path.display()))?;
-        let used = lock(&self.ledger).used();
+        let used = self.used();
         let raw_free = found.f_bavail.saturating_mul(found.f_frsize);
         let total = used.saturating_add(raw_free).min(self.capacity_bytes.unwrap_or(u64::MAX));
         let raw_total = found.f_blocks.saturating_mul(found.f_frsize);

@@ -7,11 +7,12 @@
 use super::Step;
 use super::draw::Drawn;
 use crate::World;
+use crate::balance::moves::filled;
 use crate::balance::score::{self, Replicas, Score};
 use crate::balance::spread::spreads;
 use crate::checkup::count;
 use crate::schedule::rates::Rates;
-use crate::schedule::slots;
+use crate::schedule::slots::{self, Ledger};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use stele_common::api::{DiskBytes, FullestDisk, LinkBytes, NodeChange, PlanPrice, Spread};
@@ -57,6 +58,8 @@ pub fn price(drawn: &Drawn, rates: &Rates, at: Tick) -> PlanPrice {
         blockers: drawn.blockers.clone(),
         ..PlanPrice::default()
     };
+    // As evenness counts: without trash, and with what is under way as done.
+    let ledgers = (Ledger::of(world, std::iter::empty()), Ledger::of(&after, std::iter::empty()));
     for (id, flow) in &flows {
         let (Some(was), Some(is)) = (world.disks.get(id), after.disks.get(id)) else { continue };
         price.disks.push(DiskBytes {
@@ -67,8 +70,8 @@ pub fn price(drawn: &Drawn, rates: &Rates, at: Tick) -> PlanPrice {
             medium: was.medium,
             bytes_in: flow.bytes_in,
             bytes_out: flow.bytes_out,
-            used_percent_before: was.space.used_fraction(),
-            used_percent_after: is.space.used_fraction(),
+            used_percent_before: filled(&ledgers.0, was).ppm() as f64 / 1e6,
+            used_percent_after: filled(&ledgers.1, is).ppm() as f64 / 1e6,
         });
     }
     let taking = price.disks.iter().filter(|disk| disk.bytes_in > 0);
