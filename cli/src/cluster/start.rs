@@ -7,7 +7,7 @@ use crate::bar;
 use crate::cluster::layout::{AgentPlace, Layout, Wanted};
 use crate::cluster::process::{self, Bond, Part, Running, command_line, stop_all};
 use crate::cluster::{AgentEntry, ClusterFile, CoordinatorEntry};
-use crate::exit::Failure;
+use crate::exit::{Failure, Origin};
 use crate::http::Face;
 use crate::stop;
 use std::path::Path;
@@ -141,7 +141,12 @@ fn wait_ready(layout: &Layout, parts: &mut [Running]) -> Result<Vec<NodeInfo>, F
             return Err(Failure::error(format!("{} ended while starting: {}", dead.name, dead.last_words()))
                 .next(format!("see {}", dead.log.display())));
         }
-        let nodes = face.list::<Nodes>("/v1/nodes", &[]).map(|nodes| nodes.nodes).unwrap_or_default();
+        let nodes = match face.list::<Nodes>("/v1/nodes", &[]) {
+            Ok(nodes) => nodes.nodes,
+            // It is there, and wants to know who asks: no waiting helps.
+            Err(failure) if matches!(failure.origin, Origin::Problem { status: 401 | 403, .. }) => return Err(failure),
+            Err(_) => Vec::new(),
+        };
         let (alive, disks) = ready(layout, &nodes);
         progress.set_message(format!("{alive} of {} agents", layout.agents.len()));
         if alive == layout.agents.len() {

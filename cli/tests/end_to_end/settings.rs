@@ -1,8 +1,9 @@
 //! Knobs, levels and pauses on a real cluster, over a restart of its coordinator.
 
-use crate::cluster::{Cluster, until};
+use crate::cluster::{Cluster, STELE, until};
 use serde_json::Value;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 fn json(cluster: &Cluster, args: &[&str]) -> Value {
     let mut all = args.to_vec();
@@ -44,6 +45,24 @@ fn settings_outlive_the_coordinator() {
     let status = cluster.get("/v1/status");
     assert_eq!((&status["level"], &status["leases"]), (&Value::from("LIVELY"), &Value::from(Vec::<Value>::new())));
     assert_eq!(json(&cluster, &["config", "get", "schedule_slot_num_per_path"])["value"], 2);
+}
+
+/// A cluster that has users since is not waited for in vain: what is missing is said at once.
+#[test]
+fn up_wants_a_token() {
+    let mut cluster = Cluster::up(1, 1);
+    cluster.coordinator.kill();
+    let users = cluster.root.path().join("users.toml");
+    let mut add = Command::new(STELE);
+    add.args(["user", "add", "ana", "--role", "admin", "--file"]).arg(&users).stdin(Stdio::null());
+    assert!(add.output().expect("stele runs").status.success());
+    let mut up = Command::new(STELE);
+    up.args(["up", "--detach", "--dir"]).arg(cluster.root.path().join("cluster")).env_remove("STELE_TOKEN");
+    let began = Instant::now();
+    let refused = up.env("STELE__COORDINATOR__USERS_FILE", &users).output().expect("stele runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("STELE_TOKEN"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(30), "it waited for agents for {:?}", began.elapsed());
 }
 
 /// Two of three hosts gone: the level freezes by itself with its numbers and the way out, and lifts by itself.
