@@ -280,7 +280,7 @@ fn errors_are_clear() {
     let mut stream = log_in(&port);
     send(&mut stream, 0, &[0x77, b'x']);
     let refused = packet(&mut stream).expect("an answer");
-    assert_eq!((refused[0], u16::from_le_bytes([refused[1], refused[2]])), (0xff, 1047));
+    assert_eq!(code(&refused), 1047);
     send(&mut stream, 0, &[0x0e]);
     assert_eq!(packet(&mut stream).expect("it goes on")[0], 0);
     // More than a stranger may send: refused by the header alone.
@@ -288,12 +288,35 @@ fn errors_are_clear() {
     packet(&mut stranger).expect("a greeting");
     stranger.write_all(&[0xff, 0xff, 0x7f, 1]).expect("sent");
     let refused = packet(&mut stranger).expect("an answer");
-    assert_eq!(u16::from_le_bytes([refused[1], refused[2]]), 1153);
+    assert_eq!(code(&refused), 1153);
     assert_eq!(packet(&mut stranger), None);
     let mut garbage = port.connect();
     packet(&mut garbage).expect("a greeting");
     send(&mut garbage, 1, b"GET / HTTP/1.1");
     assert_eq!(packet(&mut garbage).expect("an answer")[0], 0xff);
+    // Out of step, before and after login.
+    let mut hasty = port.connect();
+    packet(&mut hasty).expect("a greeting");
+    send(&mut hasty, 7, &[0; 40]);
+    assert_eq!(code(&packet(&mut hasty).expect("an answer")), 1156);
+    let mut stream = log_in(&port);
+    send(&mut stream, 5, &[0x0e]);
+    assert_eq!(code(&packet(&mut stream).expect("an answer")), 1156);
+    // Who will compress whatever we offer would wait for ever.
+    let mut packed = port.connect();
+    packet(&mut packed).expect("a greeting");
+    let mut answer = (0x0000_8221_u32).to_le_bytes().to_vec();
+    answer.extend([0; 28]);
+    answer.extend(b"root\0\0");
+    send(&mut packed, 1, &answer);
+    let refused = packet(&mut packed).expect("an answer");
+    assert!(code(&refused) == 1043 && String::from_utf8_lossy(&refused).contains("compression"), "{refused:?}");
+}
+
+/// Of an error.
+fn code(packet: &[u8]) -> u16 {
+    assert_eq!(packet[0], 0xff, "{packet:?}");
+    u16::from_le_bytes([packet[1], packet[2]])
 }
 
 /// Prepared statements of a stock client: values go to their places whatever stands in them, rows come back as they were
@@ -424,6 +447,17 @@ fn users_and_roles() {
     assert_eq!(port.pymysql("ana", "wrong", false, &[])[0]["error"], 1045);
     let made = port.pymysql("ana", "open sesame", false, &["CREATE DATABASE d", "SELECT USER()"]);
     assert!(made.iter().all(|answer| answer["error"].is_null()), "{made:?}");
+
+    for (method, password, is_let_in) in [
+        ("caching_sha2_password", "open sesame", true),
+        ("caching_sha2_password", "wrong", false),
+        ("mysql_native_password", "open sesame", true),
+    ] {
+        let secret = format!("-p{password}");
+        let args = ["-uana", &secret, &format!("--default-auth={method}")];
+        let output = port.mariadb(&args, "SELECT USER()");
+        assert_eq!(output.status.success(), is_let_in, "{method}: {}", text(&output));
+    }
 
     let viewer = token(&stele(&["user", "add", "vic", "--role", "viewer"], "look"));
     let seen = port.pymysql("vic", "look", false, &["SHOW DATABASES", "DROP DATABASE d"]);
