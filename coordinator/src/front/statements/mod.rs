@@ -13,6 +13,7 @@ mod backends;
 mod balance;
 mod commands;
 mod compare;
+mod condition;
 mod dbs;
 mod ddl;
 mod format;
