@@ -12,6 +12,9 @@ fn pill(word: &str) -> String {
     format!("return document.querySelector('#pill')?.innerText.includes('{word}') ?? false")
 }
 
+/// No name is too long for a phone.
+const LONG: &str = "d.a_table_with_a_very_long_name_for_a_phone";
+
 /// The page is drawn: the one of this address, and nothing under way.
 const DRAWN: &str =
     "return document.querySelector('main').dataset.state === 'ready' && document.querySelector('#live.on') !== null";
@@ -21,8 +24,8 @@ fn go(browser: &Browser, hash: &str) {
     browser.until(&format!("#/{hash} is drawn"), DRAWN);
 }
 
-/// A host dies and comes back, and the page that was loaded before shows both by itself; then a node is drained from the
-/// page, and is empty. Nothing is written to the console on the way.
+/// A host dies and comes back, and so does the coordinator: the page that was loaded before shows all of it by itself.
+/// Then a node is drained from the page, and is empty. Nothing is written to the console on the way.
 #[test]
 fn the_page_lives() {
     let Some(browser) = Browser::open() else { return };
@@ -31,6 +34,7 @@ fn the_page_lives() {
     data::write(&source, 24, 1);
     cluster.ok(&["table", "create", "d.t", "--replication", "3", "--buckets", "8"]);
     cluster.ok(&["load", "d.t", source.to_str().expect("utf-8")]);
+    cluster.ok(&["table", "create", LONG, "--replication", "3", "--buckets", "2"]);
     cluster.until_whole(3);
 
     browser.go(&format!("http://{}/", cluster.http));
@@ -39,9 +43,16 @@ fn the_page_lives() {
     cluster.agents[1].process.kill();
     browser.until("the death shows", &pill("problem"));
     browser.until("the dead node is named", "return document.querySelector('#health').innerText.includes('node_')");
+    for (name, hash) in [("overview", ""), ("pending", "tasks/pending"), ("nodes", "nodes"), ("events", "events")] {
+        go(&browser, hash);
+        fits_a_phone(&browser, &format!("ill-{name}"));
+    }
+    go(&browser, "nodes");
     cluster.until_whole(3);
     cluster.agents[1].process.start(&[]);
     browser.until("the return shows", &pill("healthy"));
+    the_coordinator_goes(&browser, &mut cluster);
+    cluster.until_whole(3);
 
     let nodes = cluster.get("/v1/nodes");
     let node = nodes["nodes"].as_array().expect("nodes").iter().find(|node| node["host"] == "host-3").expect("host-3");
@@ -62,6 +73,31 @@ fn the_page_lives() {
     cluster.ok(&["node", "drain", "host-1", "--plan"]);
     every_page(&browser, &node["id"].to_string(), &tablet);
     assert_eq!(browser.errors(), Vec::<String>::new());
+}
+
+/// A coordinator that is gone is told, and nothing is offered meanwhile; when it is back, so is the page.
+fn the_coordinator_goes(browser: &Browser, cluster: &mut Cluster) {
+    let deeds = |is_off: bool| {
+        format!(
+            "return [...document.querySelectorAll('main td.deeds button')].every((one) => one.disabled === {is_off})"
+        )
+    };
+    cluster.coordinator.kill();
+    browser.until(
+        "its silence shows",
+        "return document.querySelector('#away').innerText.includes('no answer from the coordinator since')",
+    );
+    browser.until("nothing is known", &pill("unknown"));
+    browser.until("nothing is offered", &deeds(true));
+    assert!(browser.text("main").contains("host-3"), "what was shown is gone");
+    browser.picture(&pictures().join("away.png"));
+    fits_a_phone(browser, "away");
+    cluster.coordinator.start(&[]);
+    browser.until("its return shows", "return document.querySelector('#away').innerText === ''");
+    browser.until("it is healthy again", &pill("healthy"));
+    browser.until("all is offered again", &deeds(false));
+    // Chromium itself writes a line for each question that nobody answers.
+    browser.errors();
 }
 
 /// With users the page asks who one is: a wrong password says so, a viewer sees everything and may press nothing, an
@@ -92,7 +128,7 @@ fn the_page_with_users() {
     log_in(&browser, "vic", "wrong");
     browser.until(
         "a wrong password says so",
-        "return document.querySelector('[role=alert]')?.innerText.includes('wrong')",
+        "return document.querySelector('main [role=alert]')?.innerText.includes('wrong')",
     );
     browser.picture(&pictures().join("login-wrong.png"));
     // Chromium itself writes a line for an answer of 401.
@@ -173,12 +209,14 @@ fn every_page(browser: &Browser, node: &str, tablet: &str) {
     go(browser, "plans");
     let plan = browser.run("return document.querySelector('main a[href*=\"plans/\"]').hash.slice(2)");
     let plan = plan.as_str().expect("the plan's page").to_string();
+    let long = format!("tables/{}", LONG.replace('.', "/"));
     let pages = [
         ("overview", ""),
         ("nodes", "nodes"),
         ("node", &node),
         ("tables", "tables"),
         ("tablets", "tables/d/t"),
+        ("long", &long),
         ("tablet", &tablet),
         ("running", "tasks/running"),
         ("pending", "tasks/pending"),
@@ -196,10 +234,15 @@ fn every_page(browser: &Browser, node: &str, tablet: &str) {
             }
             browser.picture(&pictures().join(format!("{name}-{theme}.png")));
         }
-        browser.size(400, 820);
-        let wide = browser.run("return document.documentElement.scrollWidth - innerWidth");
-        assert!(wide.as_i64().is_some_and(|wide| wide <= 0), "{name} is {wide} too wide for a phone");
-        browser.picture(&pictures().join(format!("{name}-phone.png")));
-        browser.size(1360, 900);
+        fits_a_phone(browser, name);
     }
+}
+
+/// Nothing sticks out sideways; the picture is kept.
+fn fits_a_phone(browser: &Browser, name: &str) {
+    browser.size(390, 820);
+    let wide = browser.run("return document.documentElement.scrollWidth - innerWidth");
+    assert!(wide.as_i64().is_some_and(|wide| wide <= 0), "{name} is {wide} too wide for a phone");
+    browser.picture(&pictures().join(format!("{name}-phone.png")));
+    browser.size(1280, 900);
 }

@@ -3,7 +3,7 @@
 import { check, get, post, put, remove } from "./api.js";
 import { confirm, failed, owner, toast, who } from "./dialog.js";
 import { h } from "./dom.js";
-import { bytes, count, eta, lower, part, percent, plural } from "./format.js";
+import { bytes, count, eta, lower, part, percent, plural, time } from "./format.js";
 import { empty, pairs } from "./parts.js";
 
 const box = (kind, ...inner) => h("div", { class: `box ${kind}` }, inner);
@@ -20,10 +20,16 @@ async function doing(deed, done) {
   }
 }
 
+const BLOCKERS_MAX = 8;
+const more = (found) => {
+  const left = (found.blocked ?? found.blockers.length) - Math.min(BLOCKERS_MAX, found.blockers.length);
+  return left > 0 ? h("li", null, `and ${count(left)} more`) : null;
+};
+
 const blockers = (found) =>
   found.blockers?.length
     ? box("bad", h("b", null, `${plural(found.blocked ?? found.blockers.length, "tablet")} in the way`),
-        h("ul", { class: "plain" }, found.blockers.slice(0, 8).map((one) => h("li", null, one.tablet ? `tablet ${one.tablet} ${one.table ?? ""}: ` : "", one.detail))))
+        h("ul", { class: "plain" }, found.blockers.slice(0, BLOCKERS_MAX).map((one) => h("li", null, one.tablet ? `tablet ${one.tablet} ${one.table ?? ""}: ` : "", one.detail)), more(found)))
     : null;
 
 function evacuation(found) {
@@ -90,11 +96,18 @@ export const maintain = (id, name) =>
     return post("leases", { on: { kind: "maintenance", node: id }, for_ms: Number(asked.time), owner: owner(asked.owner), reason: asked.reason });
   }, `Maintenance of ${name} began`);
 
+export const endMaintenance = async (id, name) => {
+  const leases = await doing(async () => (await get("leases")).leases);
+  const lease = leases?.find((one) => one.on.kind === "maintenance" && one.on.node === id);
+  if (lease) return endLease(lease, `maintenance of ${name}`);
+  if (leases) toast(`${name} is not in maintenance any more`);
+};
+
 export const endLease = (lease, name) =>
   doing(async () => {
     const asked = await confirm({
       title: `End it now?`,
-      content: [pairs([["What", name], ["By", lease.owner || "–"], ["Why", lease.reason || "–"], ["Would end", lease.until ?? "never"]])],
+      content: [pairs([["What", name], ["By", lease.owner || "–"], ["Why", lease.reason || "–"], ["Would end", lease.until ? time(lease.until) : "never"]])],
       action: "End it",
     });
     return asked && (await remove(`leases/${lease.id}`), true);

@@ -2,6 +2,9 @@
 
 import { headers } from "./session.js";
 
+/// A coordinator that takes longer to answer a question hangs.
+const PATIENCE_MS = 30_000;
+
 export class Problem extends Error {
   constructor(body, status) {
     super(body.detail || body.title || `status ${status}`);
@@ -17,9 +20,11 @@ async function ask(method, path, body) {
   try {
     const json = body === undefined ? {} : { "Content-Type": "application/json" };
     const key = method === "GET" ? {} : { "Idempotency-Key": newKey() };
+    const signal = method === "GET" ? AbortSignal.timeout(PATIENCE_MS) : undefined;
     answer = await fetch(`v1/${path}`, {
       method,
       headers: headers({ ...json, ...key }),
+      signal,
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {

@@ -1,13 +1,13 @@
 // Which page is shown, and when it is drawn anew: on a new address, and when the stream says that something it shows
 // has changed. One load is under way at a time; what changes meanwhile is one more load.
 
-import { all, get } from "./api.js";
-import { confirm } from "./dialog.js";
+import { all, get, maybe } from "./api.js";
+import { closeAll, confirm, failed, toast } from "./dialog.js";
 import { h, show } from "./dom.js";
-import { lower, plural } from "./format.js";
+import { lower, plural, time } from "./format.js";
 import { listen } from "./live.js";
-import { badge, button, empty, kindOf } from "./parts.js";
-import { begin, forget, logout, session } from "./session.js";
+import { badge, button, empty, kindOf, worst } from "./parts.js";
+import { begin, forget, logout, session, setAway } from "./session.js";
 import * as balance from "./pages/balance.js";
 import * as events from "./pages/events.js";
 import * as login from "./pages/login.js";
@@ -33,10 +33,14 @@ const ROUTES = [
 const PACE_MS = 700;
 /// Ages grow and waits end without any change.
 const REFRESH_MS = 20_000;
+/// A restart takes less; after it, silence is told.
+const AWAY_MS = 3000;
 const THEME = "stele.theme";
 
 const main = document.getElementById("main");
 let here = null, loading = false, due = false, isLive = false, status = null, drawn = 0;
+/// What the page on the screen was made of; when the coordinator was last heard; whether it is taken for gone.
+let last = null, heardAt = new Date(), isAway = false;
 
 function route() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
@@ -52,9 +56,11 @@ function turn() {
   if (location.hash === "#main" || session().role === null) return;
   here = route();
   document.title = here.page ? `${here.page.title} · Stele` : "Stele";
+  closeAll();
   main.dataset.state = "loading";
   scrollTo(0, 0);
   frame();
+  document.querySelector("#nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
   again();
 }
 
@@ -68,12 +74,15 @@ async function again() {
     if (path !== here.path || page?.isUnfinished?.(data)) due = true;
     if (path === here.path) {
       status = now ?? data.status;
-      show(main, page ? page.view(data, args) : empty("There is no such page."));
+      last = { page, path, data, args };
+      answered();
+      draw();
       main.dataset.state = "ready";
       main.dataset.drawn = ++drawn;
       main.dataset.page = path;
     }
   } catch (problem) {
+    if (problem.status === 0 && !isLive) lookAway();
     if (problem.status === 401) askWho();
     else if (path === here.path) broken(problem);
   }
@@ -82,6 +91,29 @@ async function again() {
     loading = false;
     if (due) again();
   }, path === here.path ? PACE_MS : 0);
+}
+
+function draw() {
+  const { page, data, args } = last;
+  show(main, page ? page.view(data, args) : empty("There is no such page."));
+  if (page?.called) document.title = `${page.called(data, args)} · Stele`;
+}
+
+function answered() {
+  heardAt = new Date();
+  if (isAway) setAwayTo(false);
+}
+
+/// What is on the screen stays, says how old it is, and offers nothing; all of it comes back by itself.
+function lookAway() {
+  if (!isLive && !isAway && Date.now() - heardAt > AWAY_MS) setAwayTo(true);
+}
+
+function setAwayTo(to) {
+  isAway = to;
+  setAway(to);
+  if (last && last.path === here.path && session().role !== null) draw();
+  frame();
 }
 
 function broken(problem) {
@@ -120,8 +152,8 @@ function frame() {
   show(document.getElementById("bar"), [
     h("a", { class: "brand", href: "#/" }, h("img", { src: "web/icon.svg", alt: "" }), "Stele"),
     status ? h("span", { class: "cluster" }, `${status.cluster.slice(0, 8)} · epoch ${status.epoch} · ${status.version}`) : null,
-    status ? h("a", { href: "#/", id: "pill" }, badge(ill ? plural(ill, "problem") : "healthy", ill ? "bad" : "ok")) : null,
-    status && status.level !== "LIVELY" ? badge(lower(status.level), kindOf(status.level)) : null,
+    status ? h("a", { href: "#/", id: "pill" }, isAway ? badge("unknown") : badge(ill ? plural(ill, "problem") : "healthy", worst(status.problems))) : null,
+    status && !isAway && status.level !== "LIVELY" ? badge(lower(status.level), kindOf(status.level)) : null,
     h("span", { class: "grow" }),
     session().role === null ? null : h("input", { class: "jump", type: "search", placeholder: "tablet, node or table   /", "aria-label": "Go to a tablet, a node or a table", onkeydown: jump }),
     session().role === null ? null : h("span", { class: `live ${isLive ? "on" : "off"}`, id: "live", title: isLive ? "Changes show by themselves" : "No connection; it is tried again" }, h("span", { class: "word" }, isLive ? "live" : "not connected")),
@@ -132,6 +164,7 @@ function frame() {
     button(document.documentElement.dataset.theme === "dark" ? "☀" : "☾", switchTheme, "plain", { id: "theme", "aria-label": "Dark or light" }),
     button("?", help, "plain", { "aria-label": "Keys" }),
   ]);
+  show(document.getElementById("away"), isAway ? h("p", { class: "banner" }, `no answer from the coordinator since ${time(heardAt)}; what is shown is as of then`) : []);
   const first = (path) => path.split("/")[0].replace("tablets", "tables");
   show(document.getElementById("nav"), session().role === null ? [] : h("div", { class: "inner" }, NAV.map(([path, text], at) =>
     h("a", { href: `#/${path}`, "aria-current": first(path) === first(here.path) ? "page" : null }, text, h("kbd", null, at + 1)))));
@@ -143,11 +176,24 @@ async function jump(event) {
   const place = event.target;
   place.value = "";
   place.blur();
-  const [, db, name] = /^([^.\s]+)\.([^.\s]+)$/.exec(text) ?? [];
-  if (db) return void (location.hash = `#/tables/${db}/${name}`);
+  try {
+    const found = await find(text);
+    if (found) location.hash = `#/${found}`;
+    else toast(`nothing is called "${text}"`, "bad");
+  } catch (problem) {
+    failed(problem);
+  }
+}
+
+/// The page of what is called so: a node by host or number, a disk's node, a tablet, a table with or without its db.
+async function find(text) {
   const { nodes } = await all("nodes");
-  const known = nodes.find((one) => String(one.id) === text || one.host === text);
-  location.hash = known ? `#/nodes/${known.id}` : /^\d+$/.test(text) ? `#/tablets/${text}` : `#/tables`;
+  const node = nodes.find((one) => String(one.id) === text || one.host === text || one.disks.some((disk) => String(disk.id) === text));
+  if (node) return `nodes/${node.id}`;
+  if (/^\d+$/.test(text)) return (await maybe(get(`tablets/${text}`))) && `tablets/${text}`;
+  const { tables } = await all("tables");
+  const named = tables.filter((one) => one.name === text || `${one.db}.${one.name}` === text);
+  return named.length === 1 ? `tables/${encodeURIComponent(named[0].db)}/${encodeURIComponent(named[0].name)}` : named.length ? "tables" : null;
 }
 
 const wish = matchMedia("(prefers-color-scheme: dark)");
@@ -155,14 +201,16 @@ function theme() {
   document.documentElement.dataset.theme = localStorage.getItem(THEME) ?? (wish.matches ? "dark" : "light");
 }
 function switchTheme() {
-  localStorage.setItem(THEME, document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  const [other, own] = [document.documentElement.dataset.theme === "dark" ? "light" : "dark", wish.matches ? "dark" : "light"];
+  if (other === own) localStorage.removeItem(THEME);
+  else localStorage.setItem(THEME, other);
   theme();
   frame();
 }
 
 function help() {
   const keys = [["1 … 7", "the pages"], ["/", "go to a tablet, a node or a table"], ["r", "draw anew"], ["t", "dark or light"], ["?", "these keys"], ["Esc", "close"]];
-  confirm({ title: "Keys", content: [h("dl", { class: "pair" }, keys.map(([key, text]) => [h("dt", null, h("kbd", null, key)), h("dd", null, text)]))], action: "Close" });
+  confirm({ title: "Keys", content: [h("dl", { class: "pair" }, keys.map(([key, text]) => [h("dt", null, h("kbd", null, key)), h("dd", null, text)]))] });
 }
 
 addEventListener("keydown", (event) => {
@@ -176,6 +224,7 @@ addEventListener("keydown", (event) => {
 });
 
 function heard(kind, { changed }) {
+  answered();
   const topics = here.page?.topics ?? [];
   if (kind === "reset" || topics === "all" || changed.some((topic) => topic === "health" || topics.includes(topic))) {
     if (!document.hidden) again();
@@ -191,6 +240,9 @@ theme();
 here = route();
 frame();
 const hangUp = listen(heard, (on) => {
+  if (on) answered();
+  else if (isLive) setTimeout(() => !isLive && again(), AWAY_MS + PACE_MS);
+  else lookAway();
   isLive = on;
   frame();
   if (on) again();

@@ -17,8 +17,10 @@ export function toast(text, kind = "") {
 export const failed = (problem) => toast([problem.message, problem.next ? `; ${problem.next}` : ""].join(""), "bad");
 
 /// `content`: elements; `fields`: [{name, label, value?, options?, type?}]; `force`: a text that must be ticked first.
-/// Resolves to the fields' values, or null when it was called off.
+/// Resolves to the fields' values, or null when it was called off. One at a time: while one is open, another one is
+/// called off at once. Without an `action` it only tells.
 export function confirm({ title, content, fields = [], action, kind = "main", force = null, disabled = false }) {
+  if (document.querySelector("dialog[open]")) return Promise.resolve(null);
   return new Promise((resolve) => {
     const inputs = Object.fromEntries(fields.map((field) => [field.name, input(field)]));
     const tick = force ? h("input", { type: "checkbox", name: "force" }) : null;
@@ -26,10 +28,10 @@ export function confirm({ title, content, fields = [], action, kind = "main", fo
     if (tick) tick.onchange = () => (go.disabled = disabled || !tick.checked);
     const labels = fields.map((field) => h("label", { class: "field" }, field.label, inputs[field.name]));
     const form = h("form", { method: "dialog" },
-      h("h3", null, title), content,
-      labels.length ? h("div", { class: "row" }, labels) : null,
-      tick ? h("label", { class: "choice" }, tick, force) : null,
-      h("div", { class: "row end" }, button("Not now", () => dialog.close("")), go));
+      h("div", { class: "said" }, h("h3", null, title), content,
+        labels.length ? h("div", { class: "row" }, labels) : null,
+        tick ? h("label", { class: "choice" }, tick, force) : null),
+      h("div", { class: "row end" }, action ? [button("Not now", () => dialog.close("")), go] : button("Close", () => dialog.close(""))));
     const dialog = h("dialog", { "aria-label": title }, form);
     dialog.onclose = () => {
       dialog.remove();
@@ -40,9 +42,12 @@ export function confirm({ title, content, fields = [], action, kind = "main", fo
     };
     document.body.append(dialog);
     dialog.showModal();
-    (fields.length ? inputs[fields[0].name] : go).focus();
+    (fields.length ? inputs[fields[0].name] : action ? go : dialog.querySelector("button")).focus();
   });
 }
+
+/// Whoever leaves a page leaves what it asked.
+export const closeAll = () => document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close(""));
 
 function input({ value = "", options, type = "text", placeholder }) {
   if (!options) return h("input", { type, value, placeholder });

@@ -43,6 +43,13 @@ export function time(text) {
   return day + at.toLocaleTimeString([], { hour12: false });
 }
 
+/// When something ends: the day and seconds only where they are needed.
+export function clock(text) {
+  const at = new Date(text);
+  const day = at.toDateString() === new Date().toDateString() ? "" : `${at.toLocaleDateString()} `;
+  return day + at.toLocaleTimeString([], { hour12: false, hour: "2-digit", minute: "2-digit" });
+}
+
 export const ago = (text) => (text ? `${span(Math.max(0, Date.now() - Date.parse(text)))} ago` : "–");
 export const plural = (n, word, many = `${word}s`) => `${count(n)} ${n === 1 ? word : many}`;
 /// The end of a path; the whole of it is its title.

@@ -5,7 +5,7 @@ import { headers, session } from "./session.js";
 const RETRY_MS = 1000;
 const QUIET_MS = 25_000;
 
-/// `hear(kind, message)` for each message; `turned(is_on)` when the stream comes and goes. Nothing is asked before
+/// `hear(kind, message)` for each message, of the kind "sign" for any sign of life; `turned(is_on)` when the stream comes and goes. Nothing is asked before
 /// somebody is logged in. Gives back what ends the stream that is open; another one follows it.
 export function listen(hear, turned) {
   let last = null, abort = new AbortController();
@@ -27,6 +27,7 @@ export function listen(hear, turned) {
         if (done) break;
         clearTimeout(quiet);
         quiet = setTimeout(() => abort.abort(), QUIET_MS);
+        hear("sign", { changed: [] });
         text += value;
         for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
           const message = parse(text.slice(0, end));

@@ -14,6 +14,9 @@ export const badge = (text, kind = "") => h("span", { class: `badge ${kind}` }, 
 export const link = (to, ...inner) => h("a", { href: `#/${to}` }, inner);
 export const button = (text, onclick, kind = "", more = {}) => h("button", { type: "button", class: kind, onclick, ...more }, text);
 
+/// A name that may be longer than its place: cut there, whole in its title.
+export const named = (text) => h("span", { class: "name", title: text }, text);
+
 export function head(title, crumbs, ...actions) {
   return h("div", { class: "head" }, crumbs ? h("span", { class: "crumbs" }, crumbs, " /") : null, h("h1", null, title), grow(), actions);
 }
@@ -27,12 +30,13 @@ export function pairs(list) {
 }
 
 /// `columns`: [title, cell(row), class]; a cell may be an element, a text or null. `key(row)` names a row for good.
-export function table(columns, rows, key, none) {
+/// `kind` "stack": on a phone each row is a card of its own, and no text is cut.
+export function table(columns, rows, key, none, kind = null) {
   if (!rows.length) return empty(none);
   const th = columns.map(([title, , kind]) => h("th", { class: kind, scope: "col" }, title));
   const tr = rows.map((row) =>
-    h("tr", { "data-key": key(row), class: row.isSub ? "sub" : null }, columns.map(([, cell, kind]) => h("td", { class: kind }, cell(row) ?? "–"))));
-  return h("div", { class: "scroll" }, h("table", null, h("thead", null, h("tr", null, th)), h("tbody", null, tr)));
+    h("tr", { "data-key": key(row), class: row.isSub ? "sub" : null }, columns.map(([title, cell, kind]) => h("td", { class: kind, "data-label": title || null }, cell(row) ?? "–"))));
+  return h("div", { class: "scroll" }, h("table", { class: kind }, h("thead", null, h("tr", null, th)), h("tbody", null, tr)));
 }
 
 /// How full: over 85 % and 95 % it is coloured, and the number stands beside it.
@@ -77,6 +81,10 @@ const KIND = {
 export const kindOf = (word) => KIND[word] ?? "warn";
 export const state = (word) => badge(lower(word), KIND[word] ?? "warn");
 export const klass = (word) => badge(lower(word), word === "HIGH" ? "warn" : word === "LOW" ? "info" : "");
+
+/// How bad a problem is: red is what loses data, serves nobody or stands still.
+export const severity = (problem) => (/unrecoverable|lost|unavailable|stopped|blind|bad|missing|stuck/.test(problem.code) ? "bad" : "warn");
+export const worst = (problems) => (problems.length ? (problems.some((one) => severity(one) === "bad") ? "bad" : "warn") : "ok");
 
 export function histogram(rows, total) {
   const cells = rows.map(({ label, n, kind }) => [

@@ -6,6 +6,10 @@ import { button } from "./parts.js";
 const TOKEN = "stele.session";
 const RANK = { viewer: 0, operator: 1, admin: 2 };
 
+/// The coordinator does not answer: what is shown is old, and nothing can be asked of it.
+let away = false;
+export const setAway = (to) => (away = to);
+
 /// `users`: one has to log in here. `name`, `role`: null before that.
 let now = { name: null, role: null, users: false };
 export const session = () => now;
@@ -53,6 +57,7 @@ export function forget() {
 
 /// A button for what not everybody may do: it says why it cannot be pressed.
 export function deed(role, text, onclick, kind = "", more = {}) {
+  if (away) return button(text, null, kind, { ...more, disabled: true, title: "the coordinator does not answer" });
   if (RANK[now.role] >= RANK[role]) return button(text, onclick, kind, more);
   return button(text, null, kind, { ...more, disabled: true, title: `needs the role ${role}; ${now.name} is ${now.role}` });
 }

@@ -4,7 +4,7 @@ import { makePlan } from "../actions.js";
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, part, plural, time } from "../format.js";
-import { badge, body, empty, grow, head, klass, link, measure, note, pairs, panel, refusal, table, tight } from "../parts.js";
+import { badge, body, empty, grow, head, klass, link, measure, named, note, pairs, panel, refusal, table, tight } from "../parts.js";
 import { deed } from "../session.js";
 
 export const title = "Balance";
@@ -41,7 +41,7 @@ function spread(of, samples) {
   return panel(`Spread, ${of.medium}`, body(
     pairs([
       ["Fullest − emptiest", [part(width), " ", width > of.threshold ? badge(`over ${part(of.threshold)}`, "warn") : badge(`under ${part(of.threshold)}`, "ok")]],
-      ["Fullest, emptiest", `${part(of.used_percent_max)}, ${part(of.used_percent_min)}`],
+      ["Fullest, emptiest, trash aside", `${part(of.used_percent_max)}, ${part(of.used_percent_min)}`],
       ["Standard deviation", `${part(of.used_percent_stddev)} over ${plural(of.disks, "disk")}`],
     ]),
     chart(samples, of.threshold)));
@@ -50,7 +50,7 @@ function spread(of, samples) {
 /// The spread over time, with the threshold as a line.
 function chart(samples, threshold) {
   if (samples.length < 2) return empty("A curve appears once it has been measured twice.");
-  const width = 600, height = 150, low = 128, top = 14;
+  const width = 600, height = 130, low = 126, top = 14;
   const widths = samples.map((sample) => sample.used_percent_max - sample.used_percent_min);
   const most = Math.max(threshold * 1.25, ...widths, 0.001);
   const times = samples.map((sample) => Date.parse(sample.at));
@@ -59,17 +59,19 @@ function chart(samples, threshold) {
   const y = (value) => low - (value / most) * (low - top);
   const points = times.map((at, index) => `${x(at).toFixed(1)},${y(widths[index]).toFixed(1)}`).join(" ");
   const line = (value, kind) => h("line", { class: kind, x1: 0, x2: width, y1: y(value), y2: y(value) });
-  return h("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `spread over time, now ${part(widths.at(-1))}` },
-    line(0, "grid-line"), line(threshold, "threshold"), h("polyline", { class: "curve", points }),
-    h("text", { x: 4, y: y(threshold) - 4 }, `threshold ${part(threshold)}`),
-    h("text", { x: 4, y: 145 }, time(samples[0].at)), h("text", { x: width - 4, y: 145, "text-anchor": "end" }, time(samples.at(-1).at)));
+  const picture = h("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `spread over time, now ${part(widths.at(-1))}` },
+    line(0, "grid-line"), line(threshold, "threshold"), h("polyline", { class: "curve", points }));
+  // Beside the picture, which is stretched: text would be, too.
+  return h("div", { class: "curves" },
+    h("span", { class: "mark", style: { top: `${y(threshold)}px` } }, `threshold ${part(threshold)}`), picture,
+    h("div", { class: "ends" }, h("span", null, time(samples[0].at)), h("span", null, time(samples.at(-1).at))));
 }
 
 function nodes(balance) {
   const columns = [
     ["Node", (one) => link(`nodes/${one.id}`, one.host)],
     ["Medium", (one) => one.medium],
-    ["Used", (one) => measure(one.used_percent * 100, "", part(one.used_percent))],
+    ["Used, with trash", (one) => measure(one.used_percent * 100, "", part(one.used_percent))],
     ["Replicas", (one) => count(one.replica_num), "num"],
     ["Score", (one) => one.score.toFixed(4), "num"],
     ["Class", (one) => klass(one.class)],
@@ -81,7 +83,7 @@ function nodes(balance) {
 function moves(balance) {
   const columns = [
     ["Tablet", (move) => link(`tablets/${move.tablet}`, move.tablet)],
-    ["Table", (move) => move.table],
+    ["Table", (move) => named(move.table)],
     ["From", (move) => [link(`nodes/${move.from_node}`, move.from_node), `/${move.from_disk}`]],
     ["To", (move) => [link(`nodes/${move.to_node}`, move.to_node), `/${move.to_disk}`]],
     ["Bytes", (move) => bytes(move.bytes), "num"],

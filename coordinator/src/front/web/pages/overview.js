@@ -4,7 +4,7 @@ import { endLease, setLevel } from "../actions.js";
 import { all, get } from "../api.js";
 import { h } from "../dom.js";
 import { ago, bytes, count, eta, lower, part, plural, rate, span, time } from "../format.js";
-import { badge, body, command, empty, grow, head, histogram, kindOf, link, note, panel, pairs, progress, refusal, state, table, tight, tile, usage } from "../parts.js";
+import { badge, body, command, empty, grow, head, histogram, kindOf, link, note, panel, pairs, progress, refusal, severity, state, table, tight, tile, usage, worst } from "../parts.js";
 import { deed } from "../session.js";
 
 export const title = "Overview";
@@ -23,7 +23,7 @@ export function view({ status, nodes, running, events }) {
     tiles(status),
     health(status),
     h("div", { class: "grid" }, copies(status), work(status, nodes, running)),
-    h("div", { class: "grid" }, leases(status), happened(events)),
+    h("div", { class: "grid" }, leases(status, nodes), happened(events)),
   ];
 }
 
@@ -36,8 +36,8 @@ function tiles(status) {
     tile("Nodes alive", `${count(nodes.alive)} of ${count(nodes.alive + lost)}`, lost ? `${nodes.silent} silent, ${nodes.lost} lost` : "all of them"),
     tile("Disks online", `${count(disks.online)} of ${count(disks.online + away)}`, away ? `${disks.suspect} suspect, ${disks.unavailable} unavailable` : "all of them"),
     tile("Tablets healthy", `${count(status.tablets - ill)} of ${count(status.tablets)}`, ill ? `${count(ill)} are not` : "all of them"),
-    tile("May still be lost", margin ? `${plural(margin.hosts, "host")}` : "–",
-      margin ? [plural(margin.disks, "disk"), margin.racks === null ? "" : `, ${plural(margin.racks, "rack")}`, "; weakest: ", link(`tablets/${margin.weakest}`, `tablet ${margin.weakest}`)] : "there is no data yet"),
+    tile("Can still lose", margin ? plural(margin.hosts, "host") : "–",
+      margin ? [plural(margin.disks, "disk"), margin.racks === null ? "" : `, ${plural(margin.racks, "rack")}`, "; weakest: ", link(`tablets/${margin.weakest}`, `tablet ${margin.weakest}`)] : "there is no data yet", margin ? ["bad", "warn"][margin.hosts] ?? "" : ""),
     tile("Used", bytes(status.bytes_used), `of ${bytes(status.bytes_total)}`),
     tile("Loads open", count(status.loads_open), status.strays ? plural(status.strays, "stray replica") : "no stray replicas"));
 }
@@ -45,12 +45,12 @@ function tiles(status) {
 function health(status) {
   const problems = status.problems;
   const cards = problems.map((problem) => {
-    const bad = /unrecoverable|lost|unavailable|stopped|blind|bad|missing/.test(problem.code);
-    return h("div", { class: `problem ${bad ? "bad" : ""}`, "data-key": `${problem.code} ${problem.subject}` },
-      h("div", { class: "line" }, badge(problem.code, bad ? "bad" : "warn"), h("b", null, subject(problem.subject))),
+    const kind = severity(problem);
+    return h("div", { class: `problem ${kind}`, "data-key": `${problem.code} ${problem.subject}` },
+      h("div", { class: "line" }, badge(problem.code, kind), h("b", null, subject(problem.subject))),
       pairs([["Cause", problem.cause], ["Effect", problem.effect], ["What helps", command(problem.next)]]));
   });
-  const sum = problems.length ? badge(plural(problems.length, "problem"), "bad") : badge("all is well", "ok");
+  const sum = problems.length ? badge(plural(problems.length, "problem"), worst(problems)) : badge("all is well", "ok");
   const inner = problems.length ? cards : body(empty("Nothing is wrong: every tablet has all its copies, every node answers."));
   return h("div", { id: "health", "data-key": "health" }, panel("Health", h("div", null, inner), sum, grow(), note(`up for ${span(status.uptime_s * 1000)}`)));
 }
@@ -100,21 +100,22 @@ export function drain(of) {
   return progress(of.tablets_moved, of.tablets, text);
 }
 
-export function leaseName(on) {
-  if (on.kind === "maintenance") return `maintenance of node ${on.node}`;
+export function leaseName(on, hosts = new Map()) {
+  if (on.kind === "maintenance") return `maintenance of ${hosts.get(on.node) ?? `node ${on.node}`}`;
   if (on.kind === "urgent") return `${on.table}${on.partition ? `/${on.partition}` : ""} first`;
   if (on.kind === "urgent_tablet") return `tablet ${on.tablet} first`;
-  const place = on.node ? ` on node ${on.node}` : on.disk ? ` on disk ${on.disk}` : on.table ? ` of ${on.table}` : "";
+  const place = on.node ? ` on ${hosts.get(on.node) ?? `node ${on.node}`}` : on.disk ? ` on disk ${on.disk}` : on.table ? ` of ${on.table}` : "";
   return `pause of ${on.what}${place}`;
 }
 
-function leases(status) {
+function leases(status, nodes) {
+  const hosts = new Map(nodes.map((node) => [node.id, node.host]));
   const columns = [
-    ["What", (lease) => leaseName(lease.on)],
+    ["What", (lease) => leaseName(lease.on, hosts), "wrap"],
     ["By", (lease) => lease.owner || "–"],
     ["Why", (lease) => lease.reason || "–", "wrap"],
     ["Ends in", (lease) => (lease.ends_in_ms === null ? "never" : span(lease.ends_in_ms)), "num"],
-    ["", (lease) => deed("operator", "End", () => endLease(lease, leaseName(lease.on)), "small")],
+    ["", (lease) => deed("operator", "End", () => endLease(lease, leaseName(lease.on, hosts)), "small"), "deeds"],
   ];
   return panel("Held for a time", tight(table(columns, status.leases, (lease) => lease.id, "No maintenance, no urgency, no pause.")));
 }

@@ -4,11 +4,12 @@ import { applyPlan, cancelPlan, price } from "../actions.js";
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, lower, part, plural, time } from "../format.js";
-import { badge, body, empty, grow, head, link, note, pager, pairs, panel, state, table, tight } from "../parts.js";
+import { badge, body, empty, grow, head, link, named, note, pager, pairs, panel, state, table, tight } from "../parts.js";
 import { deed } from "../session.js";
 import { far, goal } from "./plans.js";
 
 export const title = "Plan";
+export const called = (plan) => `Plan ${plan.id}`;
 export const topics = ["plans"];
 const PAGE = 100;
 const DISKS_MAX = 40;
@@ -26,7 +27,7 @@ export function view(plan, { id, params }) {
     h("div", { class: "grid" },
       panel("Price", body(plan.price.moves ? price(plan) : empty("It moves nothing: what it wants is so already."))),
       panel("Progress", body(plan.state === "READY" ? empty("It has not been applied; nothing has moved.") : far(plan),
-        pairs([["Left", `${plural(plan.progress.left, "move")}, ${bytes(plan.progress.bytes_left)}`], ["Came about otherwise", count(plan.progress.otherwise)], ["Made", `${time(plan.made)}${plan.owner ? ` by ${plan.owner}` : ""}${plan.reason ? `: ${plan.reason}` : ""}`], ["Ended", time(plan.ended)]])))),
+        pairs([["Left", `${plural(plan.progress.left + plan.progress.running, "move")}, ${bytes(plan.progress.bytes_left)}`], ["Came about otherwise", count(plan.progress.otherwise)], ["Made", `${time(plan.made)}${plan.owner ? ` by ${plan.owner}` : ""}${plan.reason ? `: ${plan.reason}` : ""}`], ["Ended", time(plan.ended)]])))),
     disks(plan.price),
     plan.price.blockers.length ? blocked(plan.price) : null,
     moves(plan, id, params),
@@ -46,14 +47,14 @@ function disks(price) {
 }
 
 function blocked(price) {
-  const columns = [["Tablet", (one) => (one.tablet ? link(`tablets/${one.tablet}`, one.tablet) : "–")], ["Table", (one) => one.table ?? "–"], ["Why", (one) => one.detail, "wrap"]];
-  return panel("Find no place", tight(table(columns, price.blockers, (one) => `${one.code}${one.tablet}`, "")), badge(count(price.blocked), "bad"));
+  const columns = [["Tablet", (one) => (one.tablet ? link(`tablets/${one.tablet}`, one.tablet) : "–")], ["Table", (one) => (one.table ? named(one.table) : "–")], ["Why", (one) => one.detail, "wrap"]];
+  return panel("Find no place", tight(table(columns, price.blockers, (one) => `${one.code}${one.tablet}`, "", "stack")), badge(count(price.blocked), "bad"));
 }
 
 function moves(plan, id, params) {
   const columns = [
     ["Tablet", (move) => link(`tablets/${move.tablet}`, move.tablet)],
-    ["Table", (move) => move.table],
+    ["Table", (move) => named(move.table)],
     ["From", (move) => `${move.from_host} / ${move.from_disk}`],
     ["To", (move) => `${move.to_host} / ${move.to_disk}`],
     ["Bytes", (move) => bytes(move.bytes), "num"],

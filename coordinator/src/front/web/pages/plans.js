@@ -37,6 +37,6 @@ export function view({ plans }) {
   ];
   return [
     head("Plans", null, deed("operator", "Plan a balance", () => makePlan({ kind: "balance" }, "balance"), "main")),
-    panel("All plans", tight(table(columns, plans, (plan) => plan.id, "No plan has been made. A plan shows every move and its price before anything moves.")), grow(), note("newest first")),
+    panel("All plans", tight(table(columns, plans, (plan) => plan.id, "No plan has been made. A plan shows every move and its price before anything moves.", "stack")), grow(), note("newest first")),
   ];
 }

@@ -4,7 +4,7 @@ import { repairFirst, verify } from "../actions.js";
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, plural } from "../format.js";
-import { badge, grow, head, link, measure, note, pager, pairs, panel, table, tight } from "../parts.js";
+import { badge, grow, head, link, measure, named, note, pager, pairs, panel, table, tight } from "../parts.js";
 import { deed } from "../session.js";
 
 export const title = "Tables";
@@ -18,7 +18,7 @@ export function view({ tables, next }, { params }) {
   const to = (after) => `#/tables${after === null ? "" : `?after=${encodeURIComponent(after)}`}`;
   const ill = (one) => one.tablets - one.healthy;
   const columns = [
-    ["Table", (one) => link(`tables/${one.db}/${one.name}`, `${one.db}.${one.name}`)],
+    ["Table", (one) => link(`tables/${encodeURIComponent(one.db)}/${encodeURIComponent(one.name)}`, named(`${one.db}.${one.name}`))],
     ["Copies", (one) => one.replication, "num minor"],
     ["Medium", (one) => one.medium, "minor"],
     ["Tag", (one) => one.tag, "minor"],
@@ -27,9 +27,9 @@ export function view({ tables, next }, { params }) {
     ["Healthy tablets", (one) => measure(one.tablets ? (one.healthy / one.tablets) * 100 : 0, ill(one) ? "warn" : "ok", `${count(one.healthy)} of ${count(one.tablets)}`)],
     ["Files", (one) => count(one.files), "num minor"],
     ["Bytes, one copy", (one) => bytes(one.bytes), "num"],
-    ["", (one) => deeds(one)],
+    ["", (one) => deeds(one), "deeds"],
   ];
-  return [head("Tables"), panel("All tables", h("div", null, tight(table(columns, tables, (one) => one.id, "There is no table yet. Make one: stele table create shop.orders --replication 3 --buckets 16")), pager(tables.length, "tables", params, next, to)), grow(), note(next || params.get("after") ? "" : plural(tables.length, "table")))];
+  return [head("Tables"), panel("All tables", h("div", null, tight(table(columns, tables, (one) => one.id, "There is no table yet. Make one: stele table create shop.orders --replication 3 --buckets 16", "stack")), pager(tables.length, "tables", params, next, to)), grow(), note(next || params.get("after") ? "" : plural(tables.length, "table")))];
 }
 
 export function deeds(one) {

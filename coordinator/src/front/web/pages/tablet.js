@@ -9,6 +9,7 @@ import { deed } from "../session.js";
 import { taskColumns } from "./tasks.js";
 
 export const title = "Tablet";
+export const called = ({ tablet }) => `Tablet ${tablet.id}`;
 export const topics = ["tablets", "tasks", "nodes", "leases"];
 
 export const load = ({ id }) => get(`tablets/${id}/explain`);
@@ -21,9 +22,9 @@ export function view(why) {
     head(`Tablet ${tablet.id}`, [link("tables", "Tables"), " / ", link(`tables/${tablet.db}/${tablet.table}`, `${tablet.db}.${tablet.table}`)], state(tablet.status), deed("operator", "Repair first", first)),
     h("div", { class: "grid" }, panel("Verdict", body(verdict(why))), about(tablet)),
     replicas(tablet),
-    why.task ? panel("Its task", tight(table(taskColumns, [why.task], (task) => task.tablet, ""))) : null,
+    why.task ? panel("Its task", tight(table(taskColumns, [why.task], (task) => task.tablet, "", "stack"))) : null,
     candidates(why),
-    why.slots_in_the_way.length ? panel("Running tasks in the way", tight(table(taskColumns, why.slots_in_the_way, (task) => task.tablet, ""))) : null,
+    why.slots_in_the_way.length ? panel("Running tasks in the way", tight(table(taskColumns, why.slots_in_the_way, (task) => task.tablet, "", "stack"))) : null,
     list("Replicas outside the catalog that could give files", why.strays),
     list("In the trash", why.trash),
     history(why.history),
@@ -58,7 +59,7 @@ function replicas(tablet) {
     ["Replica", (one) => [one.id, one.id === tablet.primary ? [" ", badge("primary", "info")] : null]],
     ["Node", (one) => link(`nodes/${one.node}`, one.host)],
     ["Disk", (one) => one.disk, "num minor"],
-    ["State", (one) => (one.bad ? badge("bad", "bad") : !one.alive ? badge("away", "warn") : one.complete ? badge("complete", "ok") : badge(lower(one.state), "warn"))],
+    ["State", (one) => (one.bad ? badge("bad", "bad") : one.state === "CLONE" ? badge("catching up", "info") : !one.alive ? badge("away", "warn") : one.complete ? badge("complete", "ok") : badge(lower(one.state), "warn"))],
     ["Version", (one) => one.version, "num"],
     ["Last failed", (one) => one.last_failed_version ?? "–", "num minor"],
     ["Last success", (one) => one.last_success_version, "num minor"],
@@ -67,7 +68,7 @@ function replicas(tablet) {
     ["Why not", (one) => one.bad ?? one.why ?? "", "wrap"],
     ["Directory", (one) => h("code", { title: one.dir }, tail(one.dir))],
   ];
-  return panel("Replicas", tight(table(columns, tablet.replicas, (one) => one.id, "It has none.")));
+  return panel("Replicas", tight(table(columns, tablet.replicas, (one) => one.id, "It has none.", "stack")));
 }
 
 function candidates(why) {
@@ -81,17 +82,17 @@ function candidates(why) {
     ["Host", (one) => link(`nodes/${one.node}`, one.host)],
     ["Disk", (one) => one.disk, "num"],
     ["Rack", (one) => one.rack || "–"],
-    ...rules.map((name) => [name, (one) => cell(one, name)]),
+    ...rules.map((name) => [lower(name), (one) => cell(one, name), "minor"]),
     ["Used", (one) => percent(one.used_percent), "num"],
     ["Coming", (one) => one.copies_coming, "num"],
     ["Score", (one) => (one.score === null ? "–" : one.score.toFixed(3)), "num"],
     ["Verdict", (one) => (one.refused ? refusal(one.refused) : badge("may be chosen", "ok")), "wrap"],
   ];
-  return panel("Every disk as a destination", tight(table(columns, why.candidates, (one) => one.disk, "No disk is known.")), grow(), note("by every rule; hold the pointer over one for its numbers"));
+  return panel("Every disk as a destination", tight(table(columns, why.candidates, (one) => one.disk, "No disk is known.", "stack")), grow(), note("by every rule; hold the pointer over one for its numbers"));
 }
 
 const list = (name, lines) => (lines.length ? panel(name, body(h("ul", { class: "plain" }, lines.map((line) => h("li", null, line))))) : null);
 
 function history(tasks) {
-  return panel("What was decided before", tight(table(taskColumns, tasks, (task) => `${task.id}`, "Nothing has been done to it yet.")), grow(), note("newest first"));
+  return panel("What was decided before", tight(table(taskColumns, tasks, (task) => `${task.id}`, "Nothing has been done to it yet.", "stack")), grow(), note("newest first"));
 }

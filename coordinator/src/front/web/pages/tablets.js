@@ -3,10 +3,11 @@
 import { all, get } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, lower, plural } from "../format.js";
-import { badge, empty, grow, head, link, note, pager, pairs, panel, state, table, tight, body } from "../parts.js";
+import { badge, empty, grow, head, link, named, note, pager, pairs, panel, state, table, tight, body } from "../parts.js";
 import { deeds } from "./tables.js";
 
 export const title = "Tablets";
+export const called = (data, { db, name }) => (db ? `${db}.${name}` : title);
 export const topics = ["tablets", "nodes", "tables", "health"];
 const PAGE = 100;
 /// More hosts than these do not fit beside each other: then copies are listed.
@@ -70,6 +71,9 @@ export function kindOf(replica, nodes) {
   const node = nodes?.get(replica.node);
   const disk = node?.disks.find((one) => one.id === replica.disk);
   if (replica.bad) return ["bad", "✕"];
+  // A copy in the making has not been seen on its disk yet, which is not the same as gone.
+  const isMade = replica.state === "CLONE" && (node ? node.liveness === "ALIVE" : replica.alive);
+  if (isMade) return ["behind", "↑"];
   if (!replica.alive) return ["away", "?"];
   if (!replica.complete) return ["behind", "↑"];
   return node?.drain || disk?.drain ? ["leaving", "→"] : ["ok", "✓"];
@@ -80,8 +84,8 @@ function matrix(tablets, nodes) {
   const wide = nodes.length <= HOSTS_MAX;
   const hosts = wide ? nodes.map((node) => [node.host, (tablet) => onNode(tablet, node, known), "cell host"]) : [["Copies", (tablet) => listed(tablet, known), "wrap"]];
   const columns = [
-    ["Tablet", (tablet) => link(`tablets/${tablet.id}`, tablet.id)],
-    ["Table", (tablet) => `${tablet.db}.${tablet.table}/${tablet.partition}`, "minor"],
+    ["Tablet", (tablet) => link(`tablets/${tablet.id}`, tablet.id), "pin"],
+    ["Table", (tablet) => named(`${tablet.db}.${tablet.table}/${tablet.partition}`), "minor"],
     ["Bucket", (tablet) => tablet.bucket, "num minor"],
     ["Status", (tablet) => h("span", { title: tablet.reason }, state(tablet.status))],
     ["Version", (tablet) => (tablet.visible_version === tablet.committed_version ? tablet.visible_version : `${tablet.visible_version} (${tablet.committed_version} committed)`), "num minor"],
@@ -98,7 +102,7 @@ function onNode(tablet, node, known) {
   return there.map((replica) => {
     const [kind, sign] = kindOf(replica, known);
     const why = replica.why ? `: ${replica.why}` : "";
-    return h("span", { class: "cell", title: `replica ${replica.id} on disk ${replica.disk}, version ${replica.version}${why}` }, h("i", { class: kind }, `${sign} ${replica.version}`));
+    return h("span", { class: "cell", title: `replica ${replica.id} on disk ${replica.disk}, version ${replica.version}${why}` }, h("i", { class: kind }, sign, h("span", { class: "minor" }, ` ${replica.version}`)));
   });
 }
 

@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { ago, bytes, count, lower, rate, span, time } from "../format.js";
-import { badge, empty, grow, head, link, note, pager, panel, progress, refusal, state, table, tight } from "../parts.js";
+import { badge, empty, grow, head, link, named, note, pager, panel, progress, refusal, state, table, tight } from "../parts.js";
 
 export const title = "Tasks";
 export const topics = ["tasks", "tablets"];
@@ -18,7 +18,7 @@ const end = (task) => {
   return task.state === "RUNNING" ? `${span(task.age_ms)}${task.timeout_ms ? ` of ${span(task.timeout_ms)}` : ""}` : span(task.age_ms);
 };
 
-function how(task) {
+export function how(task) {
   if (task.kind === "DELETE") return task.state === "RUNNING" ? "waits for proof of the others" : "";
   if (task.state === "RUNNING") return progress(task.bytes_done, task.bytes_total, `${bytes(task.bytes_done)} of ${bytes(task.bytes_total)}, ${rate(task.bytes_per_s)}`);
   return task.state === "FINISHED" && task.bytes_done ? bytes(task.bytes_done) : "";
@@ -26,7 +26,7 @@ function how(task) {
 
 export const taskColumns = [
   ["Tablet", (task) => link(`tablets/${task.tablet}`, task.tablet)],
-  ["Table", (task) => task.table, "minor"],
+  ["Table", (task) => named(task.table), "minor"],
   ["Kind", (task) => [lower(task.kind) || "–", " ", task.type === "BALANCE" ? badge("balance", "info") : null]],
   ["State", (task) => state(task.state)],
   ["For", (task) => state(task.status)],
@@ -50,7 +50,7 @@ export function view({ tasks, next }, { tab, params }) {
   const to = (after) => `#/tasks/${tab}${after === null ? "" : `?after=${after}`}`;
   return [
     head("Tasks"), tabs,
-    panel(TABS.find(([key]) => key === tab)[1], h("div", null, tight(table(taskColumns, tasks, (task) => `${task.id ?? "p"}-${task.tablet}`, NONE[tab])), pager(tasks.length, "tasks", params, next, to)),
+    panel(TABS.find(([key]) => key === tab)[1], h("div", null, tight(table(taskColumns, tasks, (task) => `${task.id ?? "p"}-${task.tablet}`, NONE[tab], "stack")), pager(tasks.length, "tasks", params, next, to)),
       grow(), note(tab === "pending" ? "in the order in which they go" : tab === "history" ? "newest first" : "")),
   ];
 }
