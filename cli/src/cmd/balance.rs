@@ -8,9 +8,6 @@ use crate::watch::Watch;
 use clap::Subcommand;
 use stele_common::api::BalanceStatus;
 
-/// The planner takes seconds in a large house.
-const PATIENCE_MS: &str = "30000";
-
 #[derive(Debug, Subcommand)]
 pub enum BalanceVerb {
     /// How even disks are, what moves or would, and why nothing does
@@ -24,9 +21,7 @@ pub fn run(global: &Global, verb: &BalanceVerb) -> Outcome {
     match verb {
         BalanceVerb::Status(watch) => {
             let face = global.face();
-            watch.show(global, |printer| {
-                printer.one(&face.get::<BalanceStatus>("/v1/balance", &[("wait_ms", PATIENCE_MS)])?, shapes::balance)
-            })
+            watch.show(global, |printer| printer.one(&face.get::<BalanceStatus>("/v1/balance", &[])?, shapes::balance))
         }
         BalanceVerb::Plan(args) => plan::balance(global, args),
     }

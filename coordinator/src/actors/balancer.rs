@@ -42,6 +42,8 @@ fn holds(scope: &Scope) -> Scope {
     Scope { at: Tick::default(), resting: Default::default(), left: Default::default(), ..scope.clone() }
 }
 
+/// Moves that a look keeps at least, whatever the scheduler has room for: as many as a face shows.
+const KEPT_MIN: usize = 20;
 /// Below this, every face is answered anew.
 const CHEAP: Duration = Duration::from_millis(20);
 /// Longer no look is kept.
@@ -56,11 +58,13 @@ impl Handler<SelectMoves> for Balancer {
 
     fn handle(&mut self, SelectMoves { published, scope, limit }: SelectMoves, _: &mut Context<Self>) -> Self::Result {
         let began = Instant::now();
-        let found = select(&published.world, &scope, limit);
+        let wide = limit.max(KEPT_MIN);
+        let mut found = select(&published.world, &scope, wide);
         let took = began.elapsed();
         metrics::histogram!("stele_plan_seconds").record(took.as_secs_f64());
         let until = Instant::now() + KEPT_MAX.min(took * 20);
-        self.last = (took > CHEAP).then(|| Look { limit, holds: holds(&scope), until, found: found.clone() });
+        self.last = (took > CHEAP).then(|| Look { limit: wide, holds: holds(&scope), until, found: found.clone() });
+        found.moves.truncate(limit);
         MessageResult(found)
     }
 }

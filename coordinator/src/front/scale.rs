@@ -145,7 +145,7 @@ fn pages(town: &Town) -> Vec<(&'static str, Vec<String>)> {
     let page = |name, asks: &[&str]| (name, ["status"].iter().chain(asks).map(|ask| format!("/v1/{ask}")).collect());
     vec![
         page("overview", &["nodes", "tasks?state=running&limit=200", "events/recent?limit=8"]),
-        page("nodes", &["nodes", "balance"]),
+        page("nodes", &["nodes", "balance?wait_ms=150"]),
         page("node", &[&format!("nodes/{node}"), &format!("nodes/{node}/explain")]),
         page("tables", &["tables?limit=200"]),
         page("tablets", &["tablets?limit=100", "nodes"]),
@@ -158,7 +158,7 @@ fn pages(town: &Town) -> Vec<(&'static str, Vec<String>)> {
         page("tasks, pending", &["tasks?state=pending&limit=100"]),
         page("tasks, pending, far behind", &["tasks?state=pending&limit=100&after=5000"]),
         page("tasks, ended", &["tasks?state=history&limit=100"]),
-        page("balance", &["balance", "balance/history"]),
+        page("balance", &["balance?wait_ms=150", "balance/history"]),
         page("plans", &["plans"]),
         page("events", &["events/recent?limit=200"]),
     ]
@@ -381,7 +381,8 @@ async fn pages_are_light_and_statements_take_turns() {
     }
     town.add_a_node().await;
     if asked.is_some() {
-        let asks = ["/v1/balance", "/v1/balance", "/v1/balance?wait_ms=30000", "/v1/balance"].map(String::from);
+        let at_once = "/v1/balance?wait_ms=150";
+        let asks = [at_once, at_once, "/v1/balance", at_once].map(String::from);
         print(
             "a node is new: balance, asked first, again, with patience, and again",
             &routes(&town, asks.into()).await,

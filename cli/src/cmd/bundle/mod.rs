@@ -58,7 +58,7 @@ const ASKED: [(&str, &str); 19] = [
     ("tasks-running.json", "/v1/tasks?state=running&limit=1000"),
     ("tasks-pending.json", "/v1/tasks?state=pending&limit=1000"),
     ("tasks-history.json", "/v1/tasks?state=history&limit=1000"),
-    ("balance.json", "/v1/balance?wait_ms=10000"),
+    ("balance.json", "/v1/balance"),
     ("balance-history.json", "/v1/balance/history"),
     ("plans.json", "/v1/plans"),
     ("leases.json", "/v1/leases"),

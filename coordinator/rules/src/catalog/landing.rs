@@ -47,8 +47,11 @@ pub fn arrived(draft: &mut Draft, id: TabletId, replica: ReplicaId) {
     if landed_behind {
         draft.record(Change::FurtherRepairMarked { tablet: id, replica, at: draft.at });
     }
-    // Its last word of progress may be from before the end: what lies there is what was moved.
-    let whole = Task { bytes_done: seen.size, bytes_total: seen.size, ..task.clone() };
+    // Its last word of progress may be from before the end. Of a new copy everything was moved; of one that caught up
+    // only what was told is known.
+    let is_new = matches!(task.work, Work::Clone { fresh: true, .. });
+    let moved = if is_new { seen.size } else { task.bytes_done };
+    let whole = Task { bytes_done: moved, bytes_total: moved, ..task.clone() };
     draft.end_task(&whole, Outcome::Finished { evidence: None });
     if let Work::Clone { replaces: Some(old), replica, .. } = task.work {
         retire(draft, &task, old, replica);

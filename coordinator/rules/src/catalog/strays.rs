@@ -167,18 +167,19 @@ fn forgettable(world: &World, max: usize) -> Vec<TabletId> {
     let is_seen = world.disks.values().all(|disk| disk.state == DiskState::Online || disk.replaced_by.is_some());
     let is_known = is_heard && is_seen && world.expected.is_empty();
     let excess = if is_settled { world.dropped_tablets.len().saturating_sub(max) } else { 0 };
-    if world.dropped_tablets.is_empty() || !is_known && excess == 0 {
+    let dropped = &world.dropped_tablets;
+    let removed = world.removed.values().map(|removed| removed.before).max().unwrap_or(0);
+    // Beyond the oldest, those that nobody who was removed ever had.
+    let rest = dropped.keys().nth(excess).filter(|_| is_known).map(|first| TabletId(removed).max(*first));
+    let rest = rest.into_iter().flat_map(|first| dropped.range(first..)).map(|(tablet, _)| tablet);
+    let mut old_enough = dropped.keys().take(excess).chain(rest).peekable();
+    if old_enough.peek().is_none() {
         return Vec::new();
     }
     let mut held: BTreeSet<TabletId> = world.trash.values().map(|trashed| trashed.fact.tablet).collect();
     held.extend(world.strays.keys().chain(&world.condemned).map(|(tablet, _)| *tablet));
     held.extend(world.orphans.values().flatten());
-    let removed = world.removed.values().map(|removed| removed.before).max().unwrap_or(0);
-    let gone = world.dropped_tablets.keys().enumerate().filter(|(place, tablet)| {
-        let is_gone = is_known && tablet.0 >= removed;
-        (is_gone || *place < excess) && !held.contains(tablet)
-    });
-    gone.take(FORGOTTEN_A_TIME).map(|(_, tablet)| *tablet).collect()
+    old_enough.filter(|tablet| !held.contains(tablet)).take(FORGOTTEN_A_TIME).copied().collect()
 }
 
 impl World {

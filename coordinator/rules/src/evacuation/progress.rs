@@ -79,12 +79,23 @@ pub fn stuck(world: &World, drain: &Drain, at: Tick) -> Option<Blocker> {
     if drain.done_wall_ms.is_some() {
         return None;
     }
-    let Sums { running, left, .. } = sum(world, drain, at);
-    if running == 0 { blocker(world, drain, &left, at) } else { None }
+    let mut left = Vec::new();
+    for (id, _) in &drain.held {
+        let is_copied = || world.tasks.get(id).is_some_and(|task| matches!(task.work, Work::Clone { .. }));
+        match there(world, drain, *id) {
+            Some(_) if is_copied() => return None,
+            Some(_) if left.len() < NAMED_MAX => left.push(*id),
+            Some(_) | None => {}
+        }
+    }
+    blocker(world, drain, &left, at)
 }
 
 /// Of these tablets alone: where they find room, so does the first of them.
 fn blocker(world: &World, drain: &Drain, left: &[TabletId], at: Tick) -> Option<Blocker> {
+    if left.is_empty() {
+        return None;
+    }
     let tablets = left.iter().filter_map(|id| world.tablets.get(*id));
     evacuated_of(world, tablets, &Leaving::from(drain.of), at, |_, _, _| {}).blockers.into_iter().next()
 }

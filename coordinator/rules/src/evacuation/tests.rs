@@ -127,8 +127,18 @@ fn a_drain_is_stuck() {
         assert_eq!(found.stuck.as_ref().map(|blocker| blocker.code.as_str()), code, "{hosts} hosts: {found:?}");
         assert!(found.stuck.is_none() || found.eta_s.is_none(), "{found:?}");
         assert_eq!(progress::stuck(&sample.world, &drain, sample.at), found.stuck);
-        let done = Drain { done_wall_ms: Some(1), ..drain };
+        let done = Drain { done_wall_ms: Some(1), ..drain.clone() };
         assert_eq!(progress::stuck(&sample.world, &done, sample.at), None);
+        // Where nothing may be copied nothing is left to be copied, either.
+        let mut slotless = sample.clone();
+        let mut knobs = (*slotless.world.knobs).clone();
+        knobs.schedule_slot_num_per_path = 0;
+        slotless.world.knobs = knobs.into();
+        let found = progress::stuck(&slotless.world, &drain, sample.at);
+        assert_eq!(found.map(|blocker| blocker.code), Some("no_slots".into()));
+        let empty = Drain { held: vec![], ..drain };
+        assert_eq!(progress::stuck(&slotless.world, &empty, sample.at), None);
+        assert_eq!(progress::of(&slotless.world, &empty, sample.at, 10_000).stuck, None);
     }
 }
 

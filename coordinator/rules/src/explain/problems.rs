@@ -231,13 +231,20 @@ fn of_drain(world: &World, drain: &Drain, at: Tick) -> Option<Problem> {
         Leaver::Node(node) => ("node", node.to_string()),
         Leaver::Disk(disk) => ("disk", disk.to_string()),
     };
-    let tablet = blocker.tablet.map(|tablet| format!("tablet {tablet}: ")).unwrap_or_default();
+    let back = format!("or take the drain back: `stele {what} undrain {id}`");
+    let (cause, next) = match blocker.tablet {
+        Some(tablet) => (
+            format!("what is left there finds no place: tablet {tablet}: {}", blocker.detail),
+            format!("make room, start or add a host, {back}"),
+        ),
+        None => (format!("nothing may be copied: {}", blocker.detail), format!("see `stele level get`, {back}")),
+    };
     Some(Problem {
         code: "drain_stuck".into(),
         subject: subject(drain.of),
-        cause: format!("what is left there finds no place: {tablet}{}", blocker.detail),
+        cause,
         effect: "the drain does not end, and what is left stays where it is".into(),
-        next: format!("make room, start or add a host, or take the drain back: `stele {what} undrain {id}`"),
+        next,
     })
 }
 

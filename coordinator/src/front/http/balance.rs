@@ -23,13 +23,12 @@ pub struct Wait {
     wait_ms: Option<u64>,
 }
 
-/// In milliseconds: a page is to be there at once; who asks once, as `stele` does, says that it can wait.
-const WAIT_MS: u64 = 150;
+/// In milliseconds; who wants to be answered at once, as a page does, says so.
 const WAIT_MS_MAX: u64 = 30_000;
 
 #[get("/v1/balance")]
 pub async fn show(front: Data<Front>, wait: Query<Wait>) -> Result<Json<BalanceStatus>, Problem> {
-    let patience = Duration::from_millis(wait.wait_ms.unwrap_or(WAIT_MS).min(WAIT_MS_MAX));
+    let patience = Duration::from_millis(wait.wait_ms.unwrap_or(WAIT_MS_MAX).min(WAIT_MS_MAX));
     let now = front.ask.balance().await?;
     let published = front.ask.now();
     let at = front.ask.clock().tick();

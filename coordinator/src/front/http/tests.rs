@@ -252,14 +252,12 @@ async fn a_table() {
     scene.house.close().await;
 }
 
-/// A drain that does not fit is a problem that carries what was found; one that fits goes on record, and an empty
-/// node is drained, certified and removed.
 /// Who waits for the planner gets what it finds; who does not is told that it is still looking.
 #[actix::test]
 async fn a_balance() {
     let mut scene = Scene::new(3).await;
     scene.table().await;
-    let (status, balance) = scene.get("/v1/balance?wait_ms=30000").await;
+    let (status, balance) = scene.get("/v1/balance").await;
     assert_eq!((status, &balance["is_looking"]), (StatusCode::OK, &json!(false)), "{balance}");
     assert_eq!(balance["next_none"]["code"], "balance_idle", "{balance}");
     let (status, balance) = scene.get("/v1/balance?wait_ms=0").await;
@@ -268,6 +266,8 @@ async fn a_balance() {
     assert_eq!(balance["nodes"].as_array().map(Vec::len), Some(3), "the rest is there: {balance}");
 }
 
+/// A drain that does not fit is a problem that carries what was found; one that fits goes on record, and an empty
+/// node is drained, certified and removed.
 #[actix::test]
 async fn a_drain() {
     let mut scene = Scene::new(3).await;

@@ -75,7 +75,13 @@ async fn split(
     let (at, mut ended) = (engine.ask.clock().tick(), Vec::new());
     for lease in published.world.leases.about(&whole) {
         let left = lease.until.map_or(URGENT_MS, |until| until.since(at));
+        // What is urgent for longer by itself stays so.
+        let is_longer = |one: &&Partition| {
+            let scope = LeaseScope::Urgent { table: table.id, partition: Some(one.id) };
+            published.world.leases.about(&scope).any(|own| own.until.is_none_or(|until| until.since(at) >= left))
+        };
         let others = table.partitions.iter().filter(|one| without.iter().all(|other| other.id != one.id));
+        let others = others.filter(|one| !is_longer(one));
         for other in others.filter(|_| left > 0) {
             let on =
                 LeaseOn::Urgent { table: format!("{}.{}", table.db, table.name), partition: Some(other.name.clone()) };

@@ -266,24 +266,38 @@ impl Field {
     }
 }
 
-/// Deeper or less deep than the token before; `<` and `>` are of types.
-fn step(token: &Token) -> i32 {
-    match token {
-        Token::LParen | Token::Lt => 1,
-        Token::RParen | Token::Gt => -1,
-        Token::ShiftRight => -2,
-        _ => 0,
+/// How deep a token stands. `<` and `>` are brackets of types outside of parentheses; in them they compare.
+#[derive(Default)]
+struct Depth {
+    round: i32,
+    pointed: i32,
+}
+
+impl Depth {
+    fn step(&mut self, token: &Token) {
+        match token {
+            Token::LParen => self.round += 1,
+            Token::RParen => self.round -= 1,
+            Token::Lt if self.round == 0 => self.pointed += 1,
+            Token::Gt if self.round == 0 => self.pointed -= 1,
+            Token::ShiftRight if self.round == 0 => self.pointed -= 2,
+            _ => {}
+        }
+    }
+
+    fn is_outside(&self) -> bool {
+        (self.round, self.pointed) == (0, 0)
     }
 }
 
 /// What stands between commas.
 fn pieces(columns: &str) -> Vec<Vec<TokenWithSpan>> {
     let Ok(statements) = reader::split(columns) else { return Vec::new() };
-    let (mut pieces, mut depth) = (vec![Vec::new()], 0);
+    let (mut pieces, mut depth) = (vec![Vec::new()], Depth::default());
     for token in statements.into_iter().flatten() {
-        depth += step(&token.token);
+        depth.step(&token.token);
         match pieces.last_mut() {
-            Some(piece) if depth != 0 || token.token != Token::Comma => piece.push(token),
+            Some(piece) if !depth.is_outside() || token.token != Token::Comma => piece.push(token),
             _ => pieces.push(Vec::new()),
         }
     }
@@ -293,13 +307,13 @@ fn pieces(columns: &str) -> Vec<Vec<TokenWithSpan>> {
 
 /// The place of the first word behind the type.
 fn type_end(part: &[TokenWithSpan]) -> usize {
-    let mut depth = 0;
+    let mut depth = Depth::default();
     for (place, one) in part.iter().enumerate().skip(1) {
         // The first word is of the type, whatever it is.
-        if place > 1 && depth == 0 && (is_one_of(&one.token, OPTIONS) || is_one_of(&one.token, AGGREGATES)) {
+        if place > 1 && depth.is_outside() && (is_one_of(&one.token, OPTIONS) || is_one_of(&one.token, AGGREGATES)) {
             return place;
         }
-        depth += step(&one.token);
+        depth.step(&one.token);
     }
     part.len()
 }
@@ -392,6 +406,8 @@ mod tests {
         );
         let full = kept(text).fields()[1].row(true);
         assert_eq!((full.len(), full[8].shown().into_owned()), (9, "a, b".into()));
+        let compared = kept("(k int, c boolean AS (a > b), d int DEFAULT (a < b), e map<int, int>, f int)").fields();
+        assert_eq!(compared.iter().map(|field| field.row(false)[0].shown().into_owned()).collect::<String>(), "kcdef");
         let inline = kept("(k int KEY, v int PRIMARY KEY, UNIQUE KEY u (w), w int)").fields();
         assert_eq!(inline.iter().map(|field| field.is_key).collect::<Vec<_>>(), [true, true, true]);
         assert!(kept("(1, 'x', ())").fields().is_empty() && Kept::of("').-").fields().is_empty());

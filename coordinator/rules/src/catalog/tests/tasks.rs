@@ -315,6 +315,8 @@ fn history_survives_a_restart() {
     assert_eq!(told.iter().map(|past| past.task.id.0).collect::<Vec<_>>(), [again, task]);
     assert!(matches!(told[0].outcome, Outcome::Finished { .. }), "{told:#?}");
     assert!(matches!(told[1].outcome, Outcome::Cancelled { .. }), "{told:#?}");
+    let (size, end) = (play.sample.replica(tablet, fresh).seen.as_ref().unwrap().size, told[0].end);
+    assert!(size > 0 && (end.bytes_done, end.bytes_total) == (size, size), "all of a new copy was moved: {end:?}");
     let failed = told[1].end;
     assert_eq!((failed.bytes_done, failed.bytes_total, failed.took_ms), (70, 100, 2_000));
     assert!(failed.wall_ms > 0);

@@ -10,11 +10,13 @@ import { deed } from "../session.js";
 export const title = "Balance";
 export const topics = ["nodes", "tablets", "tasks", "level", "leases", "knobs"];
 
+/// How long the page waits for the planner.
+const WAIT_MS = 150;
 /// The planner takes seconds in a large, uneven house; the rest of the page is there before.
 export const isUnfinished = ({ balance }) => balance.is_looking;
 
 export async function load() {
-  const [balance, history] = await Promise.all([get("balance"), get("balance/history")]);
+  const [balance, history] = await Promise.all([get("balance", { wait_ms: WAIT_MS }), get("balance/history")]);
   return { balance, samples: history.samples };
 }
 

@@ -96,7 +96,7 @@ function balance(line) {
 const limit = (name, of) => `${name} ${of && (of.disk || of.node) ? `${of.disk ? `${bytes(of.disk)}/s a disk` : "no limit a disk"}, ${of.node ? `${bytes(of.node)}/s a node` : "no limit a node"}` : "without limit"}`;
 
 export function drain(of) {
-  const text = of.state === "DRAINED" ? "drained" : `${count(of.tablets_left)} left, ${bytes(of.bytes_left)}, ${rate(of.bytes_per_s)}, ETA ${eta(of.eta_s)}`;
+  const text = of.state === "DRAINED" ? "drained" : `${count(of.tablets_left)} left, ${bytes(of.bytes_left)}, ${rate(of.bytes_per_s)}, ${of.stuck ? "stuck" : `ETA ${eta(of.eta_s)}`}`;
   return progress(of.tablets_moved, of.tablets, text);
 }
 
