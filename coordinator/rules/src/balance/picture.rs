@@ -256,14 +256,6 @@ impl<'a> Picture<'a> {
             self.pieces.push(Piece { id: tablet.id, table, first, len, size, may: May::Unasked, moves: 0 });
             self.tables[table as usize].push(piece);
         }
-        // A disk's own word may be older than what is known to lie there.
-        let mut held = vec![0u64; self.seats.len()];
-        for copy in self.copies.iter().filter(|copy| copy.seat != NONE) {
-            held[copy.seat as usize] = held[copy.seat as usize].saturating_add(copy.bytes);
-        }
-        for (seat, held) in self.seats.iter_mut().zip(held) {
-            (seat.start, seat.used) = (seat.start.max(held), seat.used.max(held));
-        }
     }
 
     pub fn copies_of(&self, piece: u32) -> std::ops::Range<u32> {

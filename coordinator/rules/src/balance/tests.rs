@@ -128,22 +128,6 @@ fn media_are_apart() {
     assert_eq!((found.moves.len(), found.method), (40, Method::Greedy));
 }
 
-/// A disk whose own word is older than what was reported of its replicas: no plan is below its bound.
-#[test]
-fn a_word_that_is_old() {
-    let mut house = plain(4, 1_000);
-    house.tables = vec![(3, false, "default")];
-    house.tablets = (0..16).map(|index| (0, 10 + index, vec![(0, 0), (1, 0), (2, 0)])).collect();
-    let mut reading = house.reading();
-    let first = *reading.world.disks.keys().next().expect("four disks");
-    let disk = reading.world.disks.get_mut(&first).expect("it is there");
-    disk.space.used = 0;
-    let found = super::plan::plan(&reading.world, &Scope::all(reading.at));
-    assert_eq!(found.moves.len(), 12);
-    assert!(found.bytes_lower_bound_fair <= found.bytes, "{} > {}", found.bytes_lower_bound_fair, found.bytes);
-    assert_eq!(found.bytes, house.plan().bytes, "it is known to hold what it holds");
-}
-
 /// Tables with opposite skew change places although bytes are even, with not a byte more than that takes.
 #[test]
 fn opposite_skews() {
